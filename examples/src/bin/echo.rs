@@ -1,0 +1,2 @@
+//! Placeholder until the streams stand.
+fn main() {}

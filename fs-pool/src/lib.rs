@@ -1,0 +1,1 @@
+//! The blocking pool of phaseloop, and what runs on it.

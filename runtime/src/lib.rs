@@ -1,0 +1,1 @@
+//! An embeddable event loop and async runtime: phases, queues, timers, tasks.

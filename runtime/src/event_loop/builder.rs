@@ -1,0 +1,185 @@
+//! Making a loop.
+
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use super::EventLoop;
+use crate::driver::Driver;
+use crate::limits::Limits;
+use crate::remote::Remote;
+use crate::schedule::Schedule;
+use crate::state::handles::HandleTable;
+use crate::state::hooks::Hooks;
+use crate::state::immediates::Immediates;
+use crate::state::inbox::{Inbox, OnPending};
+use crate::state::liveness::Liveness;
+use crate::state::sources::Sources;
+use crate::state::time::LoopTime;
+use crate::state::watchers::WatcherList;
+use crate::state::{LoopHandle, LoopState};
+use crate::task::queue::Queue;
+use crate::time::clock::Clock;
+use crate::time::lists::TimerLists;
+use crate::time::table::TimerTable;
+
+/// Makes an [`EventLoop`] that differs from the default.
+#[must_use = "a builder does nothing until it builds"]
+pub struct Builder {
+    schedule: Schedule,
+    limits: Limits,
+    on_pending: Option<OnPending>,
+    virtual_time: bool,
+}
+
+impl Builder {
+    pub(crate) fn new() -> Self {
+        Self {
+            schedule: Schedule::default(),
+            limits: Limits::default(),
+            on_pending: None,
+            virtual_time: false,
+        }
+    }
+
+    /// The order and the rules of the turn. The default is [`Schedule::node26`].
+    pub fn schedule(mut self, schedule: Schedule) -> Self {
+        self.schedule = schedule;
+        self
+    }
+
+    /// What bounds queues, buffers and batches.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Calls `hook`, from any thread, when a loop that sleeps or does not run gets work from another thread: for hosts
+    /// that sleep elsewhere and have to be told. It is called once until the loop runs again.
+    pub fn on_pending(mut self, hook: impl Fn() + Send + Sync + 'static) -> Self {
+        self.on_pending = Some(Arc::new(hook));
+        self
+    }
+
+    /// Has time stand still but for what the loop would wait for, which passes at once.
+    ///
+    /// Where a request is under way or something may still come from a source, the loop waits for that in real time.
+    pub fn virtual_time(mut self, virtual_time: bool) -> Self {
+        self.virtual_time = virtual_time;
+        self
+    }
+
+    /// Makes the loop on this thread.
+    ///
+    /// # Errors
+    /// The system's, when no descriptor is left.
+    pub fn build(self) -> io::Result<EventLoop> {
+        Ok(self.prepare()?.into_loop())
+    }
+
+    /// Makes all of a loop that may still move to another thread.
+    ///
+    /// # Errors
+    /// As [`build`](Self::build).
+    ///
+    /// # Examples
+    /// ```
+    /// # use phaseloop::{EventLoop, RunMode};
+    /// let prepared = EventLoop::builder().prepare()?;
+    /// let remote = prepared.remote();
+    /// let thread = std::thread::spawn(move || {
+    ///     let lp = prepared.into_loop();
+    ///     let _stays_alive = lp.begin_request();
+    ///     lp.run(RunMode::Default)
+    /// });
+    /// remote.post(|lp| lp.stop()).expect("the loop is there");
+    /// thread.join().expect("it does not panic")?;
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn prepare(self) -> io::Result<PreparedLoop> {
+        let driver = Driver::system(self.limits.events_per_wait.get())?;
+        Ok(self.prepare_with(driver))
+    }
+
+    pub(crate) fn prepare_with(self, driver: Driver) -> PreparedLoop {
+        let inbox = Arc::new(Inbox::new(self.limits.remote_queue_len_max, self.on_pending));
+        PreparedLoop {
+            schedule: self.schedule,
+            limits: self.limits,
+            driver,
+            inbox,
+            virtual_time: self.virtual_time,
+        }
+    }
+}
+
+impl fmt::Debug for Builder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder").field("schedule", &self.schedule.name).finish_non_exhaustive()
+    }
+}
+
+/// A loop that has not begun: it can be sent to the thread it is to run on, and posted to before.
+pub struct PreparedLoop {
+    schedule: Schedule,
+    limits: Limits,
+    driver: Driver,
+    inbox: Arc<Inbox>,
+    virtual_time: bool,
+}
+
+impl PreparedLoop {
+    /// The door into the loop for other threads. What is posted runs once the loop does.
+    pub fn remote(&self) -> Remote {
+        Remote::new(Arc::clone(&self.inbox))
+    }
+
+    /// Makes the loop on this thread, where it stays.
+    pub fn into_loop(self) -> EventLoop {
+        let state = LoopState {
+            io_budget: Cell::new(self.limits.task_io_budget),
+            schedule: self.schedule,
+            limits: self.limits,
+            hooks: Hooks::new(),
+            clock: if self.virtual_time { Clock::virtual_time() } else { Clock::system() },
+            time: LoopTime::new(),
+            timers: RefCell::new(TimerTable::new()),
+            lists: RefCell::new(TimerLists::new()),
+            lists_timer: Cell::new(None),
+            ticks: Queue::new(),
+            microtasks: Queue::new(),
+            immediates: Immediates::new(),
+            pending: Queue::new(),
+            closing: RefCell::default(),
+            close_batch: RefCell::default(),
+            handles: RefCell::new(HandleTable::new()),
+            idle: WatcherList::new(),
+            prepare: WatcherList::new(),
+            check: WatcherList::new(),
+            sources: Sources::new(),
+            tasks: RefCell::default(),
+            driver: RefCell::new(self.driver),
+            inbox: self.inbox,
+            arrived: Queue::new(),
+            taken: RefCell::default(),
+            read_buffer: RefCell::default(),
+            alive: Liveness::new(),
+            requests: Cell::new(0),
+            has_alarm: Cell::new(false),
+            stop: Cell::new(false),
+            running: Cell::new(false),
+            closed: Cell::new(false),
+            calling: Cell::new(None),
+            context: RefCell::new(None),
+        };
+        EventLoop { handle: LoopHandle { state: Rc::new(state) } }
+    }
+}
+
+impl fmt::Debug for PreparedLoop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PreparedLoop").field("schedule", &self.schedule.name).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,137 @@
+//! The loop itself: building it, running it, closing it.
+//!
+//! `builder` makes one, `run` holds the order of the phases, `mode` says until when, `embed` serves hosts that have a loop
+//! of their own, `close` ends it, `block_on` runs it for one future.
+
+use std::fmt;
+use std::io;
+use std::ops::Deref;
+use std::time::Instant;
+
+use crate::state::LoopHandle;
+
+mod block_on;
+mod builder;
+mod close;
+mod embed;
+pub(crate) mod mode;
+mod run;
+
+pub use builder::{Builder, PreparedLoop};
+pub use close::Busy;
+pub use mode::{Outcome, RunMode};
+
+use mode::Mode;
+
+/// An event loop: owns all state of one thread and runs turns while it is alive.
+///
+/// Everything that schedules work is a method of [`LoopHandle`], which a loop dereferences to and callbacks get.
+/// Dropping the loop drops all that is scheduled, unrun.
+///
+/// # Examples
+/// ```
+/// use phaseloop::{EventLoop, RunMode};
+///
+/// let lp = EventLoop::new()?;
+/// lp.set_immediate(|_| println!("check phase"));
+/// lp.next_tick(|_| println!("first of all"));
+/// lp.run(RunMode::Default)?;
+/// # Ok::<(), std::io::Error>(())
+/// ```
+pub struct EventLoop {
+    handle: LoopHandle,
+}
+
+impl EventLoop {
+    /// Makes a loop with the defaults: Node 26's order, the system's clock and driver.
+    ///
+    /// # Errors
+    /// The system's, when no descriptor is left.
+    pub fn new() -> io::Result<Self> {
+        Self::builder().build()
+    }
+
+    /// Begins to make a loop that differs from the default.
+    pub fn builder() -> Builder {
+        Builder::new()
+    }
+
+    /// The loop as callbacks get it.
+    pub fn handle(&self) -> LoopHandle {
+        self.handle.clone()
+    }
+
+    /// Runs turns until nothing keeps the loop alive, [`stop`](LoopHandle::stop) is called, or `mode` is met.
+    ///
+    /// # Ordering
+    /// What is in the nextTick and microtask queues runs first. In default mode the schedule's opening phases follow:
+    /// timers, by default. Source: libuv, `uv_run`; SEMANTICS, "machine on one page", and L7.
+    ///
+    /// # Errors
+    /// What the driver's wait returned. The loop can be run again.
+    ///
+    /// # Panics
+    /// If it is called from a callback of this loop. A panic of a callback passes through, unless there is an
+    /// [uncaught hook](LoopHandle::on_uncaught): the loop can then be run again, and runs what was left.
+    pub fn run(&self, mode: RunMode) -> io::Result<Outcome> {
+        run::run(&self.handle, Mode::from(mode))
+    }
+
+    /// As [`run`](Self::run) in default mode, but returns at the end of the turn in which `instant` has passed.
+    ///
+    /// # Errors
+    /// As `run`.
+    ///
+    /// # Panics
+    /// As `run`.
+    pub fn run_until(&self, instant: Instant) -> io::Result<Outcome> {
+        run::run(&self.handle, Mode::until(self.handle.state.clock.nanos_at(instant)))
+    }
+}
+
+impl LoopHandle {
+    /// Has the running `run`, or else the next one, return. It takes effect at the end of the turn at the latest.
+    ///
+    /// # Ordering
+    /// The phase goes on, and so do those that follow in this turn; poll does not wait. Source: libuv, `uv_stop`;
+    /// SEMANTICS U5.
+    pub fn stop(&self) {
+        self.state.stop.set(true);
+    }
+
+    /// True if something keeps the loop alive: an active and referenced handle or timer, a referenced immediate or task,
+    /// a request, or a closing handle.
+    pub fn is_alive(&self) -> bool {
+        self.state.alive.count() > 0 || self.state.immediates.referenced() > 0
+    }
+
+    /// True inside of `run`.
+    pub fn is_running(&self) -> bool {
+        self.state.running.get()
+    }
+
+    /// True once the [`EventLoop`] is gone or closed.
+    pub fn is_closed(&self) -> bool {
+        self.state.closed.get()
+    }
+}
+
+impl Deref for EventLoop {
+    type Target = LoopHandle;
+
+    fn deref(&self) -> &LoopHandle {
+        &self.handle
+    }
+}
+
+impl fmt::Debug for EventLoop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EventLoop").field("alive", &self.is_alive()).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for LoopHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LoopHandle").field("alive", &self.is_alive()).finish_non_exhaustive()
+    }
+}

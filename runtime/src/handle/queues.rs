@@ -1,0 +1,108 @@
+//! The queues of user code: ticks, microtasks, immediates and deferred callbacks.
+
+use crate::state::immediates::ImmediateId;
+use crate::state::{Callback, LoopHandle};
+
+impl LoopHandle {
+    /// Runs `f` before anything else that the loop runs: after the present callback, ahead of all microtasks.
+    ///
+    /// No allocation is made for a closure of up to three words.
+    ///
+    /// # Ordering
+    /// Ticks run first in, first out, and those that ticks queue join them. Then come the microtasks.
+    /// Source: Node, `process.nextTick`; SEMANTICS Q1, Q2, Q4.
+    ///
+    /// # Examples
+    /// ```
+    /// # use phaseloop::{EventLoop, RunMode};
+    /// let lp = EventLoop::new()?;
+    /// lp.queue_microtask(|_| print!("second"));
+    /// lp.next_tick(|_| print!("first, "));
+    /// lp.run(RunMode::Default)?;
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn next_tick(&self, f: impl FnOnce(&Self) + 'static) {
+        self.push(&self.state.ticks, f);
+    }
+
+    /// Runs `f` after the present callback and its ticks.
+    ///
+    /// # Ordering
+    /// Microtasks and tasks that were woken share one queue, first in, first out. Microtasks that are queued by
+    /// microtasks run in the same drain. Source: Node, `queueMicrotask`; SEMANTICS Q3.
+    pub fn queue_microtask(&self, f: impl FnOnce(&Self) + 'static) {
+        self.push(&self.state.microtasks, f);
+    }
+
+    /// Runs `f` in the next check phase, right after poll.
+    ///
+    /// # Ordering
+    /// In the order of setting. An immediate that is set in the check phase waits for the next one, so from an I/O
+    /// callback an immediate always beats a timer. Source: Node, `setImmediate`; SEMANTICS I1, W4.
+    pub fn set_immediate(&self, f: impl FnOnce(&Self) + 'static) -> ImmediateId {
+        let callback = self.wrap(f);
+        let id = self.state.immediates.push(callback);
+        if self.state.closed.get() {
+            self.clear_immediate(id);
+        }
+        id
+    }
+
+    /// Clears an immediate. False if it has run or was cleared. Works for those of the running phase too.
+    pub fn clear_immediate(&self, id: ImmediateId) -> bool {
+        // Dropped here, while nothing is borrowed: the closure may own anything.
+        self.state.immediates.clear(id).is_some()
+    }
+
+    /// Lets an immediate keep the loop alive and poll from waiting, as it does by default. False if it is gone.
+    pub fn ref_immediate(&self, id: ImmediateId) -> bool {
+        self.state.immediates.set_referenced(id, true)
+    }
+
+    /// Lets the loop end, or wait, with this immediate still to run; it runs whenever the check phase is reached.
+    ///
+    /// False if it has run or was cleared. Source: SEMANTICS I3.
+    pub fn unref_immediate(&self, id: ImmediateId) -> bool {
+        self.state.immediates.set_referenced(id, false)
+    }
+
+    /// True if the immediate is still to run and keeps the loop alive.
+    pub fn is_immediate_referenced(&self, id: ImmediateId) -> bool {
+        self.state.immediates.is_referenced(id)
+    }
+
+    /// Runs `f` in the next pending phase: for callbacks that an operation owes and must not run inside its own call.
+    pub fn defer(&self, f: impl FnOnce(&Self) + 'static) {
+        if self.push(&self.state.pending, move |lp: &Self| {
+            lp.state.alive.release();
+            f(lp);
+        }) {
+            self.state.alive.hold();
+        }
+    }
+
+    /// False if the loop is closed: then the closure is dropped.
+    fn push(&self, queue: &crate::task::queue::Queue<Callback>, f: impl FnOnce(&Self) + 'static) -> bool {
+        if self.state.closed.get() {
+            return false;
+        }
+        queue.push(self.wrap(f));
+        true
+    }
+
+    /// Makes a callback that runs in the context that is in force now.
+    pub(crate) fn wrap(&self, f: impl FnOnce(&Self) + 'static) -> Callback {
+        match self.captured_context() {
+            None => Callback::new(f),
+            Some(context) => Callback::new(move |lp: &Self| lp.in_context(Some(context), || f(lp))),
+        }
+    }
+
+    /// As `wrap`, for callbacks that run again and again.
+    pub(crate) fn wrap_mut(&self, mut f: impl FnMut(&Self) + 'static) -> crate::state::HandleCallback {
+        match self.captured_context() {
+            None => Box::new(f),
+            Some(context) => Box::new(move |lp: &Self| lp.in_context(Some(context.clone()), || f(lp))),
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! Poll: waits for I/O, finished jobs and other threads, and runs what came.
+//!
+//! What becomes ready while the phase runs waits for the next one. Each event and each message gets its own checkpoint.
+//! Source: libuv, `uv__io_poll` and `uv_backend_timeout`; SEMANTICS W2, W4, W5, M4, L8.
+
+use std::io;
+use std::time::Duration;
+
+use crate::event_loop::mode::Mode;
+use crate::schedule::Phase;
+use crate::state::LoopHandle;
+use crate::state::inbox::Message;
+use crate::time::clock::{NEVER, Nanos};
+
+/// Waits as long as `poll_wait` says, then runs what came.
+pub(super) fn run(lp: &LoopHandle, mode: Mode) -> io::Result<()> {
+    let mut wait = poll_wait(lp, mode);
+    for _ in 0..lp.state.limits.waits_per_poll {
+        let full = begin(lp, wait)?;
+        run_messages(lp);
+        run_events(lp);
+        if !full {
+            break;
+        }
+        wait = Wait::Zero;
+    }
+    run_pending_again(lp, mode)
+}
+
+/// How long poll may block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wait {
+    Zero,
+    Until(Nanos),
+    Forever,
+}
+
+/// Decides how long to block: each reason not to is a line here.
+pub(crate) fn poll_wait(lp: &LoopHandle, mode: Mode) -> Wait {
+    let state = &lp.state;
+    if !mode.may_wait() || state.stop.get() || !lp.is_alive() {
+        return Wait::Zero;
+    }
+    if state.idle.active() > 0 || !state.pending.is_empty() {
+        return Wait::Zero;
+    }
+    if state.immediates.referenced() > 0 || state.immediates.has_batch() {
+        return Wait::Zero;
+    }
+    if !state.closing.borrow().is_empty() || !state.close_batch.borrow().is_empty() {
+        return Wait::Zero;
+    }
+    if state.sources.has_batch() || !state.arrived.is_empty() {
+        return Wait::Zero;
+    }
+    let timer = state.timers.borrow_mut().next_bound().unwrap_or(NEVER);
+    match timer.min(mode.deadline()) {
+        NEVER => Wait::Forever,
+        deadline => Wait::Until(deadline),
+    }
+}
+
+/// Asks the driver and takes aside what is ready. True if there may be more than one wait can report.
+fn begin(lp: &LoopHandle, wait: Wait) -> io::Result<bool> {
+    let state = &lp.state;
+    let full = match wait {
+        // Without a source the driver has nothing to say, and the inbox is looked at below.
+        Wait::Zero if state.sources.registered() == 0 => false,
+        Wait::Zero => ask_driver(lp, Some(Duration::ZERO))?,
+        _ if state.clock.is_virtual() => wait_virtually(lp, wait)?,
+        _ => sleep(lp, wait)?,
+    };
+    if state.inbox.has_messages() {
+        take_messages(lp);
+    }
+    state.sources.begin();
+    Ok(full)
+}
+
+/// Blocks in the driver. A message that comes meanwhile, or came just before, ends the wait.
+fn sleep(lp: &LoopHandle, wait: Wait) -> io::Result<bool> {
+    lp.prepare_alarm()?;
+    let timeout = timeout(lp, wait);
+    let may_sleep = lp.state.inbox.fall_asleep();
+    let asked = ask_driver(lp, if may_sleep { timeout } else { Some(Duration::ZERO) });
+    lp.state.inbox.wake_up();
+    lp.state.update_now();
+    asked
+}
+
+/// Lets virtual time pass instead of waiting, unless something may still come from outside the loop.
+fn wait_virtually(lp: &LoopHandle, wait: Wait) -> io::Result<bool> {
+    let state = &lp.state;
+    let full = ask_driver(lp, Some(Duration::ZERO))?;
+    if !state.sources.batch.is_empty() || state.inbox.has_messages() {
+        return Ok(full);
+    }
+    match wait {
+        _ if state.requests.get() > 0 => sleep(lp, Wait::Forever),
+        Wait::Until(deadline) => {
+            state.clock.advance_to(deadline);
+            state.update_now();
+            Ok(full)
+        }
+        _ => sleep(lp, Wait::Forever),
+    }
+}
+
+/// The time left of `wait`; `None` is for ever.
+fn timeout(lp: &LoopHandle, wait: Wait) -> Option<Duration> {
+    match wait {
+        Wait::Zero => Some(Duration::ZERO),
+        Wait::Forever => None,
+        Wait::Until(deadline) => {
+            let reads_clock = lp.state.schedule.wait_reads_clock;
+            let now = if reads_clock { lp.state.clock.read() } else { lp.state.now() };
+            Some(Duration::from_nanos(deadline.saturating_sub(now)))
+        }
+    }
+}
+
+fn ask_driver(lp: &LoopHandle, timeout: Option<Duration>) -> io::Result<bool> {
+    let state = &lp.state;
+    let mut events = state.sources.scratch.borrow_mut();
+    state.driver.borrow_mut().wait(timeout, &mut events)?;
+    let full = events.len() >= state.limits.events_per_wait.get();
+    state.sources.batch.extend(events.drain(..));
+    Ok(full)
+}
+
+fn take_messages(lp: &LoopHandle) {
+    let mut taken = lp.state.taken.borrow_mut();
+    lp.state.inbox.take(&mut taken);
+    lp.state.arrived.extend(taken.drain(..));
+}
+
+/// Runs what other threads sent, in the order of sending.
+fn run_messages(lp: &LoopHandle) {
+    for _ in 0..lp.state.arrived.len() {
+        let Some(message) = lp.state.arrived.pop() else { break };
+        match message {
+            Message::Woken(task) => lp.call(|_| task.schedule()),
+            Message::Call(f) => lp.call(f),
+            Message::Signal(key) => lp.run_signal(key),
+            Message::Wake => {}
+        }
+    }
+}
+
+/// Runs what became ready, in the order the driver reports.
+fn run_events(lp: &LoopHandle) {
+    for _ in 0..lp.state.sources.batch.len() {
+        let Some(event) = lp.state.sources.batch.pop() else { break };
+        if let Some(waiting) = lp.state.sources.dispatch(event) {
+            lp.call(|lp| waiting.notify(lp));
+        }
+    }
+}
+
+/// Runs *pending* again while poll's callbacks put something there. Source: libuv 1.45, `uv_run`.
+fn run_pending_again(lp: &LoopHandle, mode: Mode) -> io::Result<()> {
+    for _ in 0..lp.state.schedule.pending_after_poll {
+        if lp.state.pending.is_empty() {
+            break;
+        }
+        Phase::Pending.run(lp, mode)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,60 @@
+//! What a pool needs of a loop: to keep it alive while a job is out, and to come back in the poll phase.
+
+mod port;
+
+use std::fmt;
+
+pub use port::{Port, PortSender};
+
+use crate::state::LoopHandle;
+
+/// Keeps the loop alive until it is dropped: for an operation that something outside the loop works on.
+#[must_use = "dropping the request lets the loop end"]
+pub struct Request {
+    lp: LoopHandle,
+    referenced: bool,
+}
+
+impl LoopHandle {
+    /// Notes that an operation is under way whose result another thread will deliver.
+    pub fn begin_request(&self) -> Request {
+        self.state.alive.hold();
+        self.state.requests.set(self.state.requests.get() + 1);
+        Request { lp: self.clone(), referenced: true }
+    }
+
+    /// How many requests are under way.
+    pub fn request_count(&self) -> usize {
+        self.state.requests.get()
+    }
+}
+
+impl Request {
+    /// Lets the request keep the loop alive, as it does by default.
+    pub fn ref_(&mut self) {
+        self.set_referenced(true);
+    }
+
+    /// Lets the loop end while the request is under way.
+    pub fn unref(&mut self) {
+        self.set_referenced(false);
+    }
+
+    fn set_referenced(&mut self, referenced: bool) {
+        self.lp.state.alive.change(self.referenced, referenced);
+        self.referenced = referenced;
+    }
+}
+
+impl Drop for Request {
+    fn drop(&mut self) {
+        self.set_referenced(false);
+        self.lp.state.requests.set(self.lp.state.requests.get() - 1);
+    }
+}
+
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Request").field("referenced", &self.referenced).finish()
+    }
+}

@@ -1,0 +1,172 @@
+//! Ports: typed completions from other threads, in batches.
+
+use std::cell::RefCell;
+use std::fmt;
+use std::panic::Location;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use crate::error::RemoteError;
+use crate::handle::wakeup::Signal;
+use crate::schedule::Phase;
+use crate::state::LoopHandle;
+use crate::state::handles::{HandleKey, HandleKind};
+use crate::task::queue::Queue;
+
+/// Takes completions from other threads and hands each to one callback on the loop's thread.
+///
+/// A port is active but unreferenced: what keeps the loop alive are the [`Request`](super::Request)s of those who wait.
+///
+/// # Ordering
+/// Completions are delivered in the order of sending, in the poll phase (or where [`Schedule::completions`] says), each
+/// with its own checkpoint. A batch wakes the loop once. Source: SEMANTICS W2, M4.
+///
+/// [`Schedule::completions`]: crate::Schedule::completions
+///
+/// # Examples
+/// ```
+/// # use phaseloop::{EventLoop, RunMode, request::Port};
+/// let lp = EventLoop::new()?;
+/// let port = Port::new(&lp, |_lp, squared: u64| println!("{squared}"));
+/// let (sender, work) = (port.sender(), lp.begin_request());
+/// let thread = std::thread::spawn(move || sender.send_batch(&mut vec![1, 4, 9]));
+/// assert!(thread.join().expect("it does not panic").is_ok());
+/// drop(work);
+/// lp.run(RunMode::NoWait)?;
+/// # Ok::<(), std::io::Error>(())
+/// ```
+pub struct Port<T> {
+    lp: LoopHandle,
+    key: HandleKey,
+    queue: Arc<Mutex<Vec<T>>>,
+}
+
+impl<T: Send + 'static> Port<T> {
+    /// Opens a port.
+    #[track_caller]
+    pub fn new(lp: &LoopHandle, on_completion: impl FnMut(&LoopHandle, T) + 'static) -> Self {
+        let key = lp.open_signalled(HandleKind::Port, Location::caller());
+        lp.update_flags(key, |flags| flags.referenced = false);
+        let queue = Arc::new(Mutex::new(Vec::new()));
+        let delivery = Rc::new(Delivery {
+            queue: Arc::clone(&queue),
+            taken: RefCell::default(),
+            batch: Queue::new(),
+            on_completion: RefCell::new(Box::new(on_completion)),
+        });
+        let callback = Box::new(move |lp: &LoopHandle| deliver_in_phase(lp, &delivery));
+        // It cannot fail: the handle was opened above.
+        let _ = lp.update_open(key, |handle| handle.callback = Some(callback));
+        Self { lp: lp.clone(), key, queue }
+    }
+
+    /// The end that other threads use.
+    pub fn sender(&self) -> PortSender<T> {
+        PortSender { signal: self.lp.signal(self.key), queue: Arc::clone(&self.queue) }
+    }
+}
+
+crate::handle::walk::handle_methods!([T] Port<T>);
+
+impl<T> fmt::Debug for Port<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Port").field("active", &self.is_active()).finish()
+    }
+}
+
+/// Sends completions to a [`Port`], from any thread.
+pub struct PortSender<T> {
+    signal: Signal,
+    queue: Arc<Mutex<Vec<T>>>,
+}
+
+impl<T: Send + 'static> PortSender<T> {
+    /// Sends one completion.
+    ///
+    /// # Errors
+    /// `Closed` if the loop is gone; the completion is given back. To a port that was closed it is lost, as the port's
+    /// owner asked.
+    pub fn send(&self, completion: T) -> Result<(), RemoteError<T>> {
+        let was_empty = {
+            let mut queue = self.queue.lock();
+            queue.push(completion);
+            queue.len() == 1
+        };
+        if was_empty && self.signal.send().is_err() {
+            if let Some(completion) = self.queue.lock().pop() {
+                return Err(RemoteError::Closed(completion));
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends all of `batch` with one wake, and leaves it empty.
+    ///
+    /// # Errors
+    /// `Closed` if the loop is gone; the completions are then back in `batch`.
+    pub fn send_batch(&self, batch: &mut Vec<T>) -> Result<(), RemoteError<()>> {
+        if batch.is_empty() {
+            return Ok(());
+        }
+        let was_empty = {
+            let mut queue = self.queue.lock();
+            let was_empty = queue.is_empty();
+            queue.append(batch);
+            was_empty
+        };
+        if was_empty && self.signal.send().is_err() {
+            batch.append(&mut self.queue.lock());
+            return Err(RemoteError::Closed(()));
+        }
+        Ok(())
+    }
+}
+
+impl<T> Clone for PortSender<T> {
+    fn clone(&self) -> Self {
+        Self { signal: self.signal.clone(), queue: Arc::clone(&self.queue) }
+    }
+}
+
+impl<T> fmt::Debug for PortSender<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PortSender")
+    }
+}
+
+/// The loop's end of a port.
+struct Delivery<T> {
+    queue: Arc<Mutex<Vec<T>>>,
+    /// What the queue is swapped into: kept for its memory.
+    taken: RefCell<Vec<T>>,
+    /// Taken and not yet delivered: more than nothing only while a callback runs, or after one panicked.
+    batch: Queue<T>,
+    on_completion: RefCell<Box<dyn FnMut(&LoopHandle, T)>>,
+}
+
+/// Delivers now, or has the pending phase do it.
+fn deliver_in_phase<T: 'static>(lp: &LoopHandle, delivery: &Rc<Delivery<T>>) {
+    delivery.take();
+    if lp.state.schedule.completions == Phase::Pending {
+        let delivery = Rc::clone(delivery);
+        lp.defer(move |lp| delivery.run(lp));
+    } else {
+        delivery.run(lp);
+    }
+}
+
+impl<T> Delivery<T> {
+    fn take(&self) {
+        let mut taken = self.taken.borrow_mut();
+        std::mem::swap(&mut *taken, &mut *self.queue.lock());
+        self.batch.extend(taken.drain(..));
+    }
+
+    fn run(&self, lp: &LoopHandle) {
+        while let Some(completion) = self.batch.pop() {
+            lp.call(|lp| (self.on_completion.borrow_mut())(lp, completion));
+        }
+    }
+}

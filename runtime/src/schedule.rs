@@ -1,0 +1,181 @@
+//! The turn as data: which phases a turn has, in which order, and the rules that differ between loops.
+//!
+//! The figures come from running eight versions of Node, four of libuv and one browser. ARCHITECTURE.md lists the rules
+//! with their sources.
+
+use std::borrow::Cow;
+
+/// A named stage of a turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Phase {
+    /// Timers that are due.
+    Timers,
+    /// Callbacks that were deferred to the loop: finished writes, failed connects.
+    Pending,
+    /// Idle handles: once a turn, and they keep poll from waiting.
+    Idle,
+    /// Prepare handles: just before poll.
+    Prepare,
+    /// Waits for I/O, finished jobs and other threads, and runs what came.
+    Poll,
+    /// Check handles, then immediates: just after poll.
+    Check,
+    /// Close callbacks.
+    Close,
+}
+
+/// When the nextTick and microtask queues are drained.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Drain {
+    /// After each callback. Node 11 and later; browsers.
+    EachCallback,
+    /// After all timers of one list. Node 10.
+    EachList,
+    /// When the phase is over. Node 10 for immediates; the textbook for everything.
+    EachPhase,
+}
+
+/// How the timers phase takes due timers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TimerBatch {
+    /// Those that are due when the phase begins; one that is started in the phase waits. libuv since 1.48.
+    DueAtStart,
+    /// Until none is due by the loop's cached time. libuv up to 1.47.
+    UntilNoneDue,
+}
+
+/// The order and the rules of a loop. A plain value: take a preset, change fields, give it to the builder.
+///
+/// ```
+/// use phaseloop::{EventLoop, Phase, Schedule};
+///
+/// let mut schedule = Schedule::node26();
+/// schedule.name = "timers first".into();
+/// schedule.turn.to_mut().rotate_right(1);
+/// assert_eq!(schedule.turn[0], Phase::Timers);
+/// let lp = EventLoop::builder().schedule(schedule).build()?;
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Schedule {
+    /// Shown in traces and messages.
+    pub name: Cow<'static, str>,
+    /// Phases that a run in default mode goes through once before its first turn.
+    pub opening: Cow<'static, [Phase]>,
+    /// The phases of a turn.
+    pub turn: Cow<'static, [Phase]>,
+    /// Phases that follow the turn of a run in once mode.
+    pub once_ending: Cow<'static, [Phase]>,
+    /// How often *pending* runs again right after poll while there is something in it.
+    pub pending_after_poll: u32,
+    /// Which timers one timers phase runs.
+    pub timer_batch: TimerBatch,
+    /// When the queues are drained in the timers phase.
+    pub drain_timers: Drain,
+    /// When the queues are drained among the immediates.
+    pub drain_immediates: Drain,
+    /// When the queues are drained in every other phase.
+    pub drain: Drain,
+    /// The check phase drains before its first immediate, which finds work only after a panic. Node 12 to 24.
+    pub check_opens_with_drain: bool,
+    /// The clock is read before poll computes how long to wait, so a callback that blocked does not make poll
+    /// oversleep. libuv only when it is configured with `UV_METRICS_IDLE_TIME`, as Node does.
+    pub wait_reads_clock: bool,
+    /// An uncaught panic that the hook took queues an empty, referenced immediate. Node.
+    pub uncaught_queues_immediate: bool,
+    /// The phase that delivers the completions of requests.
+    pub completions: Phase,
+}
+
+const MODERN_TURN: &[Phase] =
+    &[Phase::Pending, Phase::Idle, Phase::Prepare, Phase::Poll, Phase::Check, Phase::Close, Phase::Timers];
+const CLASSIC_TURN: &[Phase] =
+    &[Phase::Timers, Phase::Pending, Phase::Idle, Phase::Prepare, Phase::Poll, Phase::Check, Phase::Close];
+const TIMERS: &[Phase] = &[Phase::Timers];
+
+impl Schedule {
+    /// Node 26 on libuv 1.52: the default.
+    ///
+    /// Timers run once before the first turn and then at the end of each, so that a due but unreferenced timer fires
+    /// before the loop gives up. Queues drain after each callback.
+    /// Source: libuv 1.45 (`uv_run`) and 1.48 (`uv__run_timers`); Node 26, `lib/internal/timers.js`.
+    pub fn node26() -> Self {
+        Self {
+            name: Cow::Borrowed("node26"),
+            opening: Cow::Borrowed(TIMERS),
+            turn: Cow::Borrowed(MODERN_TURN),
+            once_ending: Cow::Borrowed(&[]),
+            pending_after_poll: 8,
+            timer_batch: TimerBatch::DueAtStart,
+            drain_timers: Drain::EachCallback,
+            drain_immediates: Drain::EachCallback,
+            drain: Drain::EachCallback,
+            check_opens_with_drain: false,
+            wait_reads_clock: true,
+            uncaught_queues_immediate: true,
+            completions: Phase::Poll,
+        }
+    }
+
+    /// Node 22 and 24 on libuv 1.51.
+    pub fn node22() -> Self {
+        Self { name: Cow::Borrowed("node22"), check_opens_with_drain: true, ..Self::node26() }
+    }
+
+    /// Node 20 on libuv 1.46.
+    pub fn node20() -> Self {
+        Self { name: Cow::Borrowed("node20"), timer_batch: TimerBatch::UntilNoneDue, ..Self::node22() }
+    }
+
+    /// Node 12, 16 and 18 on libuv 1.40 to 1.44: timers at the beginning of a turn only.
+    pub fn node12() -> Self {
+        Self {
+            name: Cow::Borrowed("node12"),
+            opening: Cow::Borrowed(&[]),
+            turn: Cow::Borrowed(CLASSIC_TURN),
+            once_ending: Cow::Borrowed(TIMERS),
+            ..Self::node20()
+        }
+    }
+
+    /// libuv since 1.48, alone: poll may oversleep behind a callback that blocks, as libuv's does.
+    pub fn libuv() -> Self {
+        Self {
+            name: Cow::Borrowed("libuv"),
+            wait_reads_clock: false,
+            uncaught_queues_immediate: false,
+            ..Self::node26()
+        }
+    }
+
+    /// libuv up to 1.44, alone.
+    pub fn libuv_1_44() -> Self {
+        Self {
+            name: Cow::Borrowed("libuv 1.44"),
+            wait_reads_clock: false,
+            uncaught_queues_immediate: false,
+            ..Self::node12()
+        }
+    }
+
+    /// The model that articles draw: timers first, completions in *pending*, queues drained between phases.
+    pub fn textbook() -> Self {
+        Self {
+            name: Cow::Borrowed("textbook"),
+            drain_timers: Drain::EachPhase,
+            drain_immediates: Drain::EachPhase,
+            drain: Drain::EachPhase,
+            completions: Phase::Pending,
+            ..Self::node12()
+        }
+    }
+}
+
+impl Default for Schedule {
+    fn default() -> Self {
+        Self::node26()
+    }
+}

@@ -1,0 +1,97 @@
+//! The one function that runs user code, and the checkpoint after it.
+//!
+//! INVARIANT one-call: callbacks, tasks and posted closures all run inside `invoke`. What must happen around user code
+//! hangs here, once.
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+
+use super::{Callback, LoopHandle};
+use crate::schedule::Drain;
+
+/// A panic that no task caught: what the uncaught hook gets.
+#[derive(Debug)]
+pub struct Uncaught {
+    payload: Box<dyn Any + Send>,
+}
+
+impl Uncaught {
+    pub(crate) fn new(payload: Box<dyn Any + Send>) -> Self {
+        Self { payload }
+    }
+
+    /// The message, where the panic had a text.
+    pub fn message(&self) -> Option<&str> {
+        self.payload
+            .downcast_ref::<&'static str>()
+            .copied()
+            .or_else(|| self.payload.downcast_ref::<String>().map(String::as_str))
+    }
+
+    /// What was passed to `panic_any`, or the text of `panic!`.
+    pub fn payload(&self) -> &(dyn Any + Send) {
+        &*self.payload
+    }
+
+    /// The payload, to be raised again with `std::panic::resume_unwind`.
+    pub fn into_payload(self) -> Box<dyn Any + Send> {
+        self.payload
+    }
+}
+
+/// User code panicked, and the uncaught hook took it. Nothing was drained.
+pub(crate) struct Thrown;
+
+impl LoopHandle {
+    /// Runs a callback and then the checkpoint, as the schedule's general rule says.
+    pub(crate) fn call(&self, f: impl FnOnce(&Self)) {
+        if self.invoke(f).is_ok() && self.state.schedule.drain == Drain::EachCallback {
+            self.checkpoint();
+        }
+    }
+
+    /// Runs user code. A panic goes to the uncaught hook; without one it leaves `run`.
+    pub(crate) fn invoke(&self, f: impl FnOnce(&Self)) -> Result<(), Thrown> {
+        match catch_unwind(AssertUnwindSafe(|| f(self))) {
+            Ok(()) => Ok(()),
+            Err(payload) => {
+                self.uncaught(Uncaught::new(payload));
+                Err(Thrown)
+            }
+        }
+    }
+
+    /// Drains ticks and microtasks until both are empty. Two loads when they are.
+    pub(crate) fn checkpoint(&self) {
+        if !self.state.ticks.is_empty() || !self.state.microtasks.is_empty() {
+            self.drain();
+        }
+    }
+
+    fn drain(&self) {
+        let lp = &self.state;
+        while !lp.ticks.is_empty() || !lp.microtasks.is_empty() {
+            while let Some(tick) = lp.ticks.pop() {
+                // A tick that panics abandons the drain. Source: SEMANTICS X6, `processTicksAndRejections`.
+                if self.invoke(|lp| tick.call(lp)).is_err() {
+                    return;
+                }
+            }
+            while let Some(microtask) = lp.microtasks.pop() {
+                // One that panics does not stop the drain. Source: X5.
+                let _thrown = self.invoke(|lp| microtask.call(lp));
+            }
+        }
+    }
+
+    #[cold]
+    fn uncaught(&self, uncaught: Uncaught) {
+        let hook = self.state.hooks.uncaught.borrow().clone();
+        let Some(hook) = hook else { resume_unwind(uncaught.into_payload()) };
+        hook(self, uncaught);
+        if self.state.schedule.uncaught_queues_immediate {
+            // Node turns once more after an exception that was handled. Source: X2.
+            self.state.immediates.push(Callback::new(|_| {}));
+        }
+    }
+}

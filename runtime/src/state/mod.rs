@@ -1,0 +1,130 @@
+//! All that the loop's parts share, and the one function that runs user code.
+//!
+//! `call` runs callbacks and drains; `inbox` is the door for other threads; `handles` and `sources` are the tables behind
+//! the keys that users hold; `liveness` counts what keeps the loop alive; `context` carries values along.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::Waker;
+
+use crate::driver::Driver;
+use crate::limits::Limits;
+use crate::schedule::Schedule;
+use crate::task::queue::Queue;
+use crate::task::raw::{Task, Thunk};
+use crate::time::clock::Clock;
+use crate::time::lists::TimerLists;
+use crate::time::table::{TimerKey, TimerTable};
+
+pub(crate) mod call;
+pub(crate) mod context;
+pub(crate) mod current;
+pub(crate) mod handles;
+pub(crate) mod hooks;
+pub(crate) mod immediates;
+pub(crate) mod inbox;
+pub(crate) mod liveness;
+pub(crate) mod scheduler;
+pub(crate) mod sources;
+pub(crate) mod time;
+pub(crate) mod watchers;
+
+use handles::{HandleKey, HandleTable};
+use immediates::Immediates;
+use inbox::{Inbox, Message};
+use liveness::Liveness;
+use sources::Sources;
+use watchers::WatcherList;
+
+/// A loop, as user code holds it: cheap to clone, bound to its thread.
+///
+/// Every callback gets one. It does not keep the loop running, and outlives it: once the [`EventLoop`] is gone, what is
+/// given to its handle is dropped unrun.
+///
+/// [`EventLoop`]: crate::EventLoop
+#[derive(Clone)]
+pub struct LoopHandle {
+    pub(crate) state: Rc<LoopState>,
+}
+
+/// User code on a queue of the loop.
+pub(crate) type Callback = Thunk<LoopHandle>;
+
+/// What a timer does when it is due.
+pub(crate) enum TimerAction {
+    /// Runs once and is forgotten.
+    Once { callback: Callback, referenced: bool },
+    /// Calls back into the handle that owns it.
+    Handle(HandleKey),
+    /// Wakes a task that sleeps.
+    Wake(Waker),
+    /// Runs the due ones of Node's timer lists.
+    Lists,
+}
+
+/// The code of a timer on Node's lists.
+pub(crate) enum ListedTimer {
+    Timeout(Callback),
+    Interval(HandleCallback),
+    /// Stays after it ran, to be armed again.
+    Refreshable(HandleCallback),
+}
+
+/// User code that runs again and again.
+pub(crate) type HandleCallback = Box<dyn FnMut(&LoopHandle)>;
+
+/// The state of one loop. No borrow of any part is held while user code runs.
+pub(crate) struct LoopState {
+    pub(crate) schedule: Schedule,
+    pub(crate) limits: Limits,
+    pub(crate) hooks: hooks::Hooks,
+
+    pub(crate) clock: Clock,
+    pub(crate) time: time::LoopTime,
+    pub(crate) timers: RefCell<TimerTable<TimerAction>>,
+    pub(crate) lists: RefCell<TimerLists<ListedTimer>>,
+    /// The loop timer that stands for the lists.
+    pub(crate) lists_timer: Cell<Option<TimerKey>>,
+
+    pub(crate) ticks: Queue<Callback>,
+    pub(crate) microtasks: Queue<Callback>,
+    pub(crate) immediates: Immediates,
+    pub(crate) pending: Queue<Callback>,
+    pub(crate) closing: RefCell<Vec<Closing>>,
+    /// What is left of the close list that the phase took.
+    pub(crate) close_batch: RefCell<Vec<Closing>>,
+    pub(crate) handles: RefCell<HandleTable>,
+    pub(crate) idle: WatcherList,
+    pub(crate) prepare: WatcherList,
+    pub(crate) check: WatcherList,
+    pub(crate) sources: Sources,
+    pub(crate) tasks: RefCell<slab::Slab<Task<LoopHandle>>>,
+
+    pub(crate) driver: RefCell<Driver>,
+    pub(crate) inbox: Arc<Inbox>,
+    /// Messages that the poll phase took and has not run yet.
+    pub(crate) arrived: Queue<Message>,
+    /// What the inbox is swapped into: kept for its memory.
+    pub(crate) taken: RefCell<Vec<Message>>,
+    /// The buffer that reads borrow while they run; `None` while one does.
+    pub(crate) read_buffer: RefCell<Option<Box<[u8]>>>,
+
+    pub(crate) alive: Liveness,
+    /// Requests whose completion is to come from another thread.
+    pub(crate) requests: Cell<usize>,
+    pub(crate) has_alarm: Cell<bool>,
+    pub(crate) stop: Cell<bool>,
+    pub(crate) running: Cell<bool>,
+    pub(crate) closed: Cell<bool>,
+    pub(crate) io_budget: Cell<u32>,
+    /// The handle whose callback is out of its place because it runs.
+    pub(crate) calling: Cell<Option<HandleKey>>,
+    pub(crate) context: RefCell<Option<context::Context>>,
+}
+
+/// A close callback that is due, with the handle it releases.
+pub(crate) struct Closing {
+    pub(crate) release: Option<HandleKey>,
+    pub(crate) callback: Option<Callback>,
+}

@@ -1,0 +1,55 @@
+//! What tasks ask of their loop.
+
+use std::sync::Arc;
+
+use super::call::Uncaught;
+use super::inbox::Inbox;
+use super::{Callback, LoopHandle};
+use crate::task::raw::{Ended, ReadyTask, Scheduler, WakeInbox};
+
+impl Scheduler for LoopHandle {
+    /// A task is a microtask.
+    fn ready(&self, task: ReadyTask<Self>) {
+        self.state.microtasks.push(Callback::new(move |lp: &Self| lp.run_task(task)));
+    }
+
+    /// A task that yields runs in the next check phase, so that I/O gets its turn.
+    fn yielded(&self, task: ReadyTask<Self>) {
+        self.state.immediates.push(Callback::new(move |lp: &Self| lp.run_task(task)));
+    }
+
+    fn finished(&self, key: usize, ended: Ended) {
+        let table = self.state.tasks.borrow_mut().try_remove(key);
+        let (Ended::Reported { referenced } | Ended::Unhandled { referenced, .. }) = &ended;
+        self.state.alive.change(*referenced, false);
+        drop(table);
+        if let Ended::Unhandled { payload, .. } = ended {
+            self.task_failed(Uncaught::new(payload));
+        }
+    }
+
+    fn set_referenced(&self, referenced: bool) {
+        self.state.alive.change(!referenced, referenced);
+    }
+
+    fn inbox(&self) -> Arc<dyn WakeInbox<Self>> {
+        Arc::<Inbox>::clone(&self.state.inbox)
+    }
+}
+
+impl LoopHandle {
+    fn run_task(&self, task: ReadyTask<Self>) {
+        self.state.io_budget.set(self.state.limits.task_io_budget);
+        task.run();
+    }
+
+    /// Counts a panic of a task that nobody joins, and tells the hook.
+    pub(crate) fn task_failed(&self, failure: Uncaught) {
+        let hooks = &self.state.hooks;
+        hooks.task_failures.set(hooks.task_failures.get() + 1);
+        let hook = hooks.task_failure.borrow().clone();
+        if let Some(hook) = hook {
+            hook(self, failure);
+        }
+    }
+}

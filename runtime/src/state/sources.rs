@@ -1,0 +1,274 @@
+//! The reactor: the table that takes what the driver reports to whoever waits for it.
+
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::os::fd::RawFd;
+use std::panic::Location;
+use std::rc::Rc;
+use std::task::Waker;
+
+use super::LoopHandle;
+use super::handles::HandleKind;
+use super::liveness::Flags;
+use crate::driver::{Event, Readiness, Token};
+use crate::task::queue::Queue;
+
+/// A source with callbacks. The loop calls it when the source became ready.
+pub(crate) trait Ready {
+    fn ready(self: Rc<Self>, lp: &LoopHandle);
+}
+
+/// What is registered with the driver.
+pub(crate) struct Source {
+    pub(crate) kind: HandleKind,
+    pub(crate) flags: Flags,
+    pub(crate) site: &'static Location<'static>,
+    fd: RawFd,
+    interest: Readiness,
+    /// What the driver reported and no attempt has contradicted since: a hint.
+    readiness: Readiness,
+    reader: Option<Waker>,
+    writer: Option<Waker>,
+    target: Option<Rc<dyn Ready>>,
+}
+
+struct Slot {
+    generation: u32,
+    source: Option<Source>,
+}
+
+/// Reading or writing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Direction {
+    Read,
+    Write,
+}
+
+impl Direction {
+    fn any(self) -> Readiness {
+        match self {
+            Self::Read => Readiness::ANY_READ,
+            Self::Write => Readiness::ANY_WRITE,
+        }
+    }
+}
+
+/// All sources of a loop, and the events that poll took and has not dispatched yet.
+pub(crate) struct Sources {
+    slots: RefCell<Vec<Slot>>,
+    free: RefCell<Vec<u32>>,
+    registered: Cell<usize>,
+    pub(crate) batch: Queue<Event>,
+    /// Sources that used up their budget of this turn and are still ready.
+    again: RefCell<Vec<Token>>,
+    /// What the driver appends to: kept for its memory.
+    pub(crate) scratch: RefCell<Vec<Event>>,
+}
+
+impl Sources {
+    pub(crate) fn new() -> Self {
+        Self {
+            slots: RefCell::default(),
+            free: RefCell::default(),
+            registered: Cell::new(0),
+            batch: Queue::new(),
+            again: RefCell::default(),
+            scratch: RefCell::default(),
+        }
+    }
+
+    /// How many sources the driver watches.
+    pub(crate) fn registered(&self) -> usize {
+        self.registered.get()
+    }
+
+    /// True if there is something to dispatch without asking the driver.
+    pub(crate) fn has_batch(&self) -> bool {
+        !self.batch.is_empty() || !self.again.borrow().is_empty()
+    }
+
+    pub(crate) fn readiness(&self, token: Token) -> Readiness {
+        self.with(token, |source| source.readiness).unwrap_or_default()
+    }
+
+    /// Forgets readiness that an attempt contradicted.
+    pub(crate) fn clear(&self, token: Token, readiness: Readiness) {
+        self.with(token, |source| source.readiness = source.readiness.without(readiness));
+    }
+
+    /// Notes readiness that is known without the driver.
+    pub(crate) fn mark(&self, token: Token, readiness: Readiness) {
+        self.with(token, |source| source.readiness = source.readiness.with(readiness));
+    }
+
+    /// Notes who waits. False if the source is ready after all, or gone: then the caller tries at once.
+    pub(crate) fn wait(&self, token: Token, direction: Direction, waker: &Waker) -> bool {
+        let waits = self.with(token, |source| {
+            if source.readiness.has(direction.any()) {
+                return false;
+            }
+            let slot = match direction {
+                Direction::Read => &mut source.reader,
+                Direction::Write => &mut source.writer,
+            };
+            match slot {
+                Some(known) if known.will_wake(waker) => {}
+                _ => *slot = Some(waker.clone()),
+            }
+            true
+        });
+        waits.unwrap_or(false)
+    }
+
+    /// Has the loop call `target` when the source is ready, or nobody.
+    pub(crate) fn set_target(&self, token: Token, target: Option<Rc<dyn Ready>>) {
+        // The old target is dropped here, outside the borrow.
+        drop(self.with(token, |source| std::mem::replace(&mut source.target, target)));
+    }
+
+    /// Puts a source that is still ready in line for the next poll phase.
+    pub(crate) fn run_again(&self, token: Token) {
+        self.again.borrow_mut().push(token);
+    }
+
+    /// Moves the sources that are still ready into the batch.
+    pub(crate) fn begin(&self) {
+        let again = &mut *self.again.borrow_mut();
+        let none = Readiness::default();
+        self.batch.extend(again.drain(..).map(|token| Event { token, readiness: none }));
+    }
+
+    /// Notes what `event` says and gives whoever waits for it.
+    pub(crate) fn dispatch(&self, event: Event) -> Option<Waiting> {
+        self.with(event.token, |source| {
+            source.readiness = source.readiness.with(event.readiness);
+            Waiting {
+                reader: source.reader.take_if(|_| event.readiness.has(Readiness::ANY_READ)),
+                writer: source.writer.take_if(|_| event.readiness.has(Readiness::ANY_WRITE)),
+                target: source.target.clone(),
+            }
+        })
+    }
+
+    pub(crate) fn with<R>(&self, token: Token, f: impl FnOnce(&mut Source) -> R) -> Option<R> {
+        let mut slots = self.slots.borrow_mut();
+        let slot = slots.get_mut(token.slot as usize).filter(|slot| slot.generation == token.generation)?;
+        slot.source.as_mut().map(f)
+    }
+
+    pub(crate) fn for_each(&self, mut f: impl FnMut(&Source)) {
+        self.slots.borrow().iter().filter_map(|slot| slot.source.as_ref()).for_each(&mut f);
+    }
+
+    fn insert(&self, source: Source) -> Token {
+        let mut slots = self.slots.borrow_mut();
+        let slot = self.free.borrow_mut().pop().unwrap_or_else(|| {
+            slots.push(Slot { generation: 0, source: None });
+            u32::try_from(slots.len() - 1).expect("fewer than 2^32 sources in one loop")
+        });
+        slots[slot as usize].source = Some(source);
+        self.registered.set(self.registered.get() + 1);
+        Token { slot, generation: slots[slot as usize].generation }
+    }
+
+    fn remove(&self, token: Token) -> Option<Source> {
+        let mut slots = self.slots.borrow_mut();
+        let slot = slots.get_mut(token.slot as usize).filter(|slot| slot.generation == token.generation)?;
+        let source = slot.source.take()?;
+        // Half of the bits, as a token has on machines of 32 bits.
+        slot.generation = slot.generation.wrapping_add(1);
+        self.free.borrow_mut().push(token.slot);
+        self.registered.set(self.registered.get() - 1);
+        Some(source)
+    }
+}
+
+/// Who waits for a source that became ready.
+pub(crate) struct Waiting {
+    reader: Option<Waker>,
+    writer: Option<Waker>,
+    target: Option<Rc<dyn Ready>>,
+}
+
+impl Waiting {
+    /// Wakes the tasks, then calls the callbacks. Writers come first: what they free, the reader may use.
+    pub(crate) fn notify(self, lp: &LoopHandle) {
+        if let Some(writer) = self.writer {
+            writer.wake();
+        }
+        if let Some(reader) = self.reader {
+            reader.wake();
+        }
+        if let Some(target) = self.target {
+            target.ready(lp);
+        }
+    }
+}
+
+impl LoopHandle {
+    /// Registers a descriptor. The caller keeps it open until `close_source`.
+    pub(crate) fn open_source(
+        &self,
+        fd: RawFd,
+        interest: Readiness,
+        kind: HandleKind,
+        site: &'static Location<'static>,
+    ) -> io::Result<Token> {
+        let source = Source {
+            kind,
+            flags: Flags::new(),
+            site,
+            fd,
+            interest,
+            readiness: Readiness::default(),
+            reader: None,
+            writer: None,
+            target: None,
+        };
+        let sources = &self.state.sources;
+        let token = sources.insert(source);
+        if let Err(error) = self.state.driver.borrow_mut().register(fd, token, interest) {
+            drop(sources.remove(token));
+            return Err(error);
+        }
+        Ok(token)
+    }
+
+    /// Forgets a source. Tasks that wait for it are woken, and find it gone.
+    pub(crate) fn close_source(&self, token: Token) {
+        let Some(mut source) = self.state.sources.remove(token) else { return };
+        source.flags.update(&self.state.alive, |flags| flags.active = false);
+        // It fails only if the descriptor was closed under us; then the system has forgotten it already.
+        let _ = self.state.driver.borrow_mut().deregister(source.fd);
+        for waker in [source.writer.take(), source.reader.take()].into_iter().flatten() {
+            waker.wake();
+        }
+    }
+
+    /// Forgets all sources, and drops the callbacks they had. Their descriptors belong to the streams.
+    pub(crate) fn drop_sources(&self) {
+        let slots = self.state.sources.slots.take();
+        self.state.sources.registered.set(0);
+        for source in slots.into_iter().filter_map(|slot| slot.source) {
+            // It fails only if the descriptor was closed under us.
+            let _ = self.state.driver.borrow_mut().deregister(source.fd);
+        }
+    }
+
+    /// Registers all sources again, with a driver that was opened anew.
+    pub(crate) fn register_sources_again(&self) -> io::Result<()> {
+        let slots = self.state.sources.slots.borrow();
+        for (index, slot) in slots.iter().enumerate() {
+            if let Some(source) = &slot.source {
+                let token = Token { slot: index as u32, generation: slot.generation };
+                self.state.driver.borrow_mut().register(source.fd, token, source.interest)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Applies a change to the flags of a source and counts the difference.
+    pub(crate) fn update_source(&self, token: Token, change: impl FnOnce(&mut Flags)) {
+        self.state.sources.with(token, |source| source.flags.update(&self.state.alive, change));
+    }
+}

@@ -1,0 +1,11 @@
+//! Tasks as a leaf: cells for user code, and the queue they wait in. Knows neither the loop nor a driver.
+//!
+//! `raw` erases types, `queue` keeps order, `thread` numbers threads, `sync` stands between us and loom.
+
+pub(crate) mod queue;
+pub(crate) mod raw;
+pub(crate) mod sync;
+pub(crate) mod thread;
+
+#[cfg(all(test, not(loom)))]
+mod raw_tests;

@@ -1,0 +1,665 @@
+//! Type erasure by hand: the two cells that hold user code on the loop's queues.
+//!
+//! [`Thunk`] is a boxed `FnOnce` that needs no box when the closure is three words or smaller. [`Task`] and its
+//! relatives are a future, its header and its output in one allocation. Both are generic over what user code is
+//! called with, so this file knows nothing of the loop.
+//!
+//! # Threads
+//! A task belongs to the thread that made it. Only its reference count, `WOKEN_REMOTELY` and its inbox may be touched
+//! from another thread; everything else is a `Cell` that the owner alone reads and writes.
+//!
+//! INVARIANT refs: `refs` counts the loop's table (one, until the task completes), the `JoinHandle` (one), each
+//! `Waker` and each entry of the inbox. The cell is freed by whoever takes the last one, on any thread.
+//! INVARIANT stage: by the time the last reference goes, the stage is `Empty`: a future or an output is dropped on
+//! the owner's thread only. `complete` and `drop_join` keep it.
+//! INVARIANT queued: while `SCHEDULED` is set, the table's reference is alive, so an entry of the run queue owns none.
+
+use std::any::Any;
+use std::cell::{Cell, UnsafeCell};
+use std::future::Future;
+use std::marker::PhantomData;
+use std::mem::{ManuallyDrop, MaybeUninit, align_of, size_of};
+use std::panic::{AssertUnwindSafe, Location, catch_unwind};
+use std::pin::Pin;
+use std::ptr::NonNull;
+use std::rc::Rc;
+use std::task::{Context, Poll, RawWaker, RawWakerVTable, Waker};
+
+use super::sync::{Arc, AtomicBool, AtomicUsize, Ordering, fence};
+use super::thread::ThreadNumber;
+
+/// What a panic left: the payload that `std::panic::catch_unwind` gave.
+pub(crate) type Payload = Box<dyn Any + Send>;
+
+// ---------------------------------------------------------------------------------------------------------- Thunk
+
+type Words = [*mut (); 3];
+
+/// A closure that is called once with `&Cx`, stored in place when it fits in three words.
+pub(crate) struct Thunk<Cx: 'static> {
+    words: MaybeUninit<Words>,
+    vtable: &'static ThunkVtable<Cx>,
+    // The closure may be `!Send`.
+    _local: PhantomData<*mut ()>,
+}
+
+struct ThunkVtable<Cx> {
+    call: unsafe fn(*mut (), &Cx),
+    drop: unsafe fn(*mut ()),
+}
+
+impl<Cx: 'static> Thunk<Cx> {
+    /// Stores `f`: in place if it fits, else in a box.
+    pub(crate) fn new<F: FnOnce(&Cx) + 'static>(f: F) -> Self {
+        if size_of::<F>() <= size_of::<Words>() && align_of::<F>() <= align_of::<Words>() {
+            Self::in_place(f)
+        } else {
+            let boxed = Box::new(f);
+            Self::in_place(move |cx: &Cx| boxed(cx))
+        }
+    }
+
+    fn in_place<F: FnOnce(&Cx) + 'static>(f: F) -> Self {
+        const { assert!(size_of::<Box<F>>() <= size_of::<Words>()) };
+        debug_assert!(size_of::<F>() <= size_of::<Words>());
+        let mut words = MaybeUninit::<Words>::uninit();
+        // SAFETY: `new` checked that an `F` fits in `words`, in size and in alignment.
+        unsafe { words.as_mut_ptr().cast::<F>().write(f) };
+        Self {
+            words,
+            vtable: const { &ThunkVtable { call: call::<F, Cx>, drop: drop_in_place::<F> } },
+            _local: PhantomData,
+        }
+    }
+
+    /// Calls the closure and consumes it.
+    pub(crate) fn call(self, cx: &Cx) {
+        let mut this = ManuallyDrop::new(self);
+        let closure = this.words.as_mut_ptr().cast();
+        // SAFETY: `closure` holds the `F` that `vtable` was made for, and `ManuallyDrop` keeps it from being dropped again.
+        unsafe { (this.vtable.call)(closure, cx) }
+    }
+}
+
+impl<Cx> Drop for Thunk<Cx> {
+    fn drop(&mut self) {
+        let closure = self.words.as_mut_ptr().cast();
+        // SAFETY: `closure` holds the `F` that `vtable` was made for; a called thunk never gets here.
+        unsafe { (self.vtable.drop)(closure) }
+    }
+}
+
+/// # Safety
+/// `closure` points to an `F` that is not used afterwards.
+unsafe fn call<F: FnOnce(&Cx), Cx>(closure: *mut (), cx: &Cx) {
+    // SAFETY: the caller gives the `F` away.
+    let f = unsafe { closure.cast::<F>().read() };
+    f(cx);
+}
+
+/// # Safety
+/// `closure` points to an `F` that is not used afterwards.
+unsafe fn drop_in_place<F>(closure: *mut ()) {
+    // SAFETY: the caller gives the `F` away.
+    unsafe { closure.cast::<F>().drop_in_place() }
+}
+
+// ----------------------------------------------------------------------------------------------------------- Task
+
+/// What a task needs of the loop that runs it. All of it is called on the loop's thread.
+pub(crate) trait Scheduler: Clone + 'static {
+    /// Queues a task that was woken, to be run at the next checkpoint.
+    fn ready(&self, task: ReadyTask<Self>);
+    /// Queues a task that woke itself while it ran.
+    fn yielded(&self, task: ReadyTask<Self>);
+    /// Forgets a task that has completed: `key` is free again.
+    fn finished(&self, key: usize, ended: Ended);
+    /// Counts the task among what keeps the loop alive, or no longer.
+    fn set_referenced(&self, referenced: bool);
+    /// Where a waker on another thread leaves the task.
+    fn inbox(&self) -> Arc<dyn WakeInbox<Self>>;
+}
+
+/// How a task ended, as the loop is told.
+pub(crate) enum Ended {
+    /// With an output, or cancelled, or with a panic that its join handle is going to report.
+    Reported { referenced: bool },
+    /// With a panic that nobody waits for.
+    Unhandled { referenced: bool, payload: Payload },
+}
+
+/// The way into the loop for wakers on other threads.
+pub(crate) trait WakeInbox<S: Scheduler>: Send + Sync {
+    /// Takes a woken task and sees to it that the loop looks.
+    fn woken(&self, task: WokenTask<S>);
+}
+
+const SCHEDULED: u8 = 1; // in a queue of the loop; excludes RUNNING
+const RUNNING: u8 = 2; // being polled; excludes SCHEDULED
+const NOTIFIED: u8 = 4; // woken while RUNNING: queue it again after the poll
+const COMPLETE: u8 = 8; // output stored or taken, or the task cancelled; nothing runs any more
+const CANCELLED: u8 = 16; // abort was asked for; the next run drops the future
+const JOINED: u8 = 32; // a JoinHandle exists
+const REFERENCED: u8 = 64; // counted among what keeps the loop alive
+
+struct Header<S: Scheduler> {
+    vtable: &'static TaskVtable<S>,
+    refs: AtomicUsize,
+    owner: ThreadNumber,
+    woken_remotely: AtomicBool,
+    state: Cell<u8>,
+    key: Cell<usize>,
+    scheduler: Cell<Option<S>>,
+    inbox: Arc<dyn WakeInbox<S>>,
+    join_waker: Cell<Option<Waker>>,
+    site: &'static Location<'static>,
+}
+
+struct TaskVtable<S: Scheduler> {
+    /// Polls the future; true if it is done and the stage holds the outcome.
+    poll: unsafe fn(NonNull<Header<S>>, &mut Context<'_>) -> bool,
+    /// Replaces whatever the stage holds by a cancelled outcome.
+    cancel: unsafe fn(NonNull<Header<S>>),
+    /// Drops whatever the stage holds; a panic payload that nobody took is given back.
+    clear: unsafe fn(NonNull<Header<S>>) -> Option<Payload>,
+    /// Moves the outcome to `*mut Option<Outcome<T>>`.
+    take: unsafe fn(NonNull<Header<S>>, *mut ()),
+    free: unsafe fn(NonNull<Header<S>>),
+}
+
+/// The whole task. `repr(C)` puts the header first, so that a pointer to one is a pointer to the other.
+#[repr(C)]
+struct TaskCell<S: Scheduler, F: Future> {
+    header: Header<S>,
+    stage: UnsafeCell<Stage<F>>,
+}
+
+enum Stage<F: Future> {
+    Running(F),
+    Done(Outcome<F::Output>),
+    Empty,
+}
+
+/// What a task came to.
+pub(crate) enum Outcome<T> {
+    Output(T),
+    Cancelled,
+    Panicked(Payload),
+}
+
+/// Makes a task that is neither queued nor in a table yet.
+pub(crate) fn new_task<S: Scheduler, F: Future + 'static>(
+    scheduler: &S,
+    future: F,
+    site: &'static Location<'static>,
+) -> (Task<S>, RawJoin<S, F::Output>) {
+    let cell = Box::new(TaskCell {
+        header: Header {
+            vtable: const {
+                &TaskVtable {
+                    poll: poll_stage::<S, F>,
+                    cancel: cancel_stage::<S, F>,
+                    clear: clear_stage::<S, F>,
+                    take: take_outcome::<S, F>,
+                    free: free_cell::<S, F>,
+                }
+            },
+            refs: AtomicUsize::new(2), // the table's and the join handle's
+            owner: ThreadNumber::current(),
+            woken_remotely: AtomicBool::new(false),
+            state: Cell::new(JOINED | REFERENCED),
+            key: Cell::new(usize::MAX),
+            scheduler: Cell::new(Some(scheduler.clone())),
+            inbox: scheduler.inbox(),
+            join_waker: Cell::new(None),
+            site,
+        },
+        stage: UnsafeCell::new(Stage::Running(future)),
+    });
+    let header = NonNull::from(Box::leak(cell)).cast::<Header<S>>();
+    (Task(header), RawJoin { header, _output: PhantomData })
+}
+
+/// The reference that the loop's table holds until the task completes.
+pub(crate) struct Task<S: Scheduler>(NonNull<Header<S>>);
+
+impl<S: Scheduler> Task<S> {
+    /// Tells the task where the table keeps it, and queues it for the first time.
+    pub(crate) fn start(&self, key: usize) {
+        header_of(&self.0).key.set(key);
+        schedule(self.0);
+    }
+
+    /// Drops the future at once; the join handle will say cancelled.
+    pub(crate) fn shut_down(&self) {
+        header_of(&self.0).state.update(|state| state | CANCELLED);
+        cancel(self.0);
+    }
+
+    /// The line that spawned the task.
+    pub(crate) fn site(&self) -> &'static Location<'static> {
+        header_of(&self.0).site
+    }
+
+    pub(crate) fn is_referenced(&self) -> bool {
+        header_of(&self.0).has(REFERENCED)
+    }
+}
+
+impl<S: Scheduler> Drop for Task<S> {
+    fn drop(&mut self) {
+        release(self.0);
+    }
+}
+
+/// An entry of a run queue. It owns no reference (INVARIANT queued).
+pub(crate) struct ReadyTask<S: Scheduler>(NonNull<Header<S>>);
+
+impl<S: Scheduler> ReadyTask<S> {
+    /// Polls the task once. A panic of the future becomes the task's outcome and does not leave this function.
+    pub(crate) fn run(self) {
+        let header = header_of(&self.0);
+        if header.has(CANCELLED) {
+            return cancel(self.0);
+        }
+        header.state.update(|state| (state & !SCHEDULED) | RUNNING);
+        // SAFETY: the vtable belongs to this task, and the pointer stays valid while the waker is used: the table's
+        // reference cannot go before `complete`. `ManuallyDrop` makes the waker borrow that reference.
+        let waker = ManuallyDrop::new(unsafe { Waker::from_raw(raw_waker(self.0)) });
+        // SAFETY: the task is not complete, so its stage holds the future, and RUNNING keeps everyone else out.
+        let done = unsafe { (header.vtable.poll)(self.0, &mut Context::from_waker(&waker)) };
+        if done {
+            return complete(self.0);
+        }
+        let notified = header.has(NOTIFIED);
+        header.state.update(|state| state & !(RUNNING | NOTIFIED));
+        if header.has(CANCELLED) {
+            schedule(self.0);
+        } else if notified {
+            header.state.update(|state| state | SCHEDULED);
+            with_scheduler(header, |scheduler| scheduler.yielded(ReadyTask(self.0)));
+        }
+    }
+}
+
+/// The join handle's reference. It is `!Send`, like the output it may take.
+pub(crate) struct RawJoin<S: Scheduler, T> {
+    header: NonNull<Header<S>>,
+    _output: PhantomData<(*mut (), T)>,
+}
+
+impl<S: Scheduler, T> RawJoin<S, T> {
+    /// Takes the outcome if the task is complete, else notes whom to wake.
+    pub(crate) fn poll(&self, cx: &mut Context<'_>) -> Poll<Outcome<T>> {
+        let header = header_of(&self.header);
+        if !header.has(COMPLETE) {
+            let waker = match header.join_waker.take() {
+                Some(known) if known.will_wake(cx.waker()) => known,
+                _ => cx.waker().clone(),
+            };
+            header.join_waker.set(Some(waker));
+            return Poll::Pending;
+        }
+        Poll::Ready(self.take().expect("a join handle is not polled after it gave its outcome"))
+    }
+
+    /// Takes the outcome, once, if the task is complete.
+    pub(crate) fn take(&self) -> Option<Outcome<T>> {
+        let mut outcome: Option<Outcome<T>> = None;
+        if self.is_complete() {
+            let header = header_of(&self.header);
+            // SAFETY: the task is complete, so its stage is not being polled, and `T` is its output: `new_task` ties
+            // the two together. `outcome` is an `Option<Outcome<T>>`, as `take` asks.
+            unsafe { (header.vtable.take)(self.header, (&raw mut outcome).cast()) };
+        }
+        outcome
+    }
+
+    pub(crate) fn is_complete(&self) -> bool {
+        header_of(&self.header).has(COMPLETE)
+    }
+
+    /// Asks for the future to be dropped, in the microtask queue.
+    pub(crate) fn abort(&self) {
+        let header = header_of(&self.header);
+        if !header.has(COMPLETE | CANCELLED) {
+            header.state.update(|state| state | CANCELLED);
+            schedule(self.header);
+        }
+    }
+
+    /// Lets the task keep the loop alive, or not.
+    pub(crate) fn set_referenced(&self, referenced: bool) {
+        let header = header_of(&self.header);
+        if header.has(COMPLETE) || header.has(REFERENCED) == referenced {
+            return;
+        }
+        header.state.update(|state| state ^ REFERENCED);
+        with_scheduler(header, |scheduler| scheduler.set_referenced(referenced));
+    }
+
+    pub(crate) fn is_referenced(&self) -> bool {
+        header_of(&self.header).has(REFERENCED)
+    }
+
+    /// A panic that nobody is going to see, if the task has ended with one.
+    pub(crate) fn abandon(&self) -> Option<Payload> {
+        let header = header_of(&self.header);
+        header.state.update(|state| state & !JOINED);
+        drop(header.join_waker.take());
+        if !header.has(COMPLETE) {
+            return None;
+        }
+        // SAFETY: the task is complete, so its stage is not being polled; this is the owner's thread.
+        unsafe { (header.vtable.clear)(self.header) }
+    }
+}
+
+impl<S: Scheduler, T> Drop for RawJoin<S, T> {
+    fn drop(&mut self) {
+        release(self.header);
+    }
+}
+
+/// A task that a waker on another thread sent home; it owns a reference.
+pub(crate) struct WokenTask<S: Scheduler>(NonNull<Header<S>>);
+
+// SAFETY: on another thread than the owner's a `WokenTask` can only be moved and dropped, and dropping it touches the
+// reference count alone (INVARIANT refs, INVARIANT stage). `schedule` is called by the loop's thread, which owns the task.
+unsafe impl<S: Scheduler> Send for WokenTask<S> {}
+
+impl<S: Scheduler> WokenTask<S> {
+    /// Queues the task on its loop. Only for the loop's thread.
+    pub(crate) fn schedule(self) {
+        let header = header_of(&self.0);
+        assert_eq!(header.owner, ThreadNumber::current(), "a task is scheduled on its loop's thread");
+        // Acquire pairs with the Release of `wake_remotely`: what the waker's thread did before is seen by the task.
+        header.woken_remotely.swap(false, Ordering::AcqRel);
+        wake_locally(self.0);
+    }
+}
+
+impl<S: Scheduler> Drop for WokenTask<S> {
+    fn drop(&mut self) {
+        release(self.0);
+    }
+}
+
+impl<S: Scheduler> Header<S> {
+    fn has(&self, flags: u8) -> bool {
+        self.state.get() & flags != 0
+    }
+}
+
+fn header_of<S: Scheduler>(task: &NonNull<Header<S>>) -> &Header<S> {
+    // SAFETY: every holder of the pointer owns a reference or leans on one (INVARIANT refs, INVARIANT queued), so the
+    // cell is alive while `task` is borrowed.
+    unsafe { task.as_ref() }
+}
+
+/// Lends the scheduler to `f`.
+fn with_scheduler<S: Scheduler>(header: &Header<S>, f: impl FnOnce(&S)) {
+    let Some(scheduler) = header.scheduler.take() else { return };
+    f(&scheduler);
+    header.scheduler.set(Some(scheduler));
+}
+
+fn schedule<S: Scheduler>(task: NonNull<Header<S>>) {
+    let header = header_of(&task);
+    if header.has(COMPLETE | SCHEDULED) {
+        return;
+    }
+    if header.has(RUNNING) {
+        header.state.update(|state| state | NOTIFIED);
+        return;
+    }
+    header.state.update(|state| state | SCHEDULED);
+    with_scheduler(header, |scheduler| scheduler.ready(ReadyTask(task)));
+}
+
+fn wake_locally<S: Scheduler>(task: NonNull<Header<S>>) {
+    schedule(task);
+}
+
+/// Drops the future unless it has ended, and completes the task.
+fn cancel<S: Scheduler>(task: NonNull<Header<S>>) {
+    let header = header_of(&task);
+    if header.has(COMPLETE | RUNNING) {
+        return;
+    }
+    // A future that is dropped may wake or abort its own task: RUNNING makes that harmless.
+    header.state.update(|state| (state & !SCHEDULED) | RUNNING);
+    // SAFETY: the task is neither complete nor polled, so the stage holds the future and nobody borrows it.
+    unsafe { (header.vtable.cancel)(task) };
+    complete(task);
+}
+
+/// Ends the task: its outcome is in the stage. Wakes the joiner, or drops the outcome where there is none.
+fn complete<S: Scheduler>(task: NonNull<Header<S>>) {
+    let header = header_of(&task);
+    let referenced = header.has(REFERENCED);
+    header.state.update(|state| (state & !(SCHEDULED | RUNNING | NOTIFIED)) | COMPLETE);
+    let mut ended = Ended::Reported { referenced };
+    if header.has(JOINED) {
+        if let Some(waker) = header.join_waker.take() {
+            waker.wake();
+        }
+    } else {
+        // SAFETY: the task is complete, so nobody polls its stage; this is the owner's thread.
+        let unseen = unsafe { (header.vtable.clear)(task) };
+        if let Some(payload) = unseen {
+            ended = Ended::Unhandled { referenced, payload };
+        }
+    }
+    // Last: `finished` drops the table's reference, which may be the one that keeps the cell.
+    if let Some(scheduler) = header.scheduler.take() {
+        scheduler.finished(header.key.get(), ended);
+    }
+}
+
+/// Gives up one reference; frees the cell with the last.
+fn release<S: Scheduler>(task: NonNull<Header<S>>) {
+    let header = header_of(&task);
+    // The last owner needs no atomic subtraction. Acquire pairs with the Release below.
+    let last = header.refs.load(Ordering::Acquire) == 1 || header.refs.fetch_sub(1, Ordering::Release) == 1;
+    if last {
+        // Pairs with the Release of every other subtraction: their use of the cell happened before it is freed.
+        fence(Ordering::Acquire);
+        let free = header.vtable.free;
+        // SAFETY: no reference is left, so nobody else can reach the cell (INVARIANT refs).
+        unsafe { free(task) };
+    }
+}
+
+// ------------------------------------------------------------------------------------------------- borrowed future
+
+type FuturePointer<'a> = *mut (dyn Future<Output = ()> + 'a);
+
+/// A future that stands for one that borrows, and ends with it.
+pub(crate) struct BorrowedFuture {
+    future: Rc<Cell<Option<FuturePointer<'static>>>>,
+}
+
+/// Runs `body` with a `'static` stand-in for `future`. Once this returns or unwinds, the stand-in stays pending.
+pub(crate) fn with_borrowed<R>(
+    future: Pin<&mut (dyn Future<Output = ()> + '_)>,
+    body: impl FnOnce(BorrowedFuture) -> R,
+) -> R {
+    struct TakeBack(Rc<Cell<Option<FuturePointer<'static>>>>);
+    impl Drop for TakeBack {
+        fn drop(&mut self) {
+            self.0.set(None);
+        }
+    }
+    // SAFETY: the pinned future is not moved through this pointer: `poll` pins it again.
+    let pointer: FuturePointer<'_> = unsafe { future.get_unchecked_mut() };
+    // SAFETY: only the lifetime changes. `TakeBack` removes the pointer before this function returns or unwinds, and
+    // `future` stays mutably borrowed until then, so it is never followed too late nor beside another borrow.
+    let pointer: FuturePointer<'static> = unsafe { std::mem::transmute(pointer) };
+    let slot = TakeBack(Rc::new(Cell::new(Some(pointer))));
+    body(BorrowedFuture { future: Rc::clone(&slot.0) })
+}
+
+impl Future for BorrowedFuture {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        // Taken while it is polled, so that a nested poll can not borrow it a second time.
+        let Some(pointer) = self.future.take() else { return Poll::Pending };
+        // SAFETY: the pointer is in the slot only while `with_borrowed` runs, below this very call on the same stack.
+        let future = unsafe { &mut *pointer };
+        // SAFETY: the future was pinned when `with_borrowed` was called and has not been moved.
+        let polled = unsafe { Pin::new_unchecked(future) }.poll(cx);
+        if polled.is_pending() {
+            self.future.set(Some(pointer));
+        }
+        polled
+    }
+}
+
+// ------------------------------------------------------------------------------------------- functions of a vtable
+
+/// # Safety
+/// `task` points to a `TaskCell<S, F>` whose stage nobody else borrows; this is the owner's thread.
+unsafe fn stage_of<'a, S: Scheduler, F: Future>(task: NonNull<Header<S>>) -> &'a mut Stage<F> {
+    let cell = task.cast::<TaskCell<S, F>>();
+    // SAFETY: the caller vouches for the type, and that the cell is alive.
+    let stage = unsafe { &raw const (*cell.as_ptr()).stage };
+    // SAFETY: the caller vouches that this is the only borrow of the stage.
+    unsafe { &mut *UnsafeCell::raw_get(stage) }
+}
+
+/// # Safety
+/// As `stage_of`; the stage is `Running` or `Empty`.
+unsafe fn poll_stage<S: Scheduler, F: Future>(task: NonNull<Header<S>>, cx: &mut Context<'_>) -> bool {
+    let polled = {
+        // SAFETY: passed on from the caller.
+        let stage = unsafe { stage_of::<S, F>(task) };
+        let Stage::Running(future) = stage else { return true };
+        // SAFETY: the future lives in a heap cell that is never moved, and is dropped in place: `set_stage` assigns.
+        let future = unsafe { Pin::new_unchecked(future) };
+        catch_unwind(AssertUnwindSafe(|| future.poll(cx)))
+    };
+    let outcome = match polled {
+        Ok(Poll::Pending) => return false,
+        Ok(Poll::Ready(output)) => Outcome::Output(output),
+        Err(payload) => Outcome::Panicked(payload),
+    };
+    // SAFETY: passed on from the caller; the borrow above has ended.
+    unsafe { set_stage::<S, F>(task, Stage::Done(outcome)) };
+    true
+}
+
+/// Drops what the stage holds in place and stores `next`. A panic of that drop is the outcome instead.
+///
+/// # Safety
+/// As `stage_of`.
+unsafe fn set_stage<S: Scheduler, F: Future>(task: NonNull<Header<S>>, next: Stage<F>) {
+    // SAFETY: passed on from the caller.
+    let stage = unsafe { stage_of::<S, F>(task) };
+    // Assignment drops the pinned future where it lies. If that panics, `next` is stored all the same: Rust writes
+    // the new value on the unwind path too.
+    if let Err(payload) = catch_unwind(AssertUnwindSafe(|| *stage = next)) {
+        // SAFETY: as above.
+        let stage = unsafe { stage_of::<S, F>(task) };
+        if matches!(stage, Stage::Done(_)) {
+            *stage = Stage::Done(Outcome::Panicked(payload));
+        }
+    }
+}
+
+/// # Safety
+/// As `stage_of`.
+unsafe fn cancel_stage<S: Scheduler, F: Future>(task: NonNull<Header<S>>) {
+    // SAFETY: passed on from the caller.
+    unsafe { set_stage::<S, F>(task, Stage::Done(Outcome::Cancelled)) };
+}
+
+/// # Safety
+/// As `stage_of`.
+unsafe fn clear_stage<S: Scheduler, F: Future>(task: NonNull<Header<S>>) -> Option<Payload> {
+    // SAFETY: passed on from the caller.
+    let stage = unsafe { stage_of::<S, F>(task) };
+    match std::mem::replace(stage, Stage::Empty) {
+        Stage::Done(Outcome::Panicked(payload)) => Some(payload),
+        Stage::Done(Outcome::Output(output)) => catch_unwind(AssertUnwindSafe(|| drop(output))).err(),
+        Stage::Done(Outcome::Cancelled) | Stage::Empty => None,
+        Stage::Running(_) => unreachable!("only a complete task is cleared"),
+    }
+}
+
+/// # Safety
+/// As `stage_of`; `slot` points to an `Option<Outcome<F::Output>>`.
+unsafe fn take_outcome<S: Scheduler, F: Future>(task: NonNull<Header<S>>, slot: *mut ()) {
+    // SAFETY: passed on from the caller.
+    let stage = unsafe { stage_of::<S, F>(task) };
+    if let Stage::Done(outcome) = std::mem::replace(stage, Stage::Empty) {
+        // SAFETY: the caller vouches for the type of `slot`.
+        unsafe { slot.cast::<Option<Outcome<F::Output>>>().write(Some(outcome)) };
+    }
+}
+
+/// # Safety
+/// `task` points to a `TaskCell<S, F>` that nobody else can reach.
+unsafe fn free_cell<S: Scheduler, F: Future>(task: NonNull<Header<S>>) {
+    // SAFETY: the cell came from a `Box` in `new_task`, and the caller owns it alone.
+    drop(unsafe { Box::from_raw(task.cast::<TaskCell<S, F>>().as_ptr()) });
+}
+
+// ---------------------------------------------------------------------------------------------------------- wakers
+
+fn raw_waker<S: Scheduler>(task: NonNull<Header<S>>) -> RawWaker {
+    RawWaker::new(
+        task.as_ptr().cast_const().cast(),
+        const { &RawWakerVTable::new(waker_clone::<S>, waker_wake::<S>, waker_wake_by_ref::<S>, waker_drop::<S>) },
+    )
+}
+
+fn waker_task<S: Scheduler>(data: *const ()) -> NonNull<Header<S>> {
+    NonNull::new(data.cast_mut().cast()).expect("a waker's pointer is never null")
+}
+
+unsafe fn waker_clone<S: Scheduler>(data: *const ()) -> RawWaker {
+    let task = waker_task::<S>(data);
+    // Relaxed: whoever clones holds a reference, so the count cannot be zero.
+    let before = header_of(&task).refs.fetch_add(1, Ordering::Relaxed);
+    assert!(before < usize::MAX / 2, "more wakers of one task than memory can hold");
+    raw_waker(task)
+}
+
+unsafe fn waker_wake<S: Scheduler>(data: *const ()) {
+    let task = waker_task::<S>(data);
+    if header_of(&task).owner == ThreadNumber::current() {
+        wake_locally(task);
+        release(task);
+    } else {
+        wake_remotely(WokenTask(task));
+    }
+}
+
+unsafe fn waker_wake_by_ref<S: Scheduler>(data: *const ()) {
+    let task = waker_task::<S>(data);
+    let header = header_of(&task);
+    if header.owner == ThreadNumber::current() {
+        wake_locally(task);
+    } else {
+        // Relaxed: as in `waker_clone`.
+        header.refs.fetch_add(1, Ordering::Relaxed);
+        wake_remotely(WokenTask(task));
+    }
+}
+
+unsafe fn waker_drop<S: Scheduler>(data: *const ()) {
+    release(waker_task::<S>(data));
+}
+
+/// Sends the task home, unless it is on its way already.
+fn wake_remotely<S: Scheduler>(task: WokenTask<S>) {
+    let header = header_of(&task.0);
+    // Release pairs with the Acquire of `WokenTask::schedule`. A second waker that finds the flag set may leave: the
+    // task is polled after the first one's entry is taken, and sees what happened before this swap.
+    if !header.woken_remotely.swap(true, Ordering::AcqRel) {
+        let inbox = Arc::clone(&header.inbox);
+        inbox.woken(task);
+    }
+}

@@ -1,11 +1,13 @@
 //! An embeddable event loop and async runtime: phases, queues, timers, tasks.
 
 mod driver;
+mod emitter;
 mod error;
 mod event_loop;
 mod free;
 mod handle;
 mod limits;
+pub mod net;
 mod node;
 mod phase;
 mod remote;
@@ -13,8 +15,11 @@ pub mod request;
 mod schedule;
 mod state;
 mod task;
+#[cfg(feature = "test-util")]
+mod test_loop;
 mod time;
 
+pub use emitter::{Event, EventEmitter, ListenerId, ListenerOptions};
 pub use error::{AgainError, Closing, Elapsed, JoinError, RemoteError};
 pub use event_loop::{Builder, Busy, EventLoop, Outcome, PreparedLoop, RunMode};
 pub use free::{
@@ -35,4 +40,6 @@ pub use state::call::Uncaught;
 pub use state::current::{current, try_current};
 pub use state::handles::{HandleKind, MissedTicks};
 pub use state::immediates::ImmediateId;
+#[cfg(feature = "test-util")]
+pub use test_loop::{ScriptedSource, TestLoop};
 pub use time::lists::TimeoutId;

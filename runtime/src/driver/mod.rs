@@ -43,10 +43,6 @@ impl Readiness {
     pub(crate) fn has(self, other: Self) -> bool {
         self.0 & other.0 != 0
     }
-
-    pub(crate) fn is_empty(self) -> bool {
-        self.0 == 0
-    }
 }
 
 /// The number a source is known by: its slot and the slot's generation.

@@ -1,10 +1,10 @@
 //! A driver without an operating system: a test says what becomes ready, and no wait ever blocks.
 
-use std::cell::RefCell;
 use std::io;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
+
+use parking_lot::Mutex;
 
 use super::{Alarm, Event, Readiness, Token};
 
@@ -13,20 +13,28 @@ pub(crate) struct Scripted {
     script: Script,
 }
 
-/// The test's end of a scripted driver.
+/// The test's end of a scripted driver. Behind a lock only because a driver moves to its thread before it runs.
 #[derive(Clone, Default)]
 pub(crate) struct Script {
-    events: Rc<RefCell<Vec<Event>>>,
+    events: Arc<Mutex<Vec<Event>>>,
 }
 
 impl Script {
     /// Has `token` reported by the next wait.
     pub(crate) fn push(&self, token: Token, readiness: Readiness) {
-        self.events.borrow_mut().push(Event { token, readiness });
+        self.events.lock().push(Event { token, readiness });
+    }
+
+    /// Puts the events in an order that `below` chooses: it is given an end and gives a number below it.
+    pub(crate) fn shuffle(&self, mut below: impl FnMut(usize) -> usize) {
+        let mut events = self.events.lock();
+        for end in (2..=events.len()).rev() {
+            events.swap(end - 1, below(end));
+        }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.events.borrow().is_empty()
+        self.events.lock().is_empty()
     }
 }
 
@@ -40,7 +48,7 @@ impl Scripted {
     }
 
     pub(crate) fn wait(&mut self, _timeout: Option<Duration>, events: &mut Vec<Event>) -> io::Result<()> {
-        events.append(&mut self.script.events.borrow_mut());
+        events.append(&mut self.script.events.lock());
         Ok(())
     }
 

@@ -44,6 +44,38 @@ impl LoopHandle {
         }
     }
 
+    /// Lists what keeps the loop alive, a line each: what it is and which line of the program made it.
+    ///
+    /// # Examples
+    /// ```
+    /// # use phaseloop::{EventLoop, Idle};
+    /// let lp = EventLoop::new()?;
+    /// Idle::new(&lp).start(|_| {})?;
+    /// let task = lp.spawn(std::future::pending::<()>());
+    /// let reasons = lp.why_alive();
+    /// assert!(reasons[0].starts_with("Idle (active) from "));
+    /// assert!(reasons[1].starts_with("task from "));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn why_alive(&self) -> Vec<String> {
+        let holds = |info: &HandleInfo| info.closing || (info.active && info.referenced);
+        let mut reasons: Vec<String> =
+            self.handle_infos().iter().filter(|info| holds(info)).map(HandleInfo::to_string).collect();
+        let tasks = self.state.tasks.borrow();
+        let held = tasks.iter().filter(|(_, task)| task.is_referenced());
+        reasons.extend(held.map(|(_, task)| format!("task from {}", task.site())));
+        let named = reasons.len() + self.request_count();
+        let counts = [
+            (self.request_count(), "requests"),
+            (self.state.immediates.referenced(), "immediates"),
+            (self.state.alive.count().saturating_sub(named), "timers, deferred callbacks or writes"),
+        ];
+        reasons.extend(
+            counts.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")),
+        );
+        reasons
+    }
+
     fn handle_infos(&self) -> Vec<HandleInfo> {
         let handles = self.state.handles.borrow();
         let mut infos: Vec<HandleInfo> =

@@ -152,7 +152,7 @@ fn run_events(lp: &LoopHandle) {
     for _ in 0..lp.state.sources.batch.len() {
         let Some(event) = lp.state.sources.batch.pop() else { break };
         if let Some(waiting) = lp.state.sources.dispatch(event) {
-            lp.call(|lp| waiting.notify(lp));
+            waiting.notify(lp);
         }
     }
 }

@@ -3,8 +3,10 @@
 //! A sender puts its message in the queue first and looks at `sleep` then; the loop announces its sleep first and looks
 //! at the queue then. Whatever way the two cross, one of them sees the other.
 //!
-//!     loop:    sleep = ASLEEP (1)    queue empty? (2)    wait      sleep = AWAKE (5)
-//!     sender:  push (3)              sleep: ASLEEP -> RUNG ? ring the alarm (4)
+//! ```text
+//! loop:    sleep = ASLEEP (1)    queue empty? (2)    wait      sleep = AWAKE (5)
+//! sender:  push (3)              sleep: ASLEEP -> RUNG ? ring the alarm (4)
+//! ```
 //!
 //! If (2) misses (3), then (3) comes after (2), so (4) comes after (1) and sees ASLEEP. Only the first sender of a sleep
 //! rings: the others find RUNG.

@@ -13,7 +13,7 @@ use super::liveness::Flags;
 use crate::driver::{Event, Readiness, Token};
 use crate::task::queue::Queue;
 
-/// A source with callbacks. The loop calls it when the source became ready.
+/// A source with callbacks. The loop calls it when the source became ready; it makes a `call` for each callback.
 pub(crate) trait Ready {
     fn ready(self: Rc<Self>, lp: &LoopHandle);
 }
@@ -45,7 +45,8 @@ pub(crate) enum Direction {
 }
 
 impl Direction {
-    fn any(self) -> Readiness {
+    /// All that lets an operation in this direction proceed.
+    pub(crate) fn any(self) -> Readiness {
         match self {
             Self::Read => Readiness::ANY_READ,
             Self::Write => Readiness::ANY_WRITE,
@@ -101,9 +102,9 @@ impl Sources {
         self.with(token, |source| source.readiness = source.readiness.with(readiness));
     }
 
-    /// Notes who waits. False if the source is ready after all, or gone: then the caller tries at once.
-    pub(crate) fn wait(&self, token: Token, direction: Direction, waker: &Waker) -> bool {
-        let waits = self.with(token, |source| {
+    /// Notes who waits. False if the source is ready after all; then the caller tries at once. `None` if it is gone.
+    pub(crate) fn wait(&self, token: Token, direction: Direction, waker: &Waker) -> Option<bool> {
+        self.with(token, |source| {
             if source.readiness.has(direction.any()) {
                 return false;
             }
@@ -116,8 +117,7 @@ impl Sources {
                 _ => *slot = Some(waker.clone()),
             }
             true
-        });
-        waits.unwrap_or(false)
+        })
     }
 
     /// Has the loop call `target` when the source is ready, or nobody.
@@ -191,13 +191,11 @@ pub(crate) struct Waiting {
 }
 
 impl Waiting {
-    /// Wakes the tasks, then calls the callbacks. Writers come first: what they free, the reader may use.
+    /// Wakes the tasks, with a checkpoint; then has the target make its calls. Writers come first: what they free, the
+    /// reader may use.
     pub(crate) fn notify(self, lp: &LoopHandle) {
-        if let Some(writer) = self.writer {
-            writer.wake();
-        }
-        if let Some(reader) = self.reader {
-            reader.wake();
+        if self.writer.is_some() || self.reader.is_some() {
+            lp.call(|_| self.writer.into_iter().chain(self.reader).for_each(Waker::wake));
         }
         if let Some(target) = self.target {
             target.ready(lp);

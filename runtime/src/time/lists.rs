@@ -190,11 +190,6 @@ impl<T> TimerLists<T> {
         self.items[id.index as usize].value.take()
     }
 
-    /// True if the timer, whose callback has run, was not cleared.
-    pub(crate) fn is_known(&self, id: TimeoutId) -> bool {
-        self.items.get(id.index as usize).is_some_and(|item| item.in_use && item.generation == id.generation)
-    }
-
     /// Puts the callback of a timer back and, for an interval, arms it again with the start `start`.
     pub(crate) fn end_run(&mut self, id: TimeoutId, value: T, rearm: Option<Millis>) -> Option<T> {
         if self.item(id).is_none() {

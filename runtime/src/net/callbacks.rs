@@ -1,0 +1,495 @@
+//! The callback front of a stream, in libuv's manner: start and stop reading, queue writes, shut down, close.
+//!
+//! No callback runs inside the call that caused it. Read callbacks run in poll; what a write, a shutdown or a connect owes
+//! runs in *pending*, in the order of submission.
+//! Source: libuv, `uv__stream_io`; PROMISES, Streams and callback_stack.
+
+use std::collections::VecDeque;
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, SocketAddr};
+use std::panic::Location;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+
+use super::poll_io::gone;
+use super::stream::{Inner, TcpStream};
+use super::sys;
+use crate::driver::Readiness;
+use crate::state::sources::Ready;
+use crate::state::{Callback, Closing, LoopHandle};
+
+/// What a read callback gets.
+#[derive(Debug)]
+pub enum ReadEvent<'a> {
+    /// Bytes, in a buffer that the loop lends for the call.
+    Data(&'a [u8]),
+    /// The peer sent the end of the stream. Reading has stopped.
+    End,
+    /// Reading failed, and has stopped. The stream stays open until it is closed.
+    Failed(io::Error),
+}
+
+type OnRead = Box<dyn FnMut(&TcpStream, ReadEvent<'_>)>;
+type OnDone = Box<dyn FnOnce(&TcpStream, io::Result<()>)>;
+
+/// The state of the callback front.
+#[derive(Default)]
+pub(super) struct Callbacks {
+    on_read: Option<OnRead>,
+    /// Counts starts, so that a callback that was replaced in its own call is not put back.
+    read_starts: u32,
+    reading: bool,
+    writes: VecDeque<QueuedWrite>,
+    queued: usize,
+    shutdown: Option<OnDone>,
+    shut_down: bool,
+    /// A task that waits for the queue to empty before it writes.
+    flushed: Option<Waker>,
+}
+
+struct QueuedWrite {
+    bytes: Vec<u8>,
+    written: usize,
+    on_done: Option<OnDone>,
+}
+
+impl TcpStream {
+    /// Connects to `address` and then calls back.
+    ///
+    /// # Ordering
+    /// The callback runs in the pending phase, never inside this call, also when the connect fails at once.
+    #[track_caller]
+    pub fn connect_with(
+        lp: &LoopHandle,
+        address: SocketAddr,
+        on_connected: impl FnOnce(&LoopHandle, io::Result<Self>) + 'static,
+    ) {
+        let connecting = Self::connect(lp, address);
+        let owed = lp.begin_request();
+        let handle = lp.clone();
+        let task = lp.spawn_at(
+            async move {
+                let connected = connecting.await;
+                handle.defer(move |lp| on_connected(lp, connected));
+                drop(owed);
+            },
+            Location::caller(),
+        );
+        task.unref(); // the request keeps the loop alive
+    }
+
+    /// Calls `on_read` with what arrives, from the next poll phase on. Replaces the callback there was.
+    ///
+    /// It keeps the loop alive, and the stream open, until the end of the stream, a failure, or
+    /// [`read_stop`](Self::read_stop).
+    ///
+    /// # Ordering
+    /// In the poll phase, a call for each read, with a checkpoint after each. Source: SEMANTICS W5.
+    ///
+    /// # Errors
+    /// `NotConnected` if the stream was closed. The callback is then dropped.
+    ///
+    /// # Examples
+    /// ```
+    /// # use phaseloop::{EventLoop, RunMode, net::{ReadEvent, TcpListener, TcpStream}};
+    /// # let lp = EventLoop::new()?;
+    /// let listener = TcpListener::bind(&lp, "127.0.0.1:0".parse().expect("an address"))?;
+    /// let address = listener.local_addr()?;
+    /// listener.on_connection(|listener, connection| {
+    ///     let Ok(stream) = connection else { return };
+    ///     let echo = stream.read_start(|stream, event| {
+    ///         if let ReadEvent::Data(bytes) = event {
+    ///             stream.queue_write(bytes).unwrap_or_else(|_| stream.close());
+    ///         }
+    ///     });
+    ///     echo.expect("the stream was just accepted");
+    ///     listener.close();
+    /// })?;
+    /// let client = lp.spawn(async move {
+    ///     let stream = TcpStream::connect(&phaseloop::current(), address).await?;
+    ///     stream.write_all(b"ping").await?;
+    ///     let mut buf = [0; 4];
+    ///     stream.read_exact(&mut buf).await?;
+    ///     Ok::<_, std::io::Error>(buf)
+    /// });
+    /// assert_eq!(lp.block_on(client)?.expect("no panic")?, *b"ping");
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn read_start(&self, on_read: impl FnMut(&Self, ReadEvent<'_>) + 'static) -> io::Result<()> {
+        if self.is_closed() {
+            return Err(gone());
+        }
+        let old = self.with_callbacks(|callbacks| {
+            callbacks.reading = true;
+            callbacks.read_starts = callbacks.read_starts.wrapping_add(1);
+            callbacks.on_read.replace(Box::new(on_read))
+        });
+        drop(old);
+        self.follow();
+        // What came before is there without a new event.
+        self.inner.lp.state.sources.run_again(self.inner.token);
+        Ok(())
+    }
+
+    /// Calls the read callback no more, at once: also in the middle of a poll phase.
+    pub fn read_stop(&self) {
+        let old = self.with_callbacks(|callbacks| {
+            callbacks.reading = false;
+            callbacks.on_read.take()
+        });
+        self.follow();
+        drop(old);
+    }
+
+    /// Writes `bytes` at once as far as that goes, and queues a copy of the rest.
+    ///
+    /// # Errors
+    /// What the system says, and `NotConnected` for a closed stream. `WouldBlock`, with nothing taken, if more than
+    /// [`Limits::write_queue_len_max`](crate::Limits::write_queue_len_max) bytes would be queued. An error of a queued
+    /// write closes the stream unless it has a callback: use [`queue_write_with`](Self::queue_write_with) to learn of it.
+    pub fn queue_write(&self, bytes: &[u8]) -> io::Result<()> {
+        self.enqueue(bytes, None)
+    }
+
+    /// As [`queue_write`](Self::queue_write), and calls back when all of `bytes` is written or has failed.
+    ///
+    /// # Ordering
+    /// Callbacks of writes come in the order of the writes, in the pending phase. Source: PROMISES, write_queue_order.
+    ///
+    /// # Errors
+    /// As `queue_write`; the callback is then dropped.
+    pub fn queue_write_with(
+        &self,
+        bytes: &[u8],
+        on_written: impl FnOnce(&Self, io::Result<()>) + 'static,
+    ) -> io::Result<()> {
+        self.enqueue(bytes, Some(Box::new(on_written)))
+    }
+
+    /// Writes what the system takes now, and queues nothing.
+    ///
+    /// # Errors
+    /// `WouldBlock` if it takes nothing, or if earlier writes are queued: bytes are never reordered.
+    pub fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        if self.write_queue_len() > 0 {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        let written = self.with_socket(|mut socket| socket.write(bytes));
+        if matches!(&written, Ok(len) if *len < bytes.len()) {
+            self.clear_ready(Readiness::WRITABLE);
+        }
+        written
+    }
+
+    /// Bytes that wait to be written.
+    pub fn write_queue_len(&self) -> usize {
+        self.inner.callbacks.borrow().as_ref().map_or(0, |callbacks| callbacks.queued)
+    }
+
+    /// Sends the end of the stream when all that is queued is written, and calls back then.
+    ///
+    /// # Errors
+    /// `NotConnected` if it was shut down or closed before. The callback is then dropped.
+    pub fn shutdown_with(&self, on_done: impl FnOnce(&Self, io::Result<()>) + 'static) -> io::Result<()> {
+        if self.is_closed()
+            || self.with_callbacks(|callbacks| std::mem::replace(&mut callbacks.shut_down, true))
+        {
+            return Err(gone());
+        }
+        self.inner.lp.state.alive.hold();
+        let rest = self.with_callbacks(|callbacks| callbacks.shutdown.replace(Box::new(on_done)));
+        debug_assert!(rest.is_none());
+        self.follow();
+        self.finish_shutdown();
+        Ok(())
+    }
+
+    /// Closes the connection. What is queued is not written: its callbacks get `ECANCELED`.
+    pub fn close(&self) {
+        self.close_now(None);
+    }
+
+    /// As [`close`](Self::close), and calls `on_close` in the close phase. False, and `on_close` is dropped, if the
+    /// stream was closed before.
+    pub fn close_with(&self, on_close: impl FnOnce(&LoopHandle) + 'static) -> bool {
+        let callback = self.inner.lp.wrap(on_close);
+        self.close_now(Some(callback))
+    }
+
+    /// True once the stream was closed.
+    pub fn is_closed(&self) -> bool {
+        self.inner.socket.borrow().is_none()
+    }
+
+    /// Lets a started read callback keep the loop alive, as it does by default.
+    pub fn ref_(&self) {
+        self.inner.lp.update_source(self.inner.token, |flags| flags.referenced = true);
+    }
+
+    /// Lets the loop end while a read callback is started.
+    pub fn unref(&self) {
+        self.inner.lp.update_source(self.inner.token, |flags| flags.referenced = false);
+    }
+
+    /// Waits until the callback front has written all it has queued.
+    pub(super) fn poll_flushed(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut callbacks = self.inner.callbacks.borrow_mut();
+        match &mut *callbacks {
+            Some(callbacks) if !callbacks.writes.is_empty() => {
+                callbacks.flushed = Some(cx.waker().clone());
+                Poll::Pending
+            }
+            _ => Poll::Ready(()),
+        }
+    }
+
+    fn close_now(&self, callback: Option<Callback>) -> bool {
+        let Some(socket) = self.inner.socket.borrow_mut().take() else { return false };
+        let lp = &self.inner.lp;
+        let callbacks = self.inner.callbacks.borrow_mut().take();
+        lp.close_source(self.inner.token);
+        drop(socket);
+        if let Some(mut callbacks) = callbacks {
+            let writes = callbacks.writes.drain(..).map(|write| write.on_done);
+            let shutdown = callbacks.shutdown.take().map(Some);
+            for on_done in writes.chain(shutdown) {
+                lp.state.alive.release(); // the queue's hold; `owe` has its own
+                if let Some(on_done) = on_done {
+                    self.owe(on_done, Err(sys::cancelled()));
+                }
+            }
+            if let Some(waker) = callbacks.flushed.take() {
+                waker.wake();
+            }
+        }
+        if lp.state.closed.get() {
+            return true;
+        }
+        lp.state.alive.hold();
+        lp.state.closing.borrow_mut().push(Closing { release: None, callback });
+        true
+    }
+
+    /// Calls `on_done` in the pending phase.
+    fn owe(&self, on_done: OnDone, result: io::Result<()>) {
+        let stream = self.clone();
+        self.inner.lp.defer(move |_| on_done(&stream, result));
+    }
+
+    fn enqueue(&self, bytes: &[u8], on_done: Option<OnDone>) -> io::Result<()> {
+        let written = match self.try_write(bytes) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => 0,
+            written => written?,
+        };
+        let rest = &bytes[written..];
+        if rest.is_empty() && self.write_queue_len() == 0 {
+            if let Some(on_done) = on_done {
+                self.owe(on_done, Ok(()));
+            }
+            return Ok(());
+        }
+        if written == 0
+            && self.write_queue_len() + rest.len() > self.inner.lp.state.limits.write_queue_len_max
+        {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        self.inner.lp.state.alive.hold();
+        self.with_callbacks(|callbacks| {
+            callbacks.queued += rest.len();
+            callbacks.writes.push_back(QueuedWrite { bytes: rest.to_vec(), written: 0, on_done });
+        });
+        self.follow();
+        Ok(())
+    }
+
+    fn with_callbacks<R>(&self, f: impl FnOnce(&mut Callbacks) -> R) -> R {
+        f(self.inner.callbacks.borrow_mut().get_or_insert_default())
+    }
+
+    /// Has the loop hold the stream, and count it, as far as the callback front has something under way.
+    fn follow(&self) {
+        let lp = &self.inner.lp;
+        let (reading, busy) = self.with_callbacks(|callbacks| {
+            let writing = !callbacks.writes.is_empty() || callbacks.shutdown.is_some();
+            (callbacks.reading, callbacks.reading || writing)
+        });
+        lp.update_source(self.inner.token, |flags| flags.active = reading);
+        let target: Option<Rc<dyn Ready>> = busy.then(|| Rc::clone(&self.inner) as Rc<dyn Ready>);
+        lp.state.sources.set_target(self.inner.token, target);
+    }
+
+    fn clear_ready(&self, readiness: Readiness) {
+        self.inner.lp.state.sources.clear(self.inner.token, readiness);
+    }
+
+    fn has_ready(&self, readiness: Readiness) -> bool {
+        self.inner.lp.state.sources.readiness(self.inner.token).has(readiness)
+    }
+
+    /// Writes what is queued, as far as the system takes it.
+    fn flush(&self) {
+        while let Some(result) = self.write_first() {
+            let (done, flushed) = self.with_callbacks(|callbacks| {
+                let first = callbacks.writes.pop_front();
+                let rest = first.as_ref().map_or(0, |write| write.bytes.len() - write.written);
+                callbacks.queued -= rest;
+                let flushed = if callbacks.writes.is_empty() { callbacks.flushed.take() } else { None };
+                (first.and_then(|write| write.on_done), flushed)
+            });
+            if let Some(waker) = flushed {
+                waker.wake();
+            }
+            let failed = result.is_err();
+            self.inner.lp.state.alive.release();
+            match done {
+                Some(on_done) => self.owe(on_done, result),
+                // Nobody would learn of it otherwise; the read callback, if any, goes with the stream.
+                None if failed => self.close(),
+                None => {}
+            }
+            if self.is_closed() {
+                return;
+            }
+        }
+        self.follow();
+        self.finish_shutdown();
+    }
+
+    /// Writes of the first queued write: `None` while it is not done or there is none.
+    fn write_first(&self) -> Option<io::Result<()>> {
+        self.with_callbacks(|callbacks| {
+            let write = callbacks.writes.front_mut()?;
+            loop {
+                let rest = &write.bytes[write.written..];
+                if rest.is_empty() {
+                    return Some(Ok(()));
+                }
+                match self.with_socket(|mut socket| socket.write(rest)) {
+                    Ok(0) => return Some(Err(io::ErrorKind::WriteZero.into())),
+                    Ok(len) => {
+                        write.written += len;
+                        callbacks.queued -= len;
+                    }
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                        self.clear_ready(Readiness::ANY_WRITE);
+                        return None;
+                    }
+                    Err(error) => return Some(Err(error)),
+                }
+            }
+        })
+    }
+
+    /// Shuts down once the queue is empty.
+    fn finish_shutdown(&self) {
+        let on_done =
+            self.with_callbacks(|callbacks| callbacks.shutdown.take_if(|_| callbacks.writes.is_empty()));
+        if let Some(on_done) = on_done {
+            let result = self.with_socket(|socket| socket.shutdown(Shutdown::Write));
+            self.owe(on_done, result);
+            self.inner.lp.state.alive.release();
+            self.follow();
+        }
+    }
+
+    /// Reads and calls back until the source is exhausted, reading stops, or the turn's budget is spent.
+    fn read_ready(&self) {
+        let lp = &self.inner.lp;
+        for _ in 0..lp.state.limits.reads_per_turn {
+            if !self.is_reading() || !self.has_ready(Readiness::ANY_READ) {
+                return;
+            }
+            lp.call(|lp| {
+                let mut buffer = lp.borrow_read_buffer();
+                let result = self.with_socket(|mut socket| socket.read(&mut buffer));
+                self.handle_read(result, &buffer);
+                lp.return_read_buffer(buffer);
+            });
+        }
+        lp.state.sources.run_again(self.inner.token);
+    }
+
+    fn handle_read(&self, result: io::Result<usize>, buffer: &[u8]) {
+        match result {
+            Ok(0) => self.end_reading(ReadEvent::End),
+            Ok(len) => {
+                if len < buffer.len() {
+                    self.clear_ready(Readiness::READABLE);
+                }
+                self.call_reader(ReadEvent::Data(&buffer[..len]));
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.clear_ready(Readiness::ANY_READ),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => self.end_reading(ReadEvent::Failed(error)),
+        }
+    }
+
+    /// Stops reading, then says why.
+    fn end_reading(&self, event: ReadEvent<'_>) {
+        let on_read = self.with_callbacks(|callbacks| {
+            callbacks.reading = false;
+            callbacks.on_read.take()
+        });
+        self.follow();
+        if let Some(mut on_read) = on_read {
+            on_read(self, event);
+        }
+    }
+
+    fn call_reader(&self, event: ReadEvent<'_>) {
+        let taken =
+            self.with_callbacks(|callbacks| callbacks.on_read.take().map(|f| (f, callbacks.read_starts)));
+        let Some((on_read, start)) = taken else { return };
+        let mut restore = PutBack { stream: self, start, on_read: Some(on_read) };
+        if let Some(on_read) = &mut restore.on_read {
+            on_read(self, event);
+        }
+    }
+
+    fn is_reading(&self) -> bool {
+        self.inner.callbacks.borrow().as_ref().is_some_and(|callbacks| callbacks.reading)
+    }
+}
+
+/// Puts a read callback back after its call, also if it panicked, unless it was stopped or replaced in it.
+struct PutBack<'a> {
+    stream: &'a TcpStream,
+    start: u32,
+    on_read: Option<OnRead>,
+}
+
+impl Drop for PutBack<'_> {
+    fn drop(&mut self) {
+        let mut callbacks = self.stream.inner.callbacks.borrow_mut();
+        if let Some(callbacks) = &mut *callbacks
+            && callbacks.reading
+            && callbacks.read_starts == self.start
+        {
+            callbacks.on_read = self.on_read.take();
+        }
+    }
+}
+
+impl Ready for Inner {
+    fn ready(self: Rc<Self>, _lp: &LoopHandle) {
+        let stream = TcpStream { inner: self };
+        if stream.write_queue_len() > 0 && stream.has_ready(Readiness::ANY_WRITE) {
+            stream.flush();
+        }
+        stream.read_ready();
+    }
+}
+
+impl LoopHandle {
+    /// The loop's read buffer, or a fresh one while a callback of another read has it.
+    fn borrow_read_buffer(&self) -> Box<[u8]> {
+        let lent = self.state.read_buffer.take();
+        lent.unwrap_or_else(|| vec![0; self.state.limits.read_buffer_len.get()].into_boxed_slice())
+    }
+
+    fn return_read_buffer(&self, buffer: Box<[u8]>) {
+        self.state.read_buffer.replace(Some(buffer));
+    }
+}

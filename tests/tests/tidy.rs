@@ -243,9 +243,9 @@ fn verdict(found: impl IntoIterator<Item = String>) {
     assert!(found.is_empty(), "{} to mend:\n{}", found.len(), found.join("\n"));
 }
 
-/// The modules directly below a source folder: `timers.rs`, `net/`; without `lib.rs` and `mod.rs`.
+/// The modules directly below a source folder: `timers.rs`, `net/`; without `lib.rs`, `mod.rs` and files of tests.
 fn modules_of(folder: &str) -> BTreeSet<String> {
-    let below = rust_files().filter_map(|file| file.path.strip_prefix(folder));
+    let below = rust_files().filter(|file| !file.is_test()).filter_map(|file| file.path.strip_prefix(folder));
     let top = below.map(|path| match path.split_once('/') {
         Some((module, _)) => format!("{module}/"),
         None => path.to_owned(),

@@ -1,1 +1,3 @@
 //! What servers are made of, on phaseloop.
+
+#![forbid(unsafe_code)]

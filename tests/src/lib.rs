@@ -1,1 +1,5 @@
 //! What the workspace tests share.
+
+pub mod peers;
+pub mod ratchet;
+pub mod source;

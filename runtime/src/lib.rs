@@ -40,6 +40,7 @@ pub use state::call::Uncaught;
 pub use state::current::{current, try_current};
 pub use state::handles::{HandleKind, MissedTicks};
 pub use state::immediates::ImmediateId;
+pub use state::metrics::{Metrics, MetricsReader};
 #[cfg(feature = "test-util")]
 pub use test_loop::{ScriptedSource, TestLoop};
 pub use time::lists::TimeoutId;

@@ -143,6 +143,7 @@ impl PreparedLoop {
             schedule: self.schedule,
             limits: self.limits,
             hooks: Hooks::new(),
+            metrics: Arc::default(),
             clock: if self.virtual_time { Clock::virtual_time() } else { Clock::system() },
             time: LoopTime::new(),
             timers: RefCell::new(TimerTable::new()),

@@ -14,6 +14,7 @@ pub(crate) fn run(lp: &LoopHandle, mode: Mode) -> io::Result<Outcome> {
     lp.checkpoint(); // what was queued before the run is queued by the main program, and comes first
     open(lp, mode)?;
     while lp.is_alive() && !lp.state.stop.get() {
+        lp.state.metrics.turn();
         turn(lp, &lp.state.schedule.turn, mode)?;
         if is_met(lp, mode) {
             turn(lp, ending(lp, mode), mode)?;

@@ -73,6 +73,7 @@ fn begin(lp: &LoopHandle, wait: Wait) -> io::Result<bool> {
     if state.inbox.has_messages() {
         take_messages(lp);
     }
+    state.metrics.events(state.sources.batch.len() + state.arrived.len(), wait != Wait::Zero);
     state.sources.begin();
     Ok(full)
 }
@@ -81,10 +82,11 @@ fn begin(lp: &LoopHandle, wait: Wait) -> io::Result<bool> {
 fn sleep(lp: &LoopHandle, wait: Wait) -> io::Result<bool> {
     lp.prepare_alarm()?;
     let timeout = timeout(lp, wait);
+    lp.state.metrics.begin_wait(lp.state.clock.read());
     let may_sleep = lp.state.inbox.fall_asleep();
     let asked = ask_driver(lp, if may_sleep { timeout } else { Some(Duration::ZERO) });
     lp.state.inbox.wake_up();
-    lp.state.update_now();
+    lp.state.metrics.end_wait(lp.state.update_now());
     asked
 }
 

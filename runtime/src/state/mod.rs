@@ -25,6 +25,7 @@ pub(crate) mod hooks;
 pub(crate) mod immediates;
 pub(crate) mod inbox;
 pub(crate) mod liveness;
+pub(crate) mod metrics;
 pub(crate) mod scheduler;
 pub(crate) mod sources;
 pub(crate) mod time;
@@ -80,6 +81,7 @@ pub(crate) struct LoopState {
     pub(crate) limits: Limits,
     pub(crate) hooks: hooks::Hooks,
 
+    pub(crate) metrics: Arc<metrics::Counters>,
     pub(crate) clock: Clock,
     pub(crate) time: time::LoopTime,
     pub(crate) timers: RefCell<TimerTable<TimerAction>>,

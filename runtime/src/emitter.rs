@@ -82,8 +82,10 @@ struct Listener<K, A: ?Sized> {
 
 enum Code<K, A: ?Sized> {
     OfKey(Rc<dyn Fn(&A)>),
-    OfListeners(Rc<dyn Fn(&Event<K>)>),
+    OfListeners(Rc<OnListeners<K>>),
 }
+
+type OnListeners<K> = dyn Fn(&Event<K>);
 
 impl<K, A: ?Sized> Clone for Listener<K, A> {
     fn clone(&self) -> Self {

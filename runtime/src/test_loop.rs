@@ -241,8 +241,10 @@ impl ScriptedSource {
 
 struct Target {
     lp: Box<dyn Fn() -> TestLoop>,
-    on_ready: RefCell<Box<dyn FnMut(&TestLoop)>>,
+    on_ready: RefCell<OnReady>,
 }
+
+type OnReady = Box<dyn FnMut(&TestLoop)>;
 
 impl Ready for Target {
     fn ready(self: Rc<Self>, lp: &LoopHandle) {

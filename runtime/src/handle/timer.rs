@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crate::error::{AgainError, Closing};
 use crate::state::handles::{Body, HandleKey, HandleKind, MissedTicks};
 use crate::state::{LoopHandle, TimerAction};
-use crate::time::clock::{NEVER, Nanos, nanos};
+use crate::time::clock::{Nanos, nanos};
 use crate::time::table::TimerKey;
 
 /// A one-shot timer of one loop, as [`LoopHandle::timer`] gives it. It is a number: dropping it stops nothing.
@@ -322,5 +322,5 @@ fn period(body: &Body) -> Option<Nanos> {
 }
 
 fn period_of(period: Option<Duration>) -> Option<Nanos> {
-    period.map(nanos).filter(|period| *period != 0).map(|period| period.min(NEVER))
+    period.map(nanos).filter(|period| *period != 0)
 }

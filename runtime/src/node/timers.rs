@@ -134,10 +134,8 @@ type Lists = TimerLists<ListedTimer>;
 
 /// Node's clamp. Source: SEMANTICS T1, T2.
 fn clamp(delay: Duration) -> Millis {
-    match Millis::try_from(delay.as_millis()) {
-        Ok(duration @ 1..=DURATION_MAX) => duration,
-        _ => 1,
-    }
+    let millis = delay.as_millis();
+    if (1..=u128::from(DURATION_MAX)).contains(&millis) { millis as Millis } else { 1 }
 }
 
 /// Runs the lists that are due. Called by the loop timer that stands for all of them.

@@ -40,7 +40,7 @@ use crate::task::queue::Queue;
 pub struct Port<T> {
     lp: LoopHandle,
     key: HandleKey,
-    queue: Arc<Mutex<Vec<T>>>,
+    inbox: Arc<Mutex<Arrived<T>>>,
 }
 
 impl<T: Send + 'static> Port<T> {
@@ -49,9 +49,9 @@ impl<T: Send + 'static> Port<T> {
     pub fn new(lp: &LoopHandle, on_completion: impl FnMut(&LoopHandle, T) + 'static) -> Self {
         let key = lp.open_signalled(HandleKind::Port, Location::caller());
         lp.update_flags(key, |flags| flags.referenced = false);
-        let queue = Arc::new(Mutex::new(Vec::new()));
+        let inbox = Arc::new(Mutex::new(Arrived { completions: Vec::new(), closed: false }));
         let delivery = Rc::new(Delivery {
-            queue: Arc::clone(&queue),
+            inbox: Arc::clone(&inbox),
             taken: RefCell::default(),
             batch: Queue::new(),
             on_completion: RefCell::new(Box::new(on_completion)),
@@ -59,12 +59,12 @@ impl<T: Send + 'static> Port<T> {
         let callback = Box::new(move |lp: &LoopHandle| deliver_in_phase(lp, &delivery));
         // It cannot fail: the handle was opened above.
         let _ = lp.update_open(key, |handle| handle.callback = Some(callback));
-        Self { lp: lp.clone(), key, queue }
+        Self { lp: lp.clone(), key, inbox }
     }
 
     /// The end that other threads use.
     pub fn sender(&self) -> PortSender<T> {
-        PortSender { signal: self.lp.signal(self.key), queue: Arc::clone(&self.queue) }
+        PortSender { signal: self.lp.signal(self.key), inbox: Arc::clone(&self.inbox) }
     }
 }
 
@@ -76,57 +76,62 @@ impl<T> fmt::Debug for Port<T> {
     }
 }
 
+/// What was sent and not yet taken.
+struct Arrived<T> {
+    completions: Vec<T>,
+    /// The port is gone, or its loop: whatever is sent is given back.
+    closed: bool,
+}
+
 /// Sends completions to a [`Port`], from any thread.
 pub struct PortSender<T> {
     signal: Signal,
-    queue: Arc<Mutex<Vec<T>>>,
+    inbox: Arc<Mutex<Arrived<T>>>,
 }
 
 impl<T: Send + 'static> PortSender<T> {
     /// Sends one completion.
     ///
     /// # Errors
-    /// `Closed` if the loop is gone; the completion is given back. To a port that was closed it is lost, as the port's
-    /// owner asked.
+    /// `Closed` if the port was closed or the loop is gone; the completion is given back.
     pub fn send(&self, completion: T) -> Result<(), RemoteError<T>> {
-        let was_empty = {
-            let mut queue = self.queue.lock();
-            queue.push(completion);
-            queue.len() == 1
-        };
-        if was_empty && self.signal.send().is_err() {
-            if let Some(completion) = self.queue.lock().pop() {
+        {
+            let mut arrived = self.inbox.lock();
+            if arrived.closed {
                 return Err(RemoteError::Closed(completion));
             }
+            arrived.completions.push(completion);
         }
+        self.signal();
         Ok(())
     }
 
     /// Sends all of `batch` with one wake, and leaves it empty.
     ///
     /// # Errors
-    /// `Closed` if the loop is gone; the completions are then back in `batch`.
+    /// `Closed` if the port was closed or the loop is gone; `batch` is then as it was.
     pub fn send_batch(&self, batch: &mut Vec<T>) -> Result<(), RemoteError<()>> {
-        if batch.is_empty() {
-            return Ok(());
+        {
+            let mut arrived = self.inbox.lock();
+            if arrived.closed {
+                return Err(RemoteError::Closed(()));
+            }
+            arrived.completions.append(batch);
         }
-        let was_empty = {
-            let mut queue = self.queue.lock();
-            let was_empty = queue.is_empty();
-            queue.append(batch);
-            was_empty
-        };
-        if was_empty && self.signal.send().is_err() {
-            batch.append(&mut self.queue.lock());
-            return Err(RemoteError::Closed(()));
-        }
+        self.signal();
         Ok(())
+    }
+
+    /// Has the loop look, if it is not about to.
+    fn signal(&self) {
+        // A loop that goes at this very moment drops what arrived.
+        let _ = self.signal.send();
     }
 }
 
 impl<T> Clone for PortSender<T> {
     fn clone(&self) -> Self {
-        Self { signal: self.signal.clone(), queue: Arc::clone(&self.queue) }
+        Self { signal: self.signal.clone(), inbox: Arc::clone(&self.inbox) }
     }
 }
 
@@ -138,13 +143,15 @@ impl<T> fmt::Debug for PortSender<T> {
 
 /// The loop's end of a port.
 struct Delivery<T> {
-    queue: Arc<Mutex<Vec<T>>>,
-    /// What the queue is swapped into: kept for its memory.
+    inbox: Arc<Mutex<Arrived<T>>>,
+    /// What the inbox is swapped into: kept for its memory.
     taken: RefCell<Vec<T>>,
     /// Taken and not yet delivered: more than nothing only while a callback runs, or after one panicked.
     batch: Queue<T>,
-    on_completion: RefCell<Box<dyn FnMut(&LoopHandle, T)>>,
+    on_completion: RefCell<OnCompletion<T>>,
 }
+
+type OnCompletion<T> = Box<dyn FnMut(&LoopHandle, T)>;
 
 /// Delivers now, or has the pending phase do it.
 fn deliver_in_phase<T: 'static>(lp: &LoopHandle, delivery: &Rc<Delivery<T>>) {
@@ -160,7 +167,7 @@ fn deliver_in_phase<T: 'static>(lp: &LoopHandle, delivery: &Rc<Delivery<T>>) {
 impl<T> Delivery<T> {
     fn take(&self) {
         let mut taken = self.taken.borrow_mut();
-        std::mem::swap(&mut *taken, &mut *self.queue.lock());
+        std::mem::swap(&mut *taken, &mut self.inbox.lock().completions);
         self.batch.extend(taken.drain(..));
     }
 
@@ -168,5 +175,16 @@ impl<T> Delivery<T> {
         while let Some(completion) = self.batch.pop() {
             lp.call(|lp| (self.on_completion.borrow_mut())(lp, completion));
         }
+    }
+}
+
+impl<T> Drop for Delivery<T> {
+    fn drop(&mut self) {
+        let mut arrived = self.inbox.lock();
+        arrived.closed = true;
+        let undelivered = std::mem::take(&mut arrived.completions);
+        // Dropped once nobody is locked out by it.
+        drop(arrived);
+        drop(undelivered);
     }
 }

@@ -21,7 +21,7 @@ mod time;
 
 pub use emitter::{Event, EventEmitter, ListenerId, ListenerOptions};
 pub use error::{AgainError, Closing, Elapsed, JoinError, RemoteError};
-pub use event_loop::{Builder, Busy, EventLoop, Outcome, PreparedLoop, RunMode};
+pub use event_loop::{Builder, Busy, EventLoop, PreparedLoop};
 pub use free::{
     interval, next_tick, queue_microtask, set_immediate, set_interval, set_timeout, sleep, spawn, timeout,
 };
@@ -41,6 +41,7 @@ pub use state::current::{current, try_current};
 pub use state::handles::{HandleKind, MissedTicks};
 pub use state::immediates::ImmediateId;
 pub use state::metrics::{Metrics, MetricsReader};
+pub use state::mode::{Outcome, RunMode};
 #[cfg(feature = "test-util")]
 pub use test_loop::{ScriptedSource, TestLoop};
 pub use time::lists::TimeoutId;

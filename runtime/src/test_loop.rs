@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use crate::driver::scripted::{Script, Scripted};
 use crate::driver::{Driver, Readiness, Token};
-use crate::event_loop::{EventLoop, Outcome, RunMode};
+use crate::event_loop::EventLoop;
 use crate::schedule::Schedule;
 use crate::state::LoopHandle;
 use crate::state::handles::HandleKind;
+use crate::state::mode::{Outcome, RunMode};
 use crate::state::sources::Ready;
 use crate::time::clock::nanos;
 

@@ -19,6 +19,7 @@ use phaseloop_tests::source::{
 const LAYERS: &[(&str, u8)] = &[
     ("error", WORDS),
     ("limits", WORDS),
+    ("schedule", WORDS),
     ("driver", LEAF),
     ("sys", LEAF),
     ("task", LEAF),
@@ -32,6 +33,8 @@ const LAYERS: &[(&str, u8)] = &[
     ("request", 3),
     ("phase", 4),
     ("event_loop", 5),
+    ("free", 5),
+    ("test_loop", 6),
 ];
 const WORDS: u8 = 0;
 const LEAF: u8 = 1;

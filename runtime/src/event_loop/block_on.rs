@@ -6,11 +6,11 @@ use std::io;
 use std::panic::Location;
 use std::pin::pin;
 
-use super::mode::Mode;
-use super::{EventLoop, RunMode, run};
+use super::{EventLoop, run};
 use crate::error::JoinError;
 use crate::handle::spawn::JoinHandle;
 use crate::state::LoopHandle;
+use crate::state::mode::{Mode, RunMode};
 use crate::task::raw::with_borrowed;
 
 impl EventLoop {

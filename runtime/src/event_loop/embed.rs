@@ -5,10 +5,9 @@ use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use super::EventLoop;
-use super::RunMode;
-use super::mode::Mode;
 use crate::phase::{Wait, poll_wait};
 use crate::state::LoopHandle;
+use crate::state::mode::{Mode, RunMode};
 
 impl EventLoop {
     /// A descriptor that is readable when the loop has I/O or messages from other threads to run: for a host to wait on.

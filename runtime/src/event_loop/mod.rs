@@ -1,6 +1,6 @@
 //! The loop itself: building it, running it, closing it.
 //!
-//! `builder` makes one, `run` holds the order of the phases, `mode` says until when, `embed` serves hosts that have a loop
+//! `builder` makes one, `run` holds the order of the phases, `embed` serves hosts that have a loop
 //! of their own, `close` ends it, `block_on` runs it for one future.
 
 use std::fmt;
@@ -9,19 +9,16 @@ use std::ops::Deref;
 use std::time::Instant;
 
 use crate::state::LoopHandle;
+use crate::state::mode::{Mode, Outcome, RunMode};
 
 mod block_on;
 mod builder;
 mod close;
 mod embed;
-pub(crate) mod mode;
 mod run;
 
 pub use builder::{Builder, PreparedLoop};
 pub use close::Busy;
-pub use mode::{Outcome, RunMode};
-
-use mode::Mode;
 
 /// An event loop: owns all state of one thread and runs turns while it is alive.
 ///

@@ -2,10 +2,10 @@
 
 use std::io;
 
-use super::mode::{Mode, Outcome};
 use crate::schedule::Phase;
 use crate::state::LoopHandle;
 use crate::state::current::Entered;
+use crate::state::mode::{Mode, Outcome};
 use crate::time::clock::NEVER;
 
 /// Runs turns until nothing keeps the loop alive, `stop` is called, or `mode` is met.

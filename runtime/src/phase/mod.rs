@@ -2,9 +2,9 @@
 
 use std::io;
 
-use crate::event_loop::mode::Mode;
 use crate::schedule::{Drain, Phase};
 use crate::state::LoopHandle;
+use crate::state::mode::Mode;
 
 mod check;
 mod close;

@@ -6,10 +6,10 @@
 use std::io;
 use std::time::Duration;
 
-use crate::event_loop::mode::Mode;
 use crate::schedule::Phase;
 use crate::state::LoopHandle;
 use crate::state::inbox::Message;
+use crate::state::mode::Mode;
 use crate::time::clock::{NEVER, Nanos};
 
 /// Waits as long as `poll_wait` says, then runs what came.

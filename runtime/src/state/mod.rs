@@ -1,7 +1,8 @@
 //! All that the loop's parts share, and the one function that runs user code.
 //!
 //! `call` runs callbacks and drains; `inbox` is the door for other threads; `handles` and `sources` are the tables behind
-//! the keys that users hold; `liveness` counts what keeps the loop alive; `context` carries values along.
+//! the keys that users hold; `liveness` counts what keeps the loop alive; `context` carries values along, `mode` says until when a
+//! run runs.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -26,6 +27,7 @@ pub(crate) mod immediates;
 pub(crate) mod inbox;
 pub(crate) mod liveness;
 pub(crate) mod metrics;
+pub(crate) mod mode;
 pub(crate) mod scheduler;
 pub(crate) mod sources;
 pub(crate) mod time;

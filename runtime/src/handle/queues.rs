@@ -2,6 +2,7 @@
 
 use crate::state::immediates::ImmediateId;
 use crate::state::{Callback, LoopHandle};
+use crate::task::raw::Thunk;
 
 impl LoopHandle {
     /// Runs `f` before anything else that the loop runs: after the present callback, ahead of all microtasks.
@@ -91,10 +92,10 @@ impl LoopHandle {
     }
 
     /// Makes a callback that runs in the context that is in force now.
-    pub(crate) fn wrap(&self, f: impl FnOnce(&Self) + 'static) -> Callback {
+    pub(crate) fn wrap<const N: usize>(&self, f: impl FnOnce(&Self) + 'static) -> Thunk<Self, N> {
         match self.captured_context() {
-            None => Callback::new(f),
-            Some(context) => Callback::new(move |lp: &Self| lp.in_context(Some(context), || f(lp))),
+            None => Thunk::new(f),
+            Some(context) => Thunk::new(move |lp: &Self| lp.in_context(Some(context), || f(lp))),
         }
     }
 

@@ -54,10 +54,13 @@ pub struct LoopHandle {
 /// User code on a queue of the loop.
 pub(crate) type Callback = Thunk<LoopHandle>;
 
+/// User code of a one-shot timer: a word less, so that a timer fits in a cache line.
+pub(crate) type TimerCallback = Thunk<LoopHandle, 2>;
+
 /// What a timer does when it is due.
 pub(crate) enum TimerAction {
     /// Runs once and is forgotten.
-    Once { callback: Callback, referenced: bool },
+    Once { callback: TimerCallback, referenced: bool },
     /// Calls back into the handle that owns it.
     Handle(HandleKey),
     /// Wakes a task that sleeps.
@@ -68,7 +71,7 @@ pub(crate) enum TimerAction {
 
 /// The code of a timer on Node's lists.
 pub(crate) enum ListedTimer {
-    Timeout(Callback),
+    Timeout(TimerCallback),
     Interval(HandleCallback),
     /// Stays after it ran, to be armed again.
     Refreshable(HandleCallback),

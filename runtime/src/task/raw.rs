@@ -33,11 +33,12 @@ pub(crate) type Payload = Box<dyn Any + Send>;
 
 // ---------------------------------------------------------------------------------------------------------- Thunk
 
-type Words = [*mut (); 3];
+/// The words a thunk has unless it says otherwise.
+const WORDS: usize = 3;
 
-/// A closure that is called once with `&Cx`, stored in place when it fits in three words.
-pub(crate) struct Thunk<Cx: 'static> {
-    words: MaybeUninit<Words>,
+/// A closure that is called once with `&Cx`, stored in place when it fits in `N` words.
+pub(crate) struct Thunk<Cx: 'static, const N: usize = WORDS> {
+    words: MaybeUninit<[*mut (); N]>,
     vtable: &'static ThunkVtable<Cx>,
     // The closure may be `!Send`.
     _local: PhantomData<*mut ()>,
@@ -48,10 +49,10 @@ struct ThunkVtable<Cx> {
     drop: unsafe fn(*mut ()),
 }
 
-impl<Cx: 'static> Thunk<Cx> {
+impl<Cx: 'static, const N: usize> Thunk<Cx, N> {
     /// Stores `f`: in place if it fits, else in a box.
     pub(crate) fn new<F: FnOnce(&Cx) + 'static>(f: F) -> Self {
-        if size_of::<F>() <= size_of::<Words>() && align_of::<F>() <= align_of::<Words>() {
+        if size_of::<F>() <= size_of::<[*mut (); N]>() && align_of::<F>() <= align_of::<*mut ()>() {
             Self::in_place(f)
         } else {
             let boxed = Box::new(f);
@@ -60,9 +61,9 @@ impl<Cx: 'static> Thunk<Cx> {
     }
 
     fn in_place<F: FnOnce(&Cx) + 'static>(f: F) -> Self {
-        const { assert!(size_of::<Box<F>>() <= size_of::<Words>()) };
-        debug_assert!(size_of::<F>() <= size_of::<Words>());
-        let mut words = MaybeUninit::<Words>::uninit();
+        const { assert!(N > 0, "a box needs a word") };
+        debug_assert!(size_of::<F>() <= size_of::<[*mut (); N]>());
+        let mut words = MaybeUninit::<[*mut (); N]>::uninit();
         // SAFETY: `new` checked that an `F` fits in `words`, in size and in alignment.
         unsafe { words.as_mut_ptr().cast::<F>().write(f) };
         Self {
@@ -81,7 +82,7 @@ impl<Cx: 'static> Thunk<Cx> {
     }
 }
 
-impl<Cx> Drop for Thunk<Cx> {
+impl<Cx, const N: usize> Drop for Thunk<Cx, N> {
     fn drop(&mut self) {
         let closure = self.words.as_mut_ptr().cast();
         // SAFETY: `closure` holds the `F` that `vtable` was made for; a called thunk never gets here.

@@ -23,6 +23,8 @@ pub struct TimeoutId {
     generation: u32,
 }
 
+/// A timer. Of one cache line with a value of four words, as in the table of loop timers.
+#[repr(align(64))]
 struct Item<T> {
     generation: u32,
     next: u32,

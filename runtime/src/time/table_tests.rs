@@ -107,13 +107,13 @@ impl Random {
 
 #[test]
 fn a_random_load_comes_out_as_from_a_sorted_list() {
-    for seed in 1..60 {
+    for seed in 1..17 {
         let mut random = Random(0x9E37_79B9_7F4A_7C15_u64.wrapping_mul(seed));
         let mut table = TimerTable::new();
         let mut model: Vec<(Nanos, u64, u32, TimerKey)> = Vec::new();
         let (mut now, mut order, mut name) = (0, 0, 0);
         let span = [3 * MS, 400 * MS, 100_000 * MS, 1 << 45][seed as usize % 4];
-        for _ in 0..2_000 {
+        for _ in 0..1_500 {
             order += 1;
             match random.below(10) {
                 0..=4 => {

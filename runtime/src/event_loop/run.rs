@@ -2,6 +2,7 @@
 
 use std::io;
 
+use crate::phase::only_immediates_are_due;
 use crate::schedule::Phase;
 use crate::state::LoopHandle;
 use crate::state::current::Entered;
@@ -15,7 +16,7 @@ pub(crate) fn run(lp: &LoopHandle, mode: Mode) -> io::Result<Outcome> {
     open(lp, mode)?;
     while lp.is_alive() && !lp.state.stop.get() {
         lp.state.metrics.turn();
-        turn(lp, &lp.state.schedule.turn, mode)?;
+        turn(lp, due_phases(lp), mode)?;
         if is_met(lp, mode) {
             turn(lp, ending(lp, mode), mode)?;
             break;
@@ -30,6 +31,16 @@ fn turn(lp: &LoopHandle, phases: &[Phase], mode: Mode) -> io::Result<()> {
         phase.run(lp, mode)?; // one line per phase in `Phase::run`: timers::run, pending::run, ...
     }
     Ok(())
+}
+
+/// The phases of the next turn that can have something to run. With nothing but immediates in the loop that is check, and
+/// the rest of the turn would be seven looks at nothing.
+fn due_phases(lp: &LoopHandle) -> &[Phase] {
+    let phases = &lp.state.schedule.turn;
+    match phases.iter().position(|phase| *phase == Phase::Check) {
+        Some(check) if only_immediates_are_due(lp) => &phases[check..=check],
+        _ => phases,
+    }
 }
 
 /// The phases before the first turn, of a run that may take many.

@@ -22,6 +22,7 @@ impl LoopHandle {
     /// lp.run(RunMode::Default)?;
     /// # Ok::<(), std::io::Error>(())
     /// ```
+    #[inline]
     pub fn next_tick(&self, f: impl FnOnce(&Self) + 'static) {
         self.push(&self.state.ticks, f);
     }
@@ -31,6 +32,7 @@ impl LoopHandle {
     /// # Ordering
     /// Microtasks and tasks that were woken share one queue, first in, first out. Microtasks that are queued by
     /// microtasks run in the same drain. Source: Node, `queueMicrotask`; SEMANTICS Q3.
+    #[inline]
     pub fn queue_microtask(&self, f: impl FnOnce(&Self) + 'static) {
         self.push(&self.state.microtasks, f);
     }
@@ -40,6 +42,7 @@ impl LoopHandle {
     /// # Ordering
     /// In the order of setting. An immediate that is set in the check phase waits for the next one, so from an I/O
     /// callback an immediate always beats a timer. Source: Node, `setImmediate`; SEMANTICS I1, W4.
+    #[inline]
     pub fn set_immediate(&self, f: impl FnOnce(&Self) + 'static) -> ImmediateId {
         let callback = self.wrap(f);
         let id = self.state.immediates.push(callback);
@@ -83,6 +86,7 @@ impl LoopHandle {
     }
 
     /// False if the loop is closed: then the closure is dropped.
+    #[inline]
     fn push(&self, queue: &crate::task::queue::Queue<Callback>, f: impl FnOnce(&Self) + 'static) -> bool {
         if self.state.closed.get() {
             return false;
@@ -92,6 +96,7 @@ impl LoopHandle {
     }
 
     /// Makes a callback that runs in the context that is in force now.
+    #[inline]
     pub(crate) fn wrap<const N: usize>(&self, f: impl FnOnce(&Self) + 'static) -> Thunk<Self, N> {
         match self.captured_context() {
             None => Thunk::new(f),

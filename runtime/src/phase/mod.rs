@@ -16,6 +16,25 @@ mod timers;
 
 pub(crate) use poll::{Wait, poll_wait};
 
+/// True if no phase but check can have anything to run, before some callback or another thread changes that.
+pub(crate) fn only_immediates_are_due(lp: &LoopHandle) -> bool {
+    let state = &lp.state;
+    let watched =
+        state.idle.active() + state.prepare.active() + state.check.active() + state.sources.registered();
+    let only = watched == 0
+        && state.immediates.is_due()
+        && state.pending.is_empty()
+        && state.timers.borrow().is_empty()
+        && state.closing.borrow().is_empty()
+        && state.close_batch.borrow().is_empty()
+        && state.arrived.is_empty()
+        && !state.inbox.has_messages();
+    if only {
+        state.expire_now();
+    }
+    only
+}
+
 impl Phase {
     /// Runs the phase once. Only poll can fail, and only poll asks for the mode.
     pub(crate) fn run(self, lp: &LoopHandle, mode: Mode) -> io::Result<()> {

@@ -46,6 +46,8 @@ impl Immediates {
         Self { queue: RefCell::default(), batch: RefCell::default(), referenced: Cell::new(0) }
     }
 
+    #[inline]
+
     pub(crate) fn push(&self, callback: Callback) -> ImmediateId {
         self.referenced.set(self.referenced.get() + 1);
         let mut queue = self.queue.borrow_mut();
@@ -101,6 +103,7 @@ impl Immediates {
     }
 
     /// The next of the batch that was not cleared.
+    #[inline]
     pub(crate) fn next(&self) -> Option<Callback> {
         let mut batch = self.batch.borrow_mut();
         loop {

@@ -5,15 +5,17 @@ use std::sync::Arc;
 use super::call::Uncaught;
 use super::inbox::Inbox;
 use super::{Callback, LoopHandle};
-use crate::task::raw::{Ended, ReadyTask, Scheduler, WakeInbox};
+use crate::task::raw::{Ended, ReadyTask, Scheduler};
 
 impl Scheduler for LoopHandle {
     /// A task is a microtask.
+    #[inline]
     fn ready(&self, task: ReadyTask<Self>) {
         self.state.microtasks.push(Callback::new(move |lp: &Self| lp.run_task(task)));
     }
 
     /// A task that yields runs in the next check phase, so that I/O gets its turn.
+    #[inline]
     fn yielded(&self, task: ReadyTask<Self>) {
         self.state.immediates.push(Callback::new(move |lp: &Self| lp.run_task(task)));
     }
@@ -32,12 +34,15 @@ impl Scheduler for LoopHandle {
         self.state.alive.change(!referenced, referenced);
     }
 
-    fn inbox(&self) -> Arc<dyn WakeInbox<Self>> {
-        Arc::<Inbox>::clone(&self.state.inbox)
+    fn inbox(&self) -> &Arc<Inbox> {
+        &self.state.inbox
     }
+
+    type Inbox = Inbox;
 }
 
 impl LoopHandle {
+    #[inline]
     fn run_task(&self, task: ReadyTask<Self>) {
         self.state.io_budget.set(self.state.limits.task_io_budget);
         task.run();

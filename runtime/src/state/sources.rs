@@ -134,6 +134,9 @@ impl Sources {
     /// Moves the sources that are still ready into the batch.
     pub(crate) fn begin(&self) {
         let again = &mut *self.again.borrow_mut();
+        if again.is_empty() {
+            return;
+        }
         let none = Readiness::default();
         self.batch.extend(again.drain(..).map(|token| Event { token, readiness: none }));
     }

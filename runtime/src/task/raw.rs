@@ -8,10 +8,14 @@
 //! A task belongs to the thread that made it. Only its reference count, `WOKEN_REMOTELY` and its inbox may be touched
 //! from another thread; everything else is a `Cell` that the owner alone reads and writes.
 //!
-//! INVARIANT refs: `refs` counts the loop's table (one, until the task completes), the `JoinHandle` (one), each
-//! `Waker` and each entry of the inbox. The cell is freed by whoever takes the last one, on any thread.
+//! INVARIANT refs: `refs` counts the owner's side (one), each `Waker` and each entry of the inbox. The owner's side is
+//! the loop's table, until the task completes, and the `JoinHandle`: the flags `TABLED` and `HELD`, so that a task which
+//! is never woken from elsewhere costs no atomic operation. The cell is freed by whoever gives up the last reference, on
+//! any thread.
 //! INVARIANT stage: by the time the last reference goes, the stage is `Empty`: a future or an output is dropped on
 //! the owner's thread only. `complete` and `drop_join` keep it.
+//! INVARIANT home: `home` points to the loop's inbox while `scheduler` is set. `inbox` owns it from the first clone of a
+//! waker on; before that only the waker of the running poll exists, and while that runs `scheduler` is set.
 //! INVARIANT queued: while `SCHEDULED` is set, the table's reference is alive, so an entry of the run queue owns none.
 
 use std::any::Any;
@@ -23,6 +27,7 @@ use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::pin::Pin;
 use std::ptr::NonNull;
 use std::rc::Rc;
+use std::sync::OnceLock;
 use std::task::{Context, Poll, RawWaker, RawWakerVTable, Waker};
 
 use super::sync::{Arc, AtomicBool, AtomicUsize, Ordering, fence};
@@ -51,6 +56,7 @@ struct ThunkVtable<Cx> {
 
 impl<Cx: 'static, const N: usize> Thunk<Cx, N> {
     /// Stores `f`: in place if it fits, else in a box.
+    #[inline]
     pub(crate) fn new<F: FnOnce(&Cx) + 'static>(f: F) -> Self {
         if size_of::<F>() <= size_of::<[*mut (); N]>() && align_of::<F>() <= align_of::<*mut ()>() {
             Self::in_place(f)
@@ -59,6 +65,8 @@ impl<Cx: 'static, const N: usize> Thunk<Cx, N> {
             Self::in_place(move |cx: &Cx| boxed(cx))
         }
     }
+
+    #[inline]
 
     fn in_place<F: FnOnce(&Cx) + 'static>(f: F) -> Self {
         const { assert!(N > 0, "a box needs a word") };
@@ -74,6 +82,7 @@ impl<Cx: 'static, const N: usize> Thunk<Cx, N> {
     }
 
     /// Calls the closure and consumes it.
+    #[inline]
     pub(crate) fn call(self, cx: &Cx) {
         let mut this = ManuallyDrop::new(self);
         let closure = this.words.as_mut_ptr().cast();
@@ -118,7 +127,10 @@ pub(crate) trait Scheduler: Clone + 'static {
     /// Counts the task among what keeps the loop alive, or no longer.
     fn set_referenced(&self, referenced: bool);
     /// Where a waker on another thread leaves the task.
-    fn inbox(&self) -> Arc<dyn WakeInbox<Self>>;
+    fn inbox(&self) -> &Arc<Self::Inbox>;
+
+    /// The loop's door for other threads. It is the same for as long as the scheduler is there.
+    type Inbox: WakeInbox<Self> + 'static;
 }
 
 /// How a task ended, as the loop is told.
@@ -135,23 +147,26 @@ pub(crate) trait WakeInbox<S: Scheduler>: Send + Sync {
     fn woken(&self, task: WokenTask<S>);
 }
 
-const SCHEDULED: u8 = 1; // in a queue of the loop; excludes RUNNING
-const RUNNING: u8 = 2; // being polled; excludes SCHEDULED
-const NOTIFIED: u8 = 4; // woken while RUNNING: queue it again after the poll
-const COMPLETE: u8 = 8; // output stored or taken, or the task cancelled; nothing runs any more
-const CANCELLED: u8 = 16; // abort was asked for; the next run drops the future
-const JOINED: u8 = 32; // a JoinHandle exists
-const REFERENCED: u8 = 64; // counted among what keeps the loop alive
+const SCHEDULED: u16 = 1; // in a queue of the loop; excludes RUNNING
+const RUNNING: u16 = 2; // being polled; excludes SCHEDULED
+const NOTIFIED: u16 = 4; // woken while RUNNING: queue it again after the poll
+const COMPLETE: u16 = 8; // output stored or taken, or the task cancelled; nothing runs any more
+const CANCELLED: u16 = 16; // abort was asked for; the next run drops the future
+const JOINED: u16 = 32; // somebody may take the outcome
+const REFERENCED: u16 = 64; // counted among what keeps the loop alive
+const TABLED: u16 = 128; // the loop's table has the task; cleared when it completes
+const HELD: u16 = 256; // a `RawJoin` exists; set with JOINED, cleared after it
 
 struct Header<S: Scheduler> {
     vtable: &'static TaskVtable<S>,
     refs: AtomicUsize,
     owner: ThreadNumber,
     woken_remotely: AtomicBool,
-    state: Cell<u8>,
+    state: Cell<u16>,
     key: Cell<usize>,
     scheduler: Cell<Option<S>>,
-    inbox: Arc<dyn WakeInbox<S>>,
+    home: NonNull<S::Inbox>,
+    inbox: OnceLock<Arc<S::Inbox>>,
     join_waker: Cell<Option<Waker>>,
     site: &'static Location<'static>,
 }
@@ -205,13 +220,14 @@ pub(crate) fn new_task<S: Scheduler, F: Future + 'static>(
                     free: free_cell::<S, F>,
                 }
             },
-            refs: AtomicUsize::new(2), // the table's and the join handle's
+            refs: AtomicUsize::new(1), // the owner's side
             owner: ThreadNumber::current(),
             woken_remotely: AtomicBool::new(false),
-            state: Cell::new(JOINED | REFERENCED),
+            state: Cell::new(JOINED | REFERENCED | TABLED | HELD),
             key: Cell::new(usize::MAX),
             scheduler: Cell::new(Some(scheduler.clone())),
-            inbox: scheduler.inbox(),
+            home: NonNull::from(&**scheduler.inbox()),
+            inbox: OnceLock::new(),
             join_waker: Cell::new(None),
             site,
         },
@@ -249,7 +265,7 @@ impl<S: Scheduler> Task<S> {
 
 impl<S: Scheduler> Drop for Task<S> {
     fn drop(&mut self) {
-        release(self.0);
+        release_owner(self.0, TABLED);
     }
 }
 
@@ -258,6 +274,7 @@ pub(crate) struct ReadyTask<S: Scheduler>(NonNull<Header<S>>);
 
 impl<S: Scheduler> ReadyTask<S> {
     /// Polls the task once. A panic of the future becomes the task's outcome and does not leave this function.
+    #[inline]
     pub(crate) fn run(self) {
         let header = header_of(&self.0);
         if header.has(CANCELLED) {
@@ -358,7 +375,7 @@ impl<S: Scheduler, T> RawJoin<S, T> {
 
 impl<S: Scheduler, T> Drop for RawJoin<S, T> {
     fn drop(&mut self) {
-        release(self.header);
+        release_owner(self.header, HELD);
     }
 }
 
@@ -387,8 +404,19 @@ impl<S: Scheduler> Drop for WokenTask<S> {
 }
 
 impl<S: Scheduler> Header<S> {
-    fn has(&self, flags: u8) -> bool {
+    fn has(&self, flags: u16) -> bool {
         self.state.get() & flags != 0
+    }
+
+    /// The loop's door, owned from now on.
+    fn inbox(&self) -> &Arc<S::Inbox> {
+        self.inbox.get_or_init(|| {
+            let home = self.home.as_ptr().cast_const();
+            // SAFETY: nobody cloned a waker yet, so the task is being polled and its loop is there (INVARIANT home).
+            unsafe { Arc::increment_strong_count(home) };
+            // SAFETY: this is the count that was just added.
+            unsafe { Arc::from_raw(home) }
+        })
     }
 }
 
@@ -455,6 +483,15 @@ fn complete<S: Scheduler>(task: NonNull<Header<S>>) {
     // Last: `finished` drops the table's reference, which may be the one that keeps the cell.
     if let Some(scheduler) = header.scheduler.take() {
         scheduler.finished(header.key.get(), ended);
+    }
+}
+
+/// Gives up one half of the owner's side, and the reference with the second.
+fn release_owner<S: Scheduler>(task: NonNull<Header<S>>, half: u16) {
+    let header = header_of(&task);
+    header.state.update(|state| state & !half);
+    if !header.has(TABLED | HELD) {
+        release(task);
     }
 }
 
@@ -622,6 +659,7 @@ fn waker_task<S: Scheduler>(data: *const ()) -> NonNull<Header<S>> {
 
 unsafe fn waker_clone<S: Scheduler>(data: *const ()) -> RawWaker {
     let task = waker_task::<S>(data);
+    header_of(&task).inbox();
     // Relaxed: whoever clones holds a reference, so the count cannot be zero.
     let before = header_of(&task).refs.fetch_add(1, Ordering::Relaxed);
     assert!(before < usize::MAX / 2, "more wakers of one task than memory can hold");
@@ -644,6 +682,7 @@ unsafe fn waker_wake_by_ref<S: Scheduler>(data: *const ()) {
     if header.owner == ThreadNumber::current() {
         wake_locally(task);
     } else {
+        header.inbox();
         // Relaxed: as in `waker_clone`.
         header.refs.fetch_add(1, Ordering::Relaxed);
         wake_remotely(WokenTask(task));
@@ -660,7 +699,7 @@ fn wake_remotely<S: Scheduler>(task: WokenTask<S>) {
     // Release pairs with the Acquire of `WokenTask::schedule`. A second waker that finds the flag set may leave: the
     // task is polled after the first one's entry is taken, and sees what happened before this swap.
     if !header.woken_remotely.swap(true, Ordering::AcqRel) {
-        let inbox = Arc::clone(&header.inbox);
+        let inbox = Arc::clone(header.inbox());
         inbox.woken(task);
     }
 }

@@ -139,11 +139,12 @@ impl<A> TimerTable<A> {
         self.starts += 1;
         let start = self.starts;
         let Some(entry) = self.entries.find(key) else { return };
-        entry.deadline = deadline;
+        let later = deadline >= std::mem::replace(&mut entry.deadline, deadline);
         entry.start = start;
         match entry.state {
+            // Filed anew when its slot comes up.
+            State::Filed if later => return,
             State::Filed if self.wheel.holds(entry.link.place, tick_of(deadline)) => {
-                // Filed anew when its slot comes up.
                 self.filed_bound = self.filed_bound.map(|bound| bound.min(deadline));
                 return;
             }
@@ -196,6 +197,11 @@ impl<A> TimerTable<A> {
     pub(crate) fn last_deadline(&self, key: TimerKey) -> Option<Nanos> {
         let entry = self.entries.0.get(key.index as usize)?;
         (entry.generation == key.generation).then_some(entry.deadline)
+    }
+
+    /// True if no timer is running.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.near_len == 0 && self.wheel.is_empty()
     }
 
     /// How often a timer was started so far; a batch takes those started before.

@@ -1,0 +1,234 @@
+//! A worker's thread: look for a bite, eat it, hand the completions over, sleep.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use super::guard::{call_quietly, drop_quietly};
+use super::lanes::{Bite, Report};
+use super::metrics::{SlowJob, add};
+use super::port::Port;
+use super::shared::{Shared, State};
+use super::slot::Slot;
+use super::spin::Spin;
+use super::{Completed, Job, JobContext, Outcome};
+
+pub(crate) struct Worker {
+    shared: Arc<Shared>,
+    slot: Arc<Slot>,
+    /// This worker is counted in `State::searching`.
+    searching: bool,
+    spin: Spin,
+    /// How the last bite went, until the lock is held again.
+    report: Option<Report>,
+    /// The port of the last completion. Kept because changing its reference count for each job would move the cache
+    /// line that the submitter's thread uses for each job.
+    port: Option<Arc<Port>>,
+    /// Completions of brief jobs, delivered at the end of the bite.
+    batch: Vec<Completed>,
+}
+
+/// What a worker does next.
+enum Turn {
+    Eat(Bite),
+    Spin,
+    Sleep,
+    End,
+}
+
+impl Worker {
+    pub(crate) fn new(shared: Arc<Shared>, slot: Arc<Slot>) -> Self {
+        let spin = Spin::new(shared.config.spin_time());
+        Self { shared, slot, searching: true, spin, report: None, port: None, batch: Vec::new() }
+    }
+
+    /// The thread's whole life.
+    pub(crate) fn run(mut self) {
+        self.slot.parker.adopt();
+        if let Some(hook) = &self.shared.config.on_thread_start {
+            call_quietly(|| hook(self.slot.index));
+        }
+        loop {
+            match self.turn() {
+                Turn::Eat(bite) => self.report = Some(self.eat(bite)),
+                Turn::Spin => self.spin.until(|| self.shared.queued.load(Ordering::Relaxed) > 0),
+                Turn::Sleep => {
+                    if !self.sleep() {
+                        break;
+                    }
+                }
+                Turn::End => break,
+            }
+        }
+        self.forget_port();
+        if let Some(hook) = &self.shared.config.on_thread_stop {
+            call_quietly(|| hook(self.slot.index));
+        }
+        let mut st = self.shared.state.lock();
+        st.threads -= 1;
+        self.shared.ended.notify_all();
+    }
+
+    /// Ends the last bite and chooses what is next, all under one lock.
+    fn turn(&mut self) -> Turn {
+        let shared = self.shared.clone();
+        let mut st = shared.state.lock();
+        self.stop_searching(&mut st);
+        if let Some(report) = self.report.take() {
+            shared.settle(&mut st, &self.slot, report);
+        }
+        if st.live > st.target {
+            st.retire(self.slot.index);
+            let wake = shared.notify(&mut st, Vec::new()); // somebody else has to do what this one leaves
+            drop(st);
+            wake.fire();
+            return Turn::End;
+        }
+        if let Some((bite, ports)) = shared.take(&mut st, &self.slot) {
+            let wake = shared.notify(&mut st, ports);
+            drop(st);
+            wake.fire();
+            self.spin.succeeded();
+            return Turn::Eat(bite);
+        }
+        if st.closing.is_some() {
+            // What is queued now waits for a class's share: a worker that holds it will look again.
+            st.retire(self.slot.index);
+            return Turn::End;
+        }
+        if !st.spinning && self.spin.begin() {
+            st.spinning = true;
+            st.searching += 1;
+            self.searching = true;
+            return Turn::Spin;
+        }
+        st.idle.push(self.slot.index);
+        Turn::Sleep
+    }
+
+    fn stop_searching(&mut self, st: &mut State) {
+        if self.searching {
+            self.searching = false;
+            st.searching -= 1;
+        }
+        if self.spin.end() {
+            st.spinning = false;
+        }
+    }
+
+    /// Sleeps until woken. False if the idle timeout came first, and the thread is to end.
+    fn sleep(&mut self) -> bool {
+        self.forget_port();
+        let deadline = self.shared.config.idle_timeout.map(|timeout| Instant::now() + timeout);
+        if !self.slot.parker.sleep(deadline) {
+            let mut st = self.shared.state.lock();
+            if st.idle.remove(self.slot.index) {
+                st.retire(self.slot.index);
+                return false;
+            }
+            drop(st);
+            // Somebody has taken this worker from the list, and is about to wake it.
+            self.slot.parker.sleep(None);
+        }
+        self.searching = true;
+        true
+    }
+
+    /// Runs the jobs of the bite until it is empty, its time is over, or a job of higher priority waits.
+    fn eat(&mut self, bite: Bite) -> Report {
+        let shared = self.shared.clone();
+        let gate = shared.gate(bite.class);
+        let bite_ns = shared.config.bite_ns();
+        let mut report = Report { bite, jobs: 0, ran_ns: 0, longest_ns: 0 };
+        let begin_ns = shared.now_ns();
+        let mut now_ns = begin_ns;
+        let mut over: Option<Completed> = None;
+        loop {
+            let more = now_ns - begin_ns <= bite_ns && (report.bite.high || !gate.has_high());
+            let step = self.slot.advance(more);
+            if let Some(completed) = over.take()
+                && self.hand_over(completed, step.detached, gate.spec.brief)
+            {
+                now_ns = shared.now_ns(); // the bell's time is not the next job's
+            }
+            let Some(job) = step.next else { break };
+            let completed = self.run_job(job, now_ns);
+            let ran_ns = completed.job().header().run_ns;
+            report.jobs += 1;
+            report.ran_ns += ran_ns;
+            report.longest_ns = report.longest_ns.max(ran_ns);
+            now_ns += ran_ns;
+            over = Some(completed);
+        }
+        self.deliver_batch();
+        report
+    }
+
+    fn run_job(&self, mut job: Job, start_ns: u64) -> Completed {
+        let cx = JobContext { slot: &self.slot, ticket: job.ticket() };
+        // A job that panicked is not run again; what it shares with others is its author's affair.
+        let outcome = match catch_unwind(AssertUnwindSafe(|| job.run(&cx))) {
+            Ok(()) => Outcome::Done,
+            Err(payload) => Outcome::Panicked(payload),
+        };
+        let header = job.header_mut();
+        header.run_ns = self.shared.now_ns() - start_ns;
+        header.wait_ns = start_ns.saturating_sub(header.queued_ns);
+        Completed::new(job, outcome)
+    }
+
+    /// Counts a job that is over and delivers it. True if that took noticeable time.
+    ///
+    /// It is delivered before the next job starts: that one may be long, or wait for what the completion sets off.
+    fn hand_over(&mut self, completed: Completed, detached: bool, brief: bool) -> bool {
+        self.count(&completed, detached);
+        if detached {
+            drop_quietly(completed);
+            return true;
+        }
+        let Some(port) = &completed.job().header().port else { return false };
+        let same = self.port.as_ref().is_some_and(|mine| Arc::ptr_eq(mine, port));
+        if !same {
+            let port = port.clone();
+            self.deliver_batch();
+            self.forget_port();
+            self.port = Some(port);
+        }
+        if brief {
+            self.batch.push(completed);
+            return false;
+        }
+        self.port.as_ref().is_some_and(|port| port.push(completed))
+    }
+
+    fn deliver_batch(&mut self) {
+        if let Some(port) = &self.port {
+            port.append(&mut self.batch);
+        }
+    }
+
+    /// Lets go of the last port; the bell behind it may be the last of its kind, and is the user's.
+    fn forget_port(&mut self) {
+        if let Some(port) = self.port.take() {
+            drop_quietly(port);
+        }
+    }
+
+    fn count(&self, completed: &Completed, detached: bool) {
+        let header = completed.job().header();
+        let stats = self.slot.stats.class(header.class.index());
+        stats.wait.record(header.wait_ns);
+        stats.run.record(header.run_ns);
+        match completed.outcome() {
+            _ if detached => add(&stats.detached, 1),
+            Outcome::Panicked(_) => add(&stats.panicked, 1),
+            _ => add(&stats.completed, 1),
+        }
+        if self.shared.slow.wants(header.run_ns) {
+            let (class, site, worker) = (header.class, header.site, self.slot.index);
+            let (waited, ran) = (completed.waited(), completed.ran());
+            self.shared.slow.add(SlowJob { class, site, waited, ran, worker });
+        }
+    }
+}

@@ -34,7 +34,7 @@ impl Class {
     }
 }
 
-/// Which of a class's waiting jobs goes first. Jobs of one priority start in the order they were submitted.
+/// Which of a class's waiting jobs goes first. Jobs of one priority are taken in the order they were submitted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Priority {
     /// After the class's high jobs. The default.

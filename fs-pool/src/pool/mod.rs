@@ -8,9 +8,10 @@
 //! What it is not: a work-stealing scheduler for computing in parallel (jobs do not split), nor an executor of futures.
 //!
 //! # Ordering
-//! - Jobs of one class and one priority start in the order they were submitted, high before normal.
-//! - With exactly one worker, all jobs do, whatever their class ([`Order::Submission`]); so they end in that order, too.
-//!   Source: Node.js with `UV_THREADPOOL_SIZE=1`.
+//! - Workers take the jobs of one class in the order they were submitted, high before normal. With several workers they
+//!   may start, and end, in another: short jobs are taken some at a time.
+//! - With exactly one worker, jobs start and end in the order they were submitted, whatever their class
+//!   ([`Order::Submission`]). Source: Node.js with `UV_THREADPOOL_SIZE=1`.
 //! - A completion is delivered before its worker starts the next job, unless the class is [brief](ClassSpec::brief).
 //! - A job has exactly one outcome: done, cancelled or panicked, or it was detached and has none.
 //!

@@ -22,6 +22,8 @@ pub(crate) struct Worker {
     spin: Spin,
     /// How the last bite went, until the lock is held again.
     report: Option<Report>,
+    /// The last job of the bite and whether it is detached, until it is known whether there is another bite.
+    over: Option<(Completed, bool)>,
     /// The port of the last completion. Kept because changing its reference count for each job would move the cache
     /// line that the submitter's thread uses for each job.
     port: Option<Arc<Port>>,
@@ -32,6 +34,7 @@ pub(crate) struct Worker {
 /// What a worker does next.
 enum Turn {
     Eat(Bite),
+    Again,
     Spin,
     Sleep,
     End,
@@ -40,7 +43,7 @@ enum Turn {
 impl Worker {
     pub(crate) fn new(shared: Arc<Shared>, slot: Arc<Slot>) -> Self {
         let spin = Spin::new(shared.config.spin_time());
-        Self { shared, slot, searching: true, spin, report: None, port: None, batch: Vec::new() }
+        Self { shared, slot, searching: true, spin, report: None, over: None, port: None, batch: Vec::new() }
     }
 
     /// The thread's whole life.
@@ -52,6 +55,7 @@ impl Worker {
         loop {
             match self.turn() {
                 Turn::Eat(bite) => self.report = Some(self.eat(bite)),
+                Turn::Again => self.hand_over_last(),
                 Turn::Spin => self.spin.until(|| self.shared.queued.load(Ordering::Relaxed) > 0),
                 Turn::Sleep => {
                     if !self.sleep() {
@@ -61,6 +65,7 @@ impl Worker {
                 Turn::End => break,
             }
         }
+        self.hand_over_last();
         self.forget_port();
         if let Some(hook) = &self.shared.config.on_thread_stop {
             call_quietly(|| hook(self.slot.index));
@@ -91,6 +96,13 @@ impl Worker {
             wake.fire();
             self.spin.succeeded();
             return Turn::Eat(bite);
+        }
+        if self.over.is_some() {
+            // The completion may set off the next job: who submits it need not wake another worker, as this one is
+            // about to look again.
+            st.searching += 1;
+            self.searching = true;
+            return Turn::Again;
         }
         if st.closing.is_some() {
             // What is queued now waits for a class's share: a worker that holds it will look again.
@@ -136,32 +148,31 @@ impl Worker {
     }
 
     /// Runs the jobs of the bite until it is empty, its time is over, or a job of higher priority waits.
+    ///
+    /// The last job's completion is not yet delivered when it returns.
     fn eat(&mut self, bite: Bite) -> Report {
         let shared = self.shared.clone();
         let gate = shared.gate(bite.class);
         let bite_ns = shared.config.bite_ns();
         let mut report = Report { bite, jobs: 0, ran_ns: 0, longest_ns: 0 };
+        let mut step = self.slot.advance(true);
+        self.hand_over_last();
         let begin_ns = shared.now_ns();
         let mut now_ns = begin_ns;
-        let mut over: Option<Completed> = None;
-        loop {
-            let more = now_ns - begin_ns <= bite_ns && (report.bite.high || !gate.has_high());
-            let step = self.slot.advance(more);
-            if let Some(completed) = over.take()
-                && self.hand_over(completed, step.detached, gate.spec.brief)
-            {
-                now_ns = shared.now_ns(); // the bell's time is not the next job's
-            }
-            let Some(job) = step.next else { break };
+        while let Some(job) = step.next {
             let completed = self.run_job(job, now_ns);
             let ran_ns = completed.job().header().run_ns;
             report.jobs += 1;
             report.ran_ns += ran_ns;
             report.longest_ns = report.longest_ns.max(ran_ns);
             now_ns += ran_ns;
-            over = Some(completed);
+            let more = now_ns - begin_ns <= bite_ns && (report.bite.high || !gate.has_high());
+            step = self.slot.advance(more);
+            self.over = Some((completed, step.detached));
+            if step.next.is_some() && self.hand_over(gate.spec.brief) {
+                now_ns = shared.now_ns(); // the bell's time is not the next job's
+            }
         }
-        self.deliver_batch();
         report
     }
 
@@ -178,10 +189,11 @@ impl Worker {
         Completed::new(job, outcome)
     }
 
-    /// Counts a job that is over and delivers it. True if that took noticeable time.
+    /// Counts the job that is over and delivers it. True if that took noticeable time.
     ///
     /// It is delivered before the next job starts: that one may be long, or wait for what the completion sets off.
-    fn hand_over(&mut self, completed: Completed, detached: bool, brief: bool) -> bool {
+    fn hand_over(&mut self, brief: bool) -> bool {
+        let Some((completed, detached)) = self.over.take() else { return false };
         self.count(&completed, detached);
         if detached {
             drop_quietly(completed);
@@ -200,6 +212,13 @@ impl Worker {
             return false;
         }
         self.port.as_ref().is_some_and(|port| port.push(completed))
+    }
+
+    /// Delivers what the last bite left.
+    fn hand_over_last(&mut self) {
+        let brief = !self.batch.is_empty(); // it goes with its bite
+        self.hand_over(brief);
+        self.deliver_batch();
     }
 
     fn deliver_batch(&mut self) {

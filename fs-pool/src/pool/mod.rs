@@ -62,6 +62,9 @@ mod sync;
 mod ticket;
 mod worker;
 
+#[cfg(all(test, loom))]
+mod loom_tests;
+
 pub use builder::{BuildError, PoolBuilder};
 pub use class::{Class, ClassSpec, Priority, Share, WhenFull};
 pub use completed::{Completed, JobError, Outcome};

@@ -39,7 +39,9 @@ impl Parker {
     pub(crate) fn sleep(&self, deadline: Option<Instant>) -> bool {
         loop {
             // A wake between this look and the park leaves the thread's token set, and the park returns at once.
-            if self.woken.swap(false, Ordering::Acquire) {
+            if self.woken.load(Ordering::Acquire) {
+                // Nobody wakes again before this worker is back in the list. Published by the lock it takes for that.
+                self.woken.store(false, Ordering::Relaxed);
                 return true;
             }
             match deadline {

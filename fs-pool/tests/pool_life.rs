@@ -301,3 +301,46 @@ fn spin_for(time: Duration) -> u64 {
     }
     rounds
 }
+
+#[test]
+fn a_pool_that_grows_takes_over_what_a_held_up_worker_has_taken() {
+    let pool = pool(1);
+    let mut submitter = pool.submitter(|| {});
+    (0..5_000).for_each(|_| _ = submitter.stage(Job::new(Class::FS, |_| ())).unwrap());
+    collect(&mut submitter, 5_000); // the class counts as short now: bites are large
+    let (blocker, job) = Blocker::new(Class::FS);
+    submitter.stage(job).unwrap();
+    (0..20).for_each(|_| _ = submitter.stage(Job::new(Class::FS, |_| ())).unwrap());
+    submitter.flush().unwrap();
+    blocker.wait_started();
+    pool.resize(2).unwrap();
+    collect(&mut submitter, 20);
+    blocker.open();
+    collect(&mut submitter, 1);
+}
+
+#[test]
+fn a_result_that_is_slow_to_drop_does_not_hold_up_other_workers() {
+    struct Slow(std::sync::mpsc::Receiver<()>);
+    impl Drop for Slow {
+        fn drop(&mut self) {
+            self.0.recv_timeout(PATIENCE).ok();
+        }
+    }
+    let pool = pool(2);
+    let mut submitter = pool.submitter(|| {});
+    for _ in 0..100 {
+        let (open, opened) = channel::<()>();
+        let mut gone = pool.submitter(|| {});
+        let (end, ended) = channel::<()>();
+        let job = Job::new(Class::FS, move |_| {
+            ended.recv().ok();
+            Slow(opened)
+        });
+        gone.submit(job).unwrap();
+        drop((gone, end)); // in this order: the worker drops the result
+        (0..10).for_each(|_| _ = submitter.submit(Job::new(Class::CPU, |_| ())).unwrap());
+        collect(&mut submitter, 10);
+        drop(open);
+    }
+}

@@ -105,7 +105,8 @@ impl PoolBuilder {
         self
     }
 
-    /// Calls `hook` with the worker's index on each new thread, before its first job. A panic in it is ignored.
+    /// Calls `hook` with the worker's index on each new thread, before its first job. A panic in it is ignored. With a
+    /// hook, more threads may start than the first jobs need, since none counts on a thread that is not through with it.
     pub fn on_thread_start(mut self, hook: impl Fn(usize) + Send + Sync + 'static) -> Self {
         self.config.on_thread_start = Some(Arc::new(hook));
         self
@@ -173,7 +174,9 @@ impl Config {
     }
 
     pub(crate) fn spin_time(&self) -> Duration {
-        if self.spinning_pays { self.limits.spin_time_max } else { Duration::ZERO }
+        // Beyond a few milliseconds it would no longer be a moment's look.
+        let time = self.limits.spin_time_max.min(Duration::from_millis(10));
+        if self.spinning_pays { time } else { Duration::ZERO }
     }
 
     pub(crate) fn bite_ns(&self) -> u64 {

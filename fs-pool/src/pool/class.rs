@@ -81,7 +81,8 @@ pub enum WhenFull {
     /// The submitter keeps the job and queues it when there is room. It keeps at most
     /// [`Limits::late_len_max`](super::Limits::late_len_max) a class; above that the job is given back.
     ///
-    /// Late jobs keep their place in the order of submission. They are moved by the submitter's own calls (submit,
+    /// Late jobs keep their place in the order of submission, but no room is kept for them: while others fill the class,
+    /// they wait. They are moved by the submitter's own calls (submit,
     /// flush, take, wait); the submitter's bell rings when there is room again.
     Late,
 }
@@ -129,7 +130,7 @@ impl ClassSpec {
 
     /// How much of the workers' time the class gets when others have queued work too: in proportion to the weights.
     ///
-    /// From 1 to 1000; the default is 1. A job below 10 us counts as 10 us.
+    /// From 1 to 1000; the default is 1. A job below 10 us counts as 10 us, one above 100 ms as 100 ms.
     pub fn weight(mut self, weight: u32) -> Self {
         self.weight = weight;
         self

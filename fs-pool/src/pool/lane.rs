@@ -31,6 +31,10 @@ pub(crate) struct Lane {
 /// on how precisely they were measured.
 pub(crate) const COST_MIN_NS: u64 = 10_000;
 
+/// A job above this counts as this much: one that hung for an hour must not make its class wait for an hour. It is for
+/// shares to keep such jobs from holding all workers.
+pub(crate) const COST_MAX_NS: u64 = 100_000_000;
+
 impl Lane {
     /// An empty lane. Its jobs count as long, one a bite, until some have been measured.
     pub(crate) fn new(weight: u32, share: usize, mean_ns: u64) -> Self {
@@ -117,7 +121,7 @@ impl Lane {
 
     /// What `jobs` jobs are expected to cost.
     pub(crate) fn estimate(&self, jobs: usize) -> u64 {
-        jobs as u64 * self.mean_ns.max(COST_MIN_NS)
+        jobs as u64 * self.mean_ns.clamp(COST_MIN_NS, COST_MAX_NS)
     }
 
     pub(crate) fn charge(&mut self, cost_ns: u64) {

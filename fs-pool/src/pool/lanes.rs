@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::lane::{COST_MIN_NS, Lane};
+use super::lane::{COST_MAX_NS, COST_MIN_NS, Lane};
 use super::{Class, ClassSpec, Job, Limits, Order, Ticket};
 
 /// The queue of a pool. Kept under the state's lock.
@@ -11,6 +11,8 @@ pub(crate) struct Lanes {
     order: Order,
     /// Jobs in all lanes.
     queued: usize,
+    /// What the lane that was served last had used then; it only grows.
+    level_ns: u64,
     bite_len_max: usize,
     bite_ns: u64,
 }
@@ -40,7 +42,7 @@ impl Lanes {
         let bite_ns = u64::try_from(limits.bite_time.as_nanos()).unwrap_or(u64::MAX);
         let lane = |spec: &ClassSpec| Lane::new(spec.weight, spec.share.of(workers), bite_ns);
         let lanes = specs.iter().map(lane).collect();
-        Self { lanes, order, queued: 0, bite_len_max: limits.bite_len_max, bite_ns }
+        Self { lanes, order, queued: 0, level_ns: 0, bite_len_max: limits.bite_len_max, bite_ns }
     }
 
     /// Works out the shares and the order for another number of workers.
@@ -112,6 +114,7 @@ impl Lanes {
     fn hold(&mut self, class: usize, high: bool, count: usize, from_queue: usize) -> Bite {
         let lane = &mut self.lanes[class];
         lane.holders += 1;
+        self.level_ns = self.level_ns.max(lane.used_ns);
         let charged_ns = lane.estimate(count);
         lane.charge(charged_ns);
         // Below 64 classes, as the builder has checked.
@@ -124,7 +127,8 @@ impl Lanes {
         let lane = self.lane(report.bite.class);
         lane.holders -= 1;
         lane.refund(report.bite.charged_ns);
-        lane.charge(report.ran_ns.max(report.jobs as u64 * COST_MIN_NS));
+        let jobs = report.jobs as u64;
+        lane.charge(report.ran_ns.clamp(jobs * COST_MIN_NS, jobs * COST_MAX_NS));
         lane.learn(report.jobs, report.ran_ns, report.longest_ns, bite_ns);
     }
 
@@ -143,13 +147,14 @@ impl Lanes {
         others.filter_map(|(_, lane)| lane.next_seq()).min().unwrap_or(u64::MAX)
     }
 
-    /// A lane that had nothing to do cannot save up its turns: it starts level with the one that has used least.
+    /// A lane that had nothing to do cannot save up its turns: it starts level with the lane served last. Nor does it
+    /// pay for what it used while nobody else wanted it: when all were idle, all start level.
     fn rejoin(&mut self, class: usize) {
-        let busy = self.lanes.iter().filter(|lane| !lane.is_empty() || lane.holders > 0);
-        if let Some(least) = busy.map(|lane| lane.used_ns).min() {
-            let lane = &mut self.lanes[class];
-            lane.used_ns = lane.used_ns.max(least);
+        if self.lanes.iter().all(|lane| lane.is_empty() && lane.holders == 0) {
+            self.level_ns = self.lanes.iter().map(|lane| lane.used_ns).max().unwrap_or(0);
         }
+        let lane = &mut self.lanes[class];
+        lane.used_ns = lane.used_ns.max(self.level_ns);
     }
 }
 
@@ -210,6 +215,32 @@ mod tests {
         let served: Vec<_> = (0..20).map(|_| serve(&mut lanes, |_| 500).0).collect();
         let of_b = served.iter().filter(|class| **class == B).count();
         assert!((9..=11).contains(&of_b), "{of_b} of 20");
+    }
+
+    #[test]
+    fn a_class_does_not_pay_for_what_it_used_while_the_others_were_idle() {
+        let mut lanes = lanes(1, 1, Order::Fair);
+        (0..100).for_each(|seq| put(&mut lanes, A, seq));
+        (0..100).for_each(|_| _ = serve(&mut lanes, |_| 50_000_000));
+        (100..150).for_each(|seq| put(&mut lanes, B, seq));
+        (150..200).for_each(|seq| put(&mut lanes, A, seq));
+        let served: Vec<_> = (0..20).map(|_| serve(&mut lanes, |_| 500).0).collect();
+        let of_a = served.iter().filter(|class| **class == A).count();
+        assert!((9..=11).contains(&of_a), "{of_a} of 20");
+    }
+
+    #[test]
+    fn a_job_that_hung_does_not_make_its_class_wait_as_long() {
+        let mut lanes = lanes(1, 1, Order::Fair);
+        (0..4_000).for_each(|seq| put(&mut lanes, if seq % 2 == 0 { A } else { B }, seq));
+        let mut hung = true;
+        let mut served = Vec::new();
+        for _ in 0..1_000 {
+            let ran_ns = if std::mem::take(&mut hung) { u64::MAX / 4 } else { 1_000_000 };
+            served.push(serve(&mut lanes, |_| ran_ns).0);
+        }
+        let of_first = served.iter().filter(|class| **class == served[0]).count();
+        assert!((400..=500).contains(&of_first), "{of_first} of 1000");
     }
 
     #[test]

@@ -167,7 +167,7 @@ fn loom_a_detached_job_is_delivered_or_dropped_as_its_waiter_was_told() {
 /// Two threads deliver one job each; one of them was cancelled.
 fn deliver(port: &Arc<Port>) -> [thread::JoinHandle<()>; 2] {
     let (one, two) = (port.clone(), port.clone());
-    let done = thread::spawn(move || _ = one.push(Completed::new(job(1, Some(&one)), Outcome::Done)));
+    let done = thread::spawn(move || drop(one.push(Completed::new(job(1, Some(&one)), Outcome::Done))));
     let cancelled = thread::spawn(move || deliver_cancelled(job(2, Some(&two))));
     [done, cancelled]
 }

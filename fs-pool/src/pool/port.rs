@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::guard::{call_quietly, drop_quietly};
+use super::guard::call_quietly;
 use super::sync::{Condvar, Mutex};
 use super::{Completed, Outcome};
 
@@ -22,7 +22,7 @@ pub(crate) struct Port {
 
 struct Inbox {
     done: Vec<Completed>,
-    /// `None` once the submitter is gone: what arrives later is dropped by who brings it.
+    /// `None` once the submitter is gone: what arrives later goes back to who brings it.
     bell: Option<Bell>,
     /// INVARIANT rung: set with the first completion after a take and cleared by the next take. While it is set the
     /// submitter has been told and will look, so the bell rings once a batch.
@@ -37,31 +37,26 @@ impl Port {
         Self { inbox: Mutex::new(inbox), arrived: Condvar::new() }
     }
 
-    /// Delivers one completion. True if that took longer than an append: the bell was rung or a value dropped.
-    pub(crate) fn push(&self, completed: Completed) -> bool {
+    /// Delivers one completion. If the submitter is gone it is given back: dropping it is the user's code.
+    pub(crate) fn push(&self, completed: Completed) -> Pushed {
         let mut inbox = self.inbox.lock();
         if inbox.bell.is_none() {
-            drop(inbox);
-            drop_quietly(completed);
-            return true;
+            return Pushed::Gone(completed);
         }
         inbox.done.push(completed);
-        self.announce(inbox)
+        if self.announce(inbox) { Pushed::Rang } else { Pushed::Quietly }
     }
 
-    /// Delivers several completions with one append.
-    pub(crate) fn append(&self, batch: &mut Vec<Completed>) -> bool {
+    /// Delivers several completions with one append. They stay in `batch` if the submitter is gone.
+    pub(crate) fn append(&self, batch: &mut Vec<Completed>) {
         if batch.is_empty() {
-            return false;
+            return;
         }
         let mut inbox = self.inbox.lock();
-        if inbox.bell.is_none() {
-            drop(inbox);
-            batch.drain(..).for_each(drop_quietly);
-            return true;
+        if inbox.bell.is_some() {
+            inbox.done.append(batch);
+            self.announce(inbox);
         }
-        inbox.done.append(batch);
-        self.announce(inbox)
     }
 
     /// Rings the bell though nothing arrived: there is room in a class, or the pool closes.
@@ -80,7 +75,7 @@ impl Port {
         let bell = inbox.bell.clone();
         drop(inbox); // the bell is the user's code
         if let Some(bell) = bell {
-            call_quietly(|| bell());
+            call_quietly(move || bell()); // and drops it, should the submitter be gone meanwhile
         }
         true
     }
@@ -111,7 +106,7 @@ impl Port {
         rung
     }
 
-    /// The submitter is gone: drops what has arrived, and the bell. Later completions are dropped on arrival.
+    /// The submitter is gone: drops what has arrived, and the bell. Later completions are given back to who brings them.
     pub(crate) fn close(&self) {
         let mut inbox = self.inbox.lock();
         let bell = inbox.bell.take();
@@ -138,6 +133,16 @@ impl fmt::Debug for Port {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Port").finish_non_exhaustive()
     }
+}
+
+/// What became of a delivery.
+pub(crate) enum Pushed {
+    /// The submitter had been told of earlier ones.
+    Quietly,
+    /// The bell was rung, which takes its time.
+    Rang,
+    /// There is no submitter any more.
+    Gone(Completed),
 }
 
 /// Delivers a job that never ran.

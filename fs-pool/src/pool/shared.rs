@@ -13,7 +13,7 @@ use super::lanes::{Bite, Lanes, Report};
 use super::metrics::{SlowList, WorkerStats};
 use super::park::IdleList;
 use super::port::{Port, deliver_cancelled};
-use super::slot::{Found, Slot};
+use super::slot::{Found, Gauge, Slot};
 use super::sync::{Condvar, Mutex};
 use super::worker::Worker;
 use super::{Class, Detach, Job, Priority, Shutdown, Ticket};
@@ -53,7 +53,7 @@ pub(crate) struct State {
     pub(crate) live: usize,
     pub(crate) target: usize,
     /// Threads that have not ended; one that has given up its seat may still run its last hook.
-    pub(crate) threads: usize,
+    pub(crate) threads: Vec<thread::ThreadId>,
     /// Threads that gave up their seat to a new one.
     pub(crate) retired: Vec<thread::JoinHandle<()>>,
     pub(crate) closing: Option<Shutdown>,
@@ -94,7 +94,7 @@ impl Shared {
             spinning: false,
             live: 0,
             target: workers,
-            threads: 0,
+            threads: Vec::new(),
             retired: Vec::new(),
             closing: None,
         };
@@ -188,13 +188,14 @@ impl Shared {
             return wake;
         }
         let may_start = st.lanes.may_start();
-        if !may_start && (st.idle.len() == 0 || st.victim(None).is_none()) {
+        let may_grow = st.live > 0 && st.live < st.target && st.closing.is_none();
+        if !may_start && ((st.idle.len() == 0 && !may_grow) || st.victim(None).is_none()) {
             return wake;
         }
         if let Some(index) = st.idle.pop() {
             st.searching += 1;
             wake.worker = st.seats[index].slot.clone();
-        } else if may_start && st.live > 0 && st.live < st.target && st.closing.is_none() {
+        } else if may_grow {
             // Counted in `spawn`. The workers there are will do the work, if with less company.
             let _ = self.spawn(st);
         }
@@ -214,7 +215,7 @@ impl Shared {
         let thread = builder.spawn(move || worker.run());
         let thread = thread.inspect_err(|_| _ = self.spawn_failures.fetch_add(1, Ordering::Relaxed))?;
         st.live += 1;
-        st.threads += 1;
+        st.threads.push(thread.thread().id());
         st.searching += 1; // it looks for work first of all
         let seat = &mut st.seats[index];
         seat.slot = Some(slot);
@@ -322,7 +323,12 @@ impl Shared {
     pub(crate) fn ask_for_room(&self, class: Class, port: &Arc<Port>) -> bool {
         let mut st = self.state.lock();
         let gate = self.gate(class);
-        if st.closing.is_some() || gate.room() >= gate.room_worth_telling() {
+        if st.closing.is_some() {
+            drop(st);
+            port.ring(); // as `close` does for those that asked in time
+            return true;
+        }
+        if gate.room() >= gate.room_worth_telling() {
             return false;
         }
         let late = &mut st.lanes.lane(class).late;
@@ -399,6 +405,7 @@ impl Shared {
 pub(crate) enum NoRoom {
     TimedOut,
     Closed,
+    NoThread(io::Error),
 }
 
 impl State {
@@ -427,11 +434,14 @@ impl State {
         let slots = seats.iter().filter_map(|seat| seat.slot.as_ref());
         let others = slots.filter(|slot| slot.len() > 0 && Some(slot.index) != me);
         let open = others.filter_map(|slot| {
-            let (class, jobs) = slot.gauge().waiting?;
+            let Gauge { running, waiting } = slot.gauge();
+            let (class, jobs) = waiting?;
+            // The owner is about to start the first, if it is not held up by one already.
+            let spare = jobs - usize::from(running.is_none());
             let lane = lanes.lane(class);
-            (lane.holders < lane.share).then_some((jobs, slot, class))
+            (spare > 0 && lane.holders < lane.share).then_some((spare, slot, class))
         });
-        open.max_by_key(|(jobs, ..)| *jobs).map(|(_, slot, class)| (slot.clone(), class))
+        open.max_by_key(|(spare, ..)| *spare).map(|(_, slot, class)| (slot.clone(), class))
     }
 
     /// Takes over half of the largest bite: its owner may be held up by one long job.

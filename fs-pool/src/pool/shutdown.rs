@@ -50,12 +50,8 @@ impl Pool {
         let cancelled = shared.close(how);
         let me = thread::current().id();
         let mut st = shared.state.lock();
-        let own = |st: &super::shared::State| {
-            let threads = st.seats.iter().filter_map(|seat| seat.thread.as_ref()).chain(&st.retired);
-            threads.filter(|it| it.thread().id() == me).count()
-        };
-        let keep = own(&st);
-        while st.threads > keep {
+        let keep = st.threads.iter().filter(|thread| **thread == me).count();
+        while st.threads.len() > keep {
             match deadline {
                 None => shared.ended.wait(&mut st),
                 Some(deadline) => {
@@ -65,7 +61,7 @@ impl Pool {
                 }
             }
         }
-        let left = st.threads;
+        let left = st.threads.len();
         let taken = st.seats.iter_mut().filter_map(|seat| seat.thread.take());
         let mut threads: Vec<_> = taken.collect();
         threads.append(&mut st.retired);

@@ -79,8 +79,8 @@ impl Submitter {
     /// A staged job counts for its class's bound. After 256 of them ([`Limits`](super::Limits)) they are flushed.
     ///
     /// # Errors
-    /// `Full` if the class is full and its policy does not help, `Closed` if the pool was shut down. Both give the job
-    /// back.
+    /// `Full` if the class is full and its policy does not help, `Closed` if the pool was shut down, `NoThread` if it
+    /// would have to wait for room and no thread can be started to make some. Each gives the job back.
     ///
     /// # Panics
     /// If the class is not one of this pool's.
@@ -101,6 +101,7 @@ impl Submitter {
                         return Err(match reason {
                             NoRoom::TimedOut => self.reject(job),
                             NoRoom::Closed => SubmitError::Closed(job),
+                            NoRoom::NoThread(error) => SubmitError::NoThread(job, error),
                         });
                     }
                 }
@@ -131,7 +132,8 @@ impl Submitter {
         self.handle.shared.enqueue(&mut self.stage)
     }
 
-    /// Moves the completions that have arrived to the end of `into`. Does not block, and does not flush.
+    /// Moves the completions that have arrived to the end of `into`. Does not block, and flushes only
+    /// if there are late jobs.
     ///
     /// Giving the emptied buffer of the last time saves an allocation.
     pub fn take(&mut self, into: &mut Vec<Completed>) {
@@ -230,8 +232,7 @@ impl Submitter {
     /// Blocks for a place. What is staged goes first, as it may be what fills the class.
     fn wait_for_room(&mut self, class: Class, limit: Option<Duration>) -> Result<(), NoRoom> {
         let deadline = limit.and_then(|limit| Instant::now().checked_add(limit));
-        // Without a thread nothing makes room: the deadline, if there is one, ends the wait.
-        let _ = self.flush();
+        self.flush().map_err(NoRoom::NoThread)?; // without a thread nothing makes room
         self.shared().wait_for_room(class, deadline)
     }
 

@@ -3,12 +3,13 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::thread;
 use std::time::Instant;
 
 use super::guard::{call_quietly, drop_quietly};
 use super::lanes::{Bite, Report};
 use super::metrics::{SlowJob, add};
-use super::port::Port;
+use super::port::{Port, Pushed};
 use super::shared::{Shared, State};
 use super::slot::Slot;
 use super::spin::Spin;
@@ -29,33 +30,54 @@ pub(crate) struct Worker {
     port: Option<Arc<Port>>,
     /// Completions of brief jobs, delivered at the end of the bite.
     batch: Vec<Completed>,
+    /// Completions whose waiter is gone, to be dropped when that cannot hold up others.
+    unwanted: Vec<Completed>,
 }
 
 /// What a worker does next.
 enum Turn {
+    /// Eat this bite, having delivered what the last one left.
     Eat(Bite),
+    /// Deliver what the last bite left, and look again.
     Again,
+    /// Deliver what the last bite left, drop what nobody wants, and look again.
+    Unload,
+    /// Look again for a while without the lock.
     Spin,
+    /// Sleep in the idle list.
     Sleep,
+    /// End the thread: the seat has been given up.
     End,
 }
 
 impl Worker {
     pub(crate) fn new(shared: Arc<Shared>, slot: Arc<Slot>) -> Self {
         let spin = Spin::new(shared.config.spin_time());
-        Self { shared, slot, searching: true, spin, report: None, over: None, port: None, batch: Vec::new() }
+        Self {
+            shared,
+            slot,
+            searching: true,
+            spin,
+            report: None,
+            over: None,
+            port: None,
+            batch: Vec::new(),
+            unwanted: Vec::new(),
+        }
     }
 
     /// The thread's whole life.
     pub(crate) fn run(mut self) {
         self.slot.parker.adopt();
-        if let Some(hook) = &self.shared.config.on_thread_start {
-            call_quietly(|| hook(self.slot.index));
-        }
+        self.call_start_hook();
         loop {
             match self.turn() {
                 Turn::Eat(bite) => self.report = Some(self.eat(bite)),
                 Turn::Again => self.hand_over_last(),
+                Turn::Unload => {
+                    self.hand_over_last();
+                    self.drop_unwanted();
+                }
                 Turn::Spin => self.spin.until(|| self.shared.queued.load(Ordering::Relaxed) > 0),
                 Turn::Sleep => {
                     if !self.sleep() {
@@ -66,13 +88,26 @@ impl Worker {
             }
         }
         self.hand_over_last();
-        self.forget_port();
+        self.drop_unwanted();
         if let Some(hook) = &self.shared.config.on_thread_stop {
             call_quietly(|| hook(self.slot.index));
         }
         let mut st = self.shared.state.lock();
-        st.threads -= 1;
+        let me = thread::current().id();
+        st.threads.retain(|thread| *thread != me);
         self.shared.ended.notify_all();
+    }
+
+    /// The hook may take its time: others must not rely on this worker meanwhile.
+    fn call_start_hook(&mut self) {
+        let shared = self.shared.clone();
+        let Some(hook) = &shared.config.on_thread_start else { return };
+        let mut st = shared.state.lock();
+        self.stop_searching(&mut st);
+        let wake = shared.notify(&mut st, Vec::new());
+        drop(st);
+        wake.fire();
+        call_quietly(|| hook(self.slot.index));
     }
 
     /// Ends the last bite and chooses what is next, all under one lock.
@@ -89,6 +124,12 @@ impl Worker {
             drop(st);
             wake.fire();
             return Turn::End;
+        }
+        if !self.unwanted.is_empty() {
+            let wake = shared.notify(&mut st, Vec::new()); // somebody else has to do what is queued meanwhile
+            drop(st);
+            wake.fire();
+            return Turn::Unload;
         }
         if let Some((bite, ports)) = shared.take(&mut st, &self.slot) {
             let wake = shared.notify(&mut st, ports);
@@ -131,8 +172,9 @@ impl Worker {
 
     /// Sleeps until woken. False if the idle timeout came first, and the thread is to end.
     fn sleep(&mut self) -> bool {
-        self.forget_port();
-        let deadline = self.shared.config.idle_timeout.map(|timeout| Instant::now() + timeout);
+        // A timeout beyond what the clock can count is none.
+        let deadline =
+            self.shared.config.idle_timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         if !self.slot.parker.sleep(deadline) {
             let mut st = self.shared.state.lock();
             if st.idle.remove(self.slot.index) {
@@ -166,7 +208,9 @@ impl Worker {
             report.ran_ns += ran_ns;
             report.longest_ns = report.longest_ns.max(ran_ns);
             now_ns += ran_ns;
-            let more = now_ns - begin_ns <= bite_ns && (report.bite.high || !gate.has_high());
+            let more = now_ns - begin_ns <= bite_ns
+                && (report.bite.high || !gate.has_high())
+                && self.unwanted.is_empty();
             step = self.slot.advance(more);
             self.over = Some((completed, step.detached));
             if step.next.is_some() && self.hand_over(gate.spec.brief) {
@@ -195,23 +239,27 @@ impl Worker {
     fn hand_over(&mut self, brief: bool) -> bool {
         let Some((completed, detached)) = self.over.take() else { return false };
         self.count(&completed, detached);
-        if detached {
-            drop_quietly(completed);
-            return true;
-        }
         let Some(port) = &completed.job().header().port else { return false };
+        if detached {
+            self.unwanted.push(completed);
+            return false;
+        }
         let same = self.port.as_ref().is_some_and(|mine| Arc::ptr_eq(mine, port));
         if !same {
             let port = port.clone();
             self.deliver_batch();
-            self.forget_port();
             self.port = Some(port);
         }
         if brief {
             self.batch.push(completed);
             return false;
         }
-        self.port.as_ref().is_some_and(|port| port.push(completed))
+        match self.port.as_ref().map(|port| port.push(completed)) {
+            Some(Pushed::Gone(completed)) => self.unwanted.push(completed),
+            Some(Pushed::Rang) => return true,
+            Some(Pushed::Quietly) | None => {}
+        }
+        false
     }
 
     /// Delivers what the last bite left.
@@ -225,13 +273,13 @@ impl Worker {
         if let Some(port) = &self.port {
             port.append(&mut self.batch);
         }
+        self.unwanted.append(&mut self.batch);
     }
 
-    /// Lets go of the last port; the bell behind it may be the last of its kind, and is the user's.
-    fn forget_port(&mut self) {
-        if let Some(port) = self.port.take() {
-            drop_quietly(port);
-        }
+    /// Drops what nobody waits for. That is the user's code and may take long: the worker must hold no jobs meanwhile,
+    /// nor be counted as searching or idle, or work would wait for it.
+    fn drop_unwanted(&mut self) {
+        self.unwanted.drain(..).for_each(drop_quietly);
     }
 
     fn count(&self, completed: &Completed, detached: bool) {

@@ -125,7 +125,8 @@ impl Worker {
             wake.fire();
             return Turn::End;
         }
-        if !self.unwanted.is_empty() {
+        let detached = self.over.as_ref().is_some_and(|(_, detached)| *detached);
+        if detached || !self.unwanted.is_empty() {
             let wake = shared.notify(&mut st, Vec::new()); // somebody else has to do what is queued meanwhile
             drop(st);
             wake.fire();

@@ -133,12 +133,16 @@ impl EchoClient {
         self.connections.iter().filter(|c| c.state != State::Failed).count()
     }
 
-    /// Sends one message on every connection, one after the other, and compares what comes back.
+    /// Sends one message on every connection, one after the other, and compares what comes back. Ends at the first
+    /// that stays without an answer.
     pub fn ping_each(&mut self) -> io::Result<()> {
         for key in 0..self.connections.len() {
             self.send(key);
             let busy = usize::from(self.connections[key].state == State::Busy);
             self.drive(busy, Until::Messages(0))?;
+            if self.errors.unanswered > 0 {
+                break;
+            }
         }
         Ok(())
     }
@@ -183,10 +187,10 @@ impl EchoClient {
         };
         let mut answered = 0;
         while busy > 0 {
-            if let Until::Instant(instant) = until {
-                if Instant::now() >= instant {
-                    left = 0;
-                }
+            if let Until::Instant(instant) = until
+                && Instant::now() >= instant
+            {
+                left = 0;
             }
             self.poll.poll(&mut events, Some(SILENCE_MAX))?;
             if events.is_empty() {

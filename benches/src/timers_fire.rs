@@ -88,39 +88,39 @@ fn tokio_delay_queue(timers: u64) -> Sample {
 }
 
 fn tokio_sleep(timers: u64) -> Sample {
-    let delays = delays(timers, LOW_MS, HIGH_MS);
-    peers::tokio::block_on_local(async move {
-        let begin = tokio::time::Instant::now();
-        wait_for_all(delays, |delay| tokio::time::sleep_until(begin + delay)).await
-    })
+    use tokio::time::{Instant, sleep_until};
+    let timer = |begin: &Instant, delay| sleep_until(*begin + delay);
+    let root = wait_for_all(delays(timers, LOW_MS, HIGH_MS), Instant::now, timer);
+    peers::tokio::current_thread().block_on(root)
 }
 
 fn smol(timers: u64) -> Sample {
-    let delays = delays(timers, LOW_MS, HIGH_MS);
-    let begin = Instant::now();
-    async_io::block_on(wait_for_all(delays, |delay| async_io::Timer::at(begin + delay)))
+    let timer = |begin: &Instant, delay| async_io::Timer::at(*begin + delay);
+    async_io::block_on(wait_for_all(delays(timers, LOW_MS, HIGH_MS), Instant::now, timer))
 }
 
 fn compio(timers: u64) -> Sample {
-    let delays = delays(timers, LOW_MS, HIGH_MS);
-    let begin = Instant::now();
-    peers::compio::block_on(wait_for_all(delays, |delay| compio::time::sleep_until(begin + delay)))
+    let timer = |begin: &Instant, delay| compio::time::sleep_until(*begin + delay);
+    peers::compio::block_on(wait_for_all(delays(timers, LOW_MS, HIGH_MS), Instant::now, timer))
 }
 
 fn monoio(timers: u64) -> Sample {
-    let delays = delays(timers, LOW_MS, HIGH_MS);
-    peers::monoio::block_on(async move {
-        let begin = monoio::time::Instant::now();
-        wait_for_all(delays, |delay| monoio::time::sleep_until(begin + delay)).await
-    })
+    use monoio::time::{Instant, sleep_until};
+    let timer = |begin: &Instant, delay| sleep_until(*begin + delay);
+    peers::monoio::block_on(wait_for_all(delays(timers, LOW_MS, HIGH_MS), Instant::now, timer))
 }
 
 /// Waits for a timer a delay, all in one task: cheaper for the peers than a task each.
-async fn wait_for_all<T: Future>(delays: Vec<Duration>, timer: impl Fn(Duration) -> T) -> Sample {
+async fn wait_for_all<T: Future, N>(
+    delays: Vec<Duration>,
+    clock: impl Fn() -> N,
+    timer: impl Fn(&N, Duration) -> T,
+) -> Sample {
     let longest = delays.iter().copied().max().unwrap_or_default();
     let mut fired = 0;
     let watch = Stopwatch::start();
-    let mut timers: FuturesUnordered<T> = delays.iter().map(|&delay| timer(delay)).collect();
+    let begin = clock();
+    let mut timers: FuturesUnordered<T> = delays.iter().map(|&delay| timer(&begin, delay)).collect();
     while timers.next().await.is_some() {
         fired += 1;
     }

@@ -25,6 +25,7 @@ pub(crate) fn echo(listener: TcpListener, buf_len: usize) -> ! {
 
 /// Serves echo by epoll.
 pub(crate) fn echo_epoll(listener: TcpListener, buf_len: usize) -> ! {
+    listener.set_nonblocking(true).expect("a socket can be non-blocking");
     block_on_epoll(accept(listener, buf_len))
 }
 

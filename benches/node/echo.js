@@ -1,4 +1,4 @@
-// An echo server: prints its port, then the CPU time it has used, in ns, for each line on standard input.
+// An echo server: prints its port and serves until it is sent SIGTERM, or until its parent has gone.
 'use strict';
 const net = require('node:net');
 
@@ -8,8 +8,8 @@ const server = net.createServer({ noDelay: true }, (socket) => {
 });
 server.listen({ port: 0, host: '127.0.0.1', backlog: 4096 }, () => process.stdout.write(`${server.address().port}\n`));
 
-process.stdin.on('data', () => {
-  const { user, system } = process.cpuUsage();
-  process.stdout.write(`${(user + system) * 1000}\n`);
-});
-process.stdin.on('end', () => process.exit(0));
+// A parent that was killed cannot end this process: it looks now and then whether it still has the same one.
+const parent = process.ppid;
+setInterval(() => {
+  if (process.ppid !== parent) process.exit(1);
+}, 5000);

@@ -1,18 +1,19 @@
-//! Echo servers as child processes: one a contestant, asked for its CPU time while it runs.
+//! Echo servers as child processes, one a contestant.
 //!
-//! A server prints the port it listens on, then answers each line on its standard input with the CPU time it has
-//! used, in nanoseconds, and ends when its standard input does.
+//! A server prints the port it listens on and serves until it is sent SIGTERM. What it costs is read from outside: a
+//! thread in it that answers questions would make its libc use the slower paths for programs with threads.
 
 use std::cell::RefCell;
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::rc::Rc;
 use std::time::Duration;
 
+use rustix::process::{Pid, Signal};
+
 use crate::child;
 use crate::peers;
-use crate::stopwatch::process_cpu;
 
 /// One buffer that all connections of a server read into.
 pub(crate) type SharedBuf = Rc<SharedBytes>;
@@ -44,8 +45,6 @@ const SERVERS: &[(&str, Serve)] = &[
 /// A server that runs in a child process. Dropping it ends the child.
 pub struct EchoProcess {
     child: Child,
-    stdin: Option<ChildStdin>,
-    stdout: BufReader<ChildStdout>,
     port: u16,
 }
 
@@ -74,11 +73,15 @@ impl EchoProcess {
 
     /// Starts a server by a command that keeps to the protocol above.
     pub fn spawn(mut command: Command) -> io::Result<Self> {
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
-        let stdin = child.stdin.take();
-        let stdout = BufReader::new(child.stdout.take().expect("it was asked for"));
-        let mut server = EchoProcess { child, stdin, stdout, port: 0 };
-        server.port = server.read_number()? as u16;
+        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
+        let stdout = child.stdout.take().expect("it was asked for");
+        let mut server = EchoProcess { child, port: 0 }; // from here on, an error ends the child
+        let mut line = String::new();
+        BufReader::new(stdout).read_line(&mut line)?;
+        server.port = line
+            .trim()
+            .parse()
+            .map_err(|_| io::Error::other(format!("the server printed {line:?}, no port")))?;
         Ok(server)
     }
 
@@ -87,22 +90,20 @@ impl EchoProcess {
         (Ipv4Addr::LOCALHOST, self.port).into()
     }
 
-    /// CPU time the server has used, all threads.
-    pub fn cpu(&mut self) -> io::Result<Duration> {
-        let stdin = self.stdin.as_mut().expect("it is open until drop");
-        stdin.write_all(b"cpu\n")?;
-        stdin.flush()?;
-        Ok(Duration::from_nanos(self.read_number()?))
+    /// CPU time that the server's threads have used. Exact while the server sleeps, as it does when nothing is in flight.
+    pub fn cpu(&self) -> io::Result<Duration> {
+        let mut total_ns = 0;
+        for task in std::fs::read_dir(format!("/proc/{}/task", self.child.id()))? {
+            let text = std::fs::read_to_string(task?.path().join("schedstat"))?;
+            total_ns += number_at(&text, 0)?; // the first is the time on a CPU
+        }
+        Ok(Duration::from_nanos(total_ns))
     }
 
     /// Memory of the server that is resident now, in bytes.
     pub fn resident_bytes(&self) -> io::Result<u64> {
         let statm = std::fs::read_to_string(format!("/proc/{}/statm", self.child.id()))?;
-        let pages: u64 = statm
-            .split_whitespace()
-            .nth(1)
-            .and_then(|word| word.parse().ok())
-            .ok_or_else(|| io::Error::other(format!("statm reads {statm:?}")))?;
+        let pages = number_at(&statm, 1)?;
         Ok(pages * rustix::param::page_size() as u64)
     }
 
@@ -110,21 +111,20 @@ impl EchoProcess {
     pub fn id(&self) -> u32 {
         self.child.id()
     }
-
-    fn read_number(&mut self) -> io::Result<u64> {
-        let mut line = String::new();
-        self.stdout.read_line(&mut line)?;
-        line.trim()
-            .parse()
-            .map_err(|_| io::Error::other(format!("the server printed {line:?}, not a number")))
-    }
 }
 
 impl Drop for EchoProcess {
     fn drop(&mut self) {
-        drop(self.stdin.take()); // the server ends when its standard input does
-        let _ = self.child.wait(); // nothing is left to do if it has gone already
+        // SIGTERM and not SIGKILL, so that a server under valgrind can write what was counted.
+        let _ = rustix::process::kill_process(Pid::from_child(&self.child), Signal::TERM); // it may have gone already
+        let _ = self.child.wait(); // as above
     }
+}
+
+/// The number at `index` of a line of them, as in `/proc`.
+fn number_at(text: &str, index: usize) -> io::Result<u64> {
+    let number = text.split_whitespace().nth(index).and_then(|word| word.parse().ok());
+    number.ok_or_else(|| io::Error::other(format!("no number {index} in {text:?}")))
 }
 
 /// The names of the servers.
@@ -144,26 +144,14 @@ pub fn check_name(server: &str) -> io::Result<()> {
     ))
 }
 
-/// Is a server, in this process, until standard input ends.
+/// Is a server, in this process, until it is killed, at the latest with its parent.
 pub(crate) fn serve(server: &str, buf_len: usize) -> ! {
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).expect("Linux has it");
     let found = SERVERS.iter().find(|(name, _)| *name == server);
     let (_, serve) = found.expect("the parent names a server of this list");
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("loopback has a free port");
     let port = listener.local_addr().expect("a bound listener has an address").port();
-    std::thread::spawn(move || answer_parent(port));
-    serve(listener, buf_len)
-}
-
-/// Answers the parent, on a thread that sleeps while nobody asks.
-fn answer_parent(port: u16) {
     let mut out = io::stdout();
-    let mut say = |number: u64| writeln!(out, "{number}").and_then(|()| out.flush());
-    let mut result = say(u64::from(port));
-    for line in io::stdin().lines() {
-        if result.is_err() || line.is_err() {
-            break;
-        }
-        result = say(process_cpu().as_nanos() as u64);
-    }
-    std::process::exit(0)
+    writeln!(out, "{port}").and_then(|()| out.flush()).expect("the parent reads the port");
+    serve(listener, buf_len)
 }

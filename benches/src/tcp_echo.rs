@@ -76,7 +76,7 @@ fn echo(server: &str, size: usize, messages: u64) -> Sample {
 
 fn try_echo(server: &str, size: usize, messages: u64) -> io::Result<Sample> {
     crate::child::pin_to(CORE)?; // the server inherits it
-    let mut server = EchoProcess::start(server, buf_len(size), Some(CORE))?;
+    let server = EchoProcess::start(server, buf_len(size), Some(CORE))?;
     let mut client = EchoClient::connect(server.addr(), CONNECTIONS, size, None)?;
     client.ping_each()?;
     client.exchange(Until::Messages(messages / WARM_UP_SHARE))?;

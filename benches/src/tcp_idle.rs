@@ -45,13 +45,13 @@ fn idle(server: &str, count: u64) -> Sample {
 fn try_idle(server: &str, count: u64) -> io::Result<Sample> {
     crate::echo_client::raise_descriptor_limit(count + 64)?; // the server inherits it
     let begin = std::time::Instant::now();
-    let mut server = EchoProcess::start(server, BUF_LEN, None)?;
+    let server = EchoProcess::start(server, BUF_LEN, None)?;
     let mut first = EchoClient::connect(server.addr(), 1, MESSAGE_LEN, None)?;
     first.ping_each()?;
     let before = server.resident_bytes()?;
     let mut client = EchoClient::connect(server.addr(), count as usize, MESSAGE_LEN, None)?;
     client.ping_each()?;
-    let cpu = server.cpu()?; // its answer comes after all that was in its queue
+    let cpu = server.cpu()?;
     let after = server.resident_bytes()?;
     let errors = client.errors();
     assert!(errors.total() == 0 && client.open_len() as u64 == count, "{errors:?}");

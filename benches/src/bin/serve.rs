@@ -24,7 +24,7 @@ fn main() -> ExitCode {
 
 fn serve(server: &str, buf_len: usize) -> io::Result<()> {
     echo_process::check_name(server)?;
-    let mut server = echo_process::EchoProcess::start(server, buf_len, None)?;
+    let server = echo_process::EchoProcess::start(server, buf_len, None)?;
     writeln!(io::stdout(), "{} process {}", server.addr(), server.id())?;
     io::copy(&mut io::stdin(), &mut io::sink())?;
     writeln!(io::stdout(), "CPU {:?}, resident {} KiB", server.cpu()?, server.resident_bytes()? / 1024)

@@ -23,6 +23,9 @@ pub(crate) struct SharedBytes {
     bytes: RefCell<Vec<u8>>,
 }
 
+/// How many connections may wait to be accepted.
+const BACKLOG: i32 = 4096;
+
 /// How a server runs: takes a listener and the length of its read buffer, and does not return.
 type Serve = fn(TcpListener, usize) -> !;
 
@@ -150,6 +153,7 @@ pub(crate) fn serve(server: &str, buf_len: usize) -> ! {
     let found = SERVERS.iter().find(|(name, _)| *name == server);
     let (_, serve) = found.expect("the parent names a server of this list");
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("loopback has a free port");
+    rustix::net::listen(&listener, BACKLOG).expect("it listens already"); // std's backlog drops floods of connects
     let port = listener.local_addr().expect("a bound listener has an address").port();
     let mut out = io::stdout();
     writeln!(out, "{port}").and_then(|()| out.flush()).expect("the parent reads the port");

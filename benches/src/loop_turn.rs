@@ -14,7 +14,7 @@ pub const QUESTIONS: &[Question] = &[Question {
     name: "loop_turn",
     operation: "turn",
     unit: Unit::CpuNs,
-    full: 5_000_000,
+    full: 2_000_000,
     brief: 1_000,
     goals: &[Goal { of: "phaseloop", bound: Bound::Times(0.6, "libuv") }],
     contestants: &[

@@ -20,7 +20,7 @@ pub const QUESTIONS: &[Question] = &[
         name: "tasks_spawn_join_single",
         operation: "spawn and join",
         unit: Unit::CpuNs,
-        full: 4_000_000,
+        full: 2_000_000,
         brief: 1_000,
         goals: GOALS,
         contestants: &[
@@ -37,7 +37,7 @@ pub const QUESTIONS: &[Question] = &[
         name: "tasks_spawn_join_batch",
         operation: "spawn and join, by 1000",
         unit: Unit::CpuNs,
-        full: 4_000_000,
+        full: 2_000_000,
         brief: 2_000,
         goals: GOALS,
         contestants: &[

@@ -1,9 +1,10 @@
-// An async function called and awaited, one by one.
+// An async function that waits once, called and awaited, one by one.
 'use strict';
 const { start, stop, ops } = require('./measure.js');
 
 const total = ops();
 async function task(number) {
+  await undefined; // a spawned task is queued before it runs
   return number;
 }
 (async () => {

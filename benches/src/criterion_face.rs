@@ -9,13 +9,15 @@ use crate::question::{Contestant, Question, Unit};
 
 /// Asks `questions` of every contestant, in the way that `main` of a bench file does.
 ///
-/// With `--test`, as in CI, each runs once with its brief size. Criterion does not interleave contestants: for ratios,
+/// With `--test`, or run by `cargo test --benches` as in CI, each runs once with its brief size. Criterion does not interleave contestants: for ratios,
 /// use `compare`.
 pub fn run(questions: &'static [Question]) {
     if crate::child::run_if_child() {
         return;
     }
-    let is_brief = std::env::args().any(|arg| arg == "--test");
+    // As criterion decides it: `cargo test --benches` leaves `--bench` away.
+    let has = |flag: &str| std::env::args().any(|arg| arg == flag);
+    let is_brief = has("--test") || !has("--bench");
     for question in questions {
         let criterion = Criterion::default()
             .without_plots()

@@ -1,1 +1,46 @@
-//! What the benches share.
+//! What the benches share: the questions, the peers that answer them, and the clocks.
+//!
+//! Each question is one module with one [`Question`](question::Question): a workload written once for each
+//! contestant, checked in every run. The criterion files in `benches/` and the program `compare` only choose
+//! which questions to ask and how to print the answers.
+
+pub mod child;
+pub mod criterion_face;
+pub mod echo_client;
+pub mod echo_process;
+pub mod numbers;
+pub mod peers;
+pub mod question;
+pub mod stopwatch;
+
+pub mod loop_turn;
+pub mod queues_tick_microtask;
+pub mod remote_wake;
+pub mod tasks_oneshot_hop;
+pub mod tasks_spawn_join;
+pub mod tasks_yield;
+pub mod tcp_echo;
+pub mod tcp_idle;
+pub mod timers_cancel;
+pub mod timers_fire;
+pub mod timers_rearm;
+
+use question::Question;
+
+/// Every question, in the order in which `compare` asks them.
+pub fn questions() -> Vec<&'static Question> {
+    let groups: [&'static [Question]; 11] = [
+        loop_turn::QUESTIONS,
+        timers_fire::QUESTIONS,
+        timers_cancel::QUESTIONS,
+        timers_rearm::QUESTIONS,
+        queues_tick_microtask::QUESTIONS,
+        tasks_spawn_join::QUESTIONS,
+        tasks_yield::QUESTIONS,
+        tasks_oneshot_hop::QUESTIONS,
+        remote_wake::QUESTIONS,
+        tcp_echo::QUESTIONS,
+        tcp_idle::QUESTIONS,
+    ];
+    groups.into_iter().flatten().collect()
+}

@@ -1,0 +1,7 @@
+//! libuv, used as its C users do: handles in blocks of memory that they own, plain callbacks, one read buffer.
+//!
+//! `sys.rs` holds every call into C; this is what the questions may use of it.
+
+mod sys;
+
+pub(crate) use sys::{Loop, Timers, echo, run_with_waker, turn_by_idle};

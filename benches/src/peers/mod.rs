@@ -1,0 +1,10 @@
+//! The runtimes that the questions are put to: how each is built, and its echo server.
+
+pub(crate) mod compio;
+pub(crate) mod floor;
+#[cfg(feature = "libuv")]
+pub(crate) mod libuv;
+pub(crate) mod monoio;
+pub(crate) mod node;
+pub(crate) mod smol;
+pub(crate) mod tokio;

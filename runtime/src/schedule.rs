@@ -86,6 +86,9 @@ pub struct Schedule {
     pub wait_reads_clock: bool,
     /// An uncaught panic that the hook took queues an empty, referenced immediate. Node.
     pub uncaught_queues_immediate: bool,
+    /// A main body that panicked, and whose panic the uncaught hook took, is followed by a drain. Not in Node 10.
+    /// Only for [`run_program`](crate::EventLoop::run_program).
+    pub main_panic_drains: bool,
     /// The phase that delivers the completions of requests.
     pub completions: Phase,
 }
@@ -116,6 +119,7 @@ impl Schedule {
             check_opens_with_drain: false,
             wait_reads_clock: true,
             uncaught_queues_immediate: true,
+            main_panic_drains: true,
             completions: Phase::Poll,
         }
     }

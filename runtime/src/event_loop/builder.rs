@@ -170,6 +170,7 @@ impl PreparedLoop {
             requests: Cell::new(0),
             has_alarm: Cell::new(false),
             stop: Cell::new(false),
+            ended: Cell::new(None),
             running: Cell::new(false),
             closed: Cell::new(false),
             calling: Cell::new(None),

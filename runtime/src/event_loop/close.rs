@@ -97,6 +97,9 @@ impl LoopHandle {
         drop(listed);
         drop(state.hooks.uncaught.take());
         drop(state.hooks.task_failure.take());
+        drop(state.hooks.drained.take());
+        drop(state.hooks.before_exit.take());
+        drop(state.hooks.exit.take());
         drop(state.context.take());
     }
 }

@@ -86,6 +86,37 @@ impl EventLoop {
     }
 }
 
+impl EventLoop {
+    /// Runs `main` and the loop as Node runs a program, and gives the exit code.
+    ///
+    /// # Ordering
+    /// `main`, then a drain; turns until the loop is no longer alive; the [before-exit hook](LoopHandle::on_before_exit)
+    /// with a drain, and turns again if that brought the loop back; at last the [exit hook](LoopHandle::on_exit),
+    /// after which nothing runs. [`end`](LoopHandle::end) goes straight to the exit hook.
+    /// Source: SEMANTICS, "machine on one page"; E1 to E5.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    ///
+    /// # Panics
+    /// As `run`.
+    ///
+    /// # Examples
+    /// ```
+    /// let lp = phaseloop::EventLoop::new()?;
+    /// lp.on_exit(|_, code| println!("ended with {code}"));
+    /// let code = lp.run_program(|lp| {
+    ///     lp.set_immediate(|lp| lp.end(3));
+    /// })?;
+    /// assert_eq!(code, 3);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn run_program(&self, main: impl FnOnce(&LoopHandle)) -> io::Result<i32> {
+        run::run_program(&self.handle, main)
+    }
+}
+
 impl LoopHandle {
     /// Has the running `run`, or else the next one, return. It takes effect at the end of the turn at the latest.
     ///
@@ -100,6 +131,11 @@ impl LoopHandle {
     /// a request, or a closing handle.
     pub fn is_alive(&self) -> bool {
         self.state.alive.count() > 0 || self.state.immediates.referenced() > 0
+    }
+
+    /// True once the running phases are the last: `stop` was called, or the program ended.
+    pub(crate) fn must_leave(&self) -> bool {
+        self.state.stop.get() || self.has_ended()
     }
 
     /// True inside of `run`.

@@ -6,15 +6,21 @@ use crate::phase::only_immediates_are_due;
 use crate::schedule::Phase;
 use crate::state::LoopHandle;
 use crate::state::current::Entered;
-use crate::state::mode::{Mode, Outcome};
+use crate::state::mode::{Mode, Outcome, RunMode};
 use crate::time::clock::NEVER;
 
-/// Runs turns until nothing keeps the loop alive, `stop` is called, or `mode` is met.
+/// Runs what was queued before, then turns.
+#[track_caller]
 pub(crate) fn run(lp: &LoopHandle, mode: Mode) -> io::Result<Outcome> {
     let _running = Running::enter(lp);
-    lp.checkpoint(); // what was queued before the run is queued by the main program, and comes first
+    lp.checkpoint(); // what was queued before the run was queued by the main program, and comes first
+    run_turns(lp, mode)
+}
+
+/// Runs turns until nothing keeps the loop alive, `stop` is called, or `mode` is met.
+fn run_turns(lp: &LoopHandle, mode: Mode) -> io::Result<Outcome> {
     open(lp, mode)?;
-    while lp.is_alive() && !lp.state.stop.get() {
+    while lp.is_alive() && !lp.must_leave() {
         lp.state.metrics.turn();
         turn(lp, due_phases(lp), mode)?;
         if is_met(lp, mode) {
@@ -23,6 +29,24 @@ pub(crate) fn run(lp: &LoopHandle, mode: Mode) -> io::Result<Outcome> {
         }
     }
     Ok(outcome(lp))
+}
+
+/// Runs a program: its main body, turns until the loop is no longer alive, the before-exit hook, and so on until that
+/// leaves nothing to do; then the exit hook. Source: Node, `SpinEventLoop`; SEMANTICS E1, E2, X4.
+#[track_caller]
+pub(super) fn run_program(lp: &LoopHandle, main: impl FnOnce(&LoopHandle)) -> io::Result<i32> {
+    let _running = Running::enter(lp);
+    if lp.invoke(main).is_ok() || lp.state.schedule.main_panic_drains {
+        lp.checkpoint();
+    }
+    while !lp.has_ended() {
+        run_turns(lp, Mode::from(RunMode::Default))?;
+        lp.before_exit();
+        if !lp.is_alive() {
+            lp.end(0);
+        }
+    }
+    Ok(lp.state.ended.get().unwrap_or(0))
 }
 
 /// One pass through the phases. The order is part of the public contract.
@@ -46,7 +70,7 @@ fn due_phases(lp: &LoopHandle) -> &[Phase] {
 /// The phases before the first turn, of a run that may take many.
 fn open(lp: &LoopHandle, mode: Mode) -> io::Result<()> {
     lp.state.expire_now();
-    if !mode.is_single_turn() && lp.is_alive() && !lp.state.stop.get() {
+    if !mode.is_single_turn() && lp.is_alive() && !lp.must_leave() {
         turn(lp, &lp.state.schedule.opening, mode)?;
     }
     Ok(())

@@ -52,6 +52,9 @@ impl LoopHandle {
 
     /// Runs user code. A panic goes to the uncaught hook; without one it leaves `run`.
     pub(crate) fn invoke(&self, f: impl FnOnce(&Self)) -> Result<(), Thrown> {
+        if self.has_ended() {
+            return Err(Thrown); // nothing runs after the exit hook
+        }
         match catch_unwind(AssertUnwindSafe(|| f(self))) {
             Ok(()) => Ok(()),
             Err(payload) => {
@@ -81,6 +84,18 @@ impl LoopHandle {
                 // One that panics does not stop the drain. Source: X5.
                 let _thrown = self.invoke(|lp| microtask.call(lp));
             }
+            if lp.ticks.is_empty() && lp.hooks.drained.borrow().is_some() {
+                self.drained();
+            }
+        }
+    }
+
+    /// Tells the hook that both queues are empty. What it queues is drained too.
+    #[cold]
+    fn drained(&self) {
+        let hook = self.state.hooks.drained.borrow().clone();
+        if let Some(hook) = hook {
+            let _thrown = self.invoke(|lp| hook(lp));
         }
     }
 

@@ -9,16 +9,32 @@ use super::call::Uncaught;
 /// Takes a panic that nobody caught.
 pub(crate) type UncaughtHook = Rc<dyn Fn(&LoopHandle, Uncaught)>;
 
+/// Is told that something happened to the loop.
+pub(crate) type LoopHook = Rc<dyn Fn(&LoopHandle)>;
+
+/// Is told the exit code.
+pub(crate) type ExitHook = Rc<dyn Fn(&LoopHandle, i32)>;
+
 /// The hooks of one loop.
 pub(crate) struct Hooks {
     pub(crate) uncaught: RefCell<Option<UncaughtHook>>,
     pub(crate) task_failure: RefCell<Option<UncaughtHook>>,
+    pub(crate) drained: RefCell<Option<LoopHook>>,
+    pub(crate) before_exit: RefCell<Option<LoopHook>>,
+    pub(crate) exit: RefCell<Option<ExitHook>>,
     /// Tasks that panicked while nobody held their join handle.
     pub(crate) task_failures: Cell<u64>,
 }
 
 impl Hooks {
     pub(crate) fn new() -> Self {
-        Self { uncaught: RefCell::new(None), task_failure: RefCell::new(None), task_failures: Cell::new(0) }
+        Self {
+            uncaught: RefCell::new(None),
+            task_failure: RefCell::new(None),
+            drained: RefCell::new(None),
+            before_exit: RefCell::new(None),
+            exit: RefCell::new(None),
+            task_failures: Cell::new(0),
+        }
     }
 }

@@ -122,6 +122,8 @@ pub(crate) struct LoopState {
     pub(crate) requests: Cell<usize>,
     pub(crate) has_alarm: Cell<bool>,
     pub(crate) stop: Cell<bool>,
+    /// The exit code, once the program that the loop runs has ended: from then on no callback runs.
+    pub(crate) ended: Cell<Option<i32>>,
     pub(crate) running: Cell<bool>,
     pub(crate) closed: Cell<bool>,
     pub(crate) io_budget: Cell<u32>,

@@ -66,7 +66,7 @@ fn record() -> Result<usize, Box<dyn Error>> {
     let quiet = on_workers(request.workers, &runs, |run| {
         stable_trace(&nodes[&run.profile], run.scenario, request.runs)
     });
-    let hog = Hog::start(request.workers);
+    let hog = Hog::start(HOG_THREADS);
     let busy = on_workers(request.workers, &runs, |run| stable_trace(&nodes[&run.profile], run.scenario, 1));
     drop(hog);
     let mut traces: Vec<Vec<(Profile, Vec<String>)>> = files.iter().map(|_| Vec::new()).collect();
@@ -152,3 +152,6 @@ fn on_workers<'a>(
     });
     results.into_iter().map(|result| result.into_inner().expect("no worker panics with the lock")).collect()
 }
+
+/// Threads that make the machine busy: enough for delays, few enough to finish.
+const HOG_THREADS: usize = 2;

@@ -14,13 +14,11 @@ pub(super) struct Immediates {
 struct Immediate {
     action: Action,
     is_referenced: bool,
-    /// It has not run and was not cleared.
-    is_due: bool,
 }
 
 impl Immediates {
     pub(super) fn push(&mut self, action: Action) -> usize {
-        self.all.push(Immediate { action, is_referenced: true, is_due: true });
+        self.all.push(Immediate { action, is_referenced: true });
         self.queue.push_back(self.all.len() - 1);
         self.all.len() - 1
     }
@@ -29,11 +27,11 @@ impl Immediates {
         self.all[id].is_referenced = is_referenced;
     }
 
-    /// Clears an immediate that has not run, if it may be cleared.
+    /// Clears an immediate that has not run; one of the running phase only if that may be.
     pub(super) fn clear(&mut self, id: usize, running_may_be: bool) {
-        if running_may_be || !self.running.contains(&id) {
-            self.all[id].is_due = false;
-            self.queue.retain(|&other| other != id);
+        self.queue.retain(|&other| other != id);
+        if running_may_be {
+            self.running.retain(|&other| other != id);
         }
     }
 
@@ -79,12 +77,11 @@ impl Machine<'_> {
                 return Ok(Outcome::Threw);
             }
             is_first = false;
-            self.immediates.running.pop_front();
-            let immediate = &mut self.immediates.all[id];
-            if !std::mem::take(&mut immediate.is_due) {
-                continue;
+            if self.immediates.running.front() != Some(&id) {
+                continue; // the drain has cleared it
             }
-            let action = immediate.action.clone();
+            self.immediates.running.pop_front();
+            let action = self.immediates.all[id].action.clone();
             self.late();
             let flow = self.act(action);
             if !self.rules.new_immediates_wait {

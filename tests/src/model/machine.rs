@@ -1,5 +1,6 @@
 //! The process: main body, loop, beforeExit, exit; and the order of the phases.
 
+use super::Run;
 use super::check::Immediates;
 use super::emitter::{Emitter, Listener};
 use super::noise::Noise;
@@ -121,12 +122,12 @@ impl<'n> Machine<'n> {
         }
     }
 
-    /// Runs the process to its end and returns what it recorded.
-    pub(super) fn run(mut self, main: &Body) -> Vec<String> {
+    /// Runs the process to its end and says what it recorded.
+    pub(super) fn run(mut self, main: &Body) -> Run {
         let quit = self.until_exit(main).is_err();
         if self.steps > STEPS_MAX {
             self.trace.push("gave up".to_owned());
-            return self.trace;
+            return Run { trace: self.trace, lasted_ms: f64::INFINITY };
         }
         if quit && !self.rules.quit_drops_the_queues {
             let _quits_anyway = self.drain();
@@ -139,7 +140,7 @@ impl<'n> Machine<'n> {
         if !self.rules.exit_drops_the_queues {
             let _ends_anyway = self.drain();
         }
-        self.trace
+        Run { trace: self.trace, lasted_ms: self.clock }
     }
 
     fn until_exit(&mut self, main: &Body) -> Result<(), Ended> {

@@ -34,5 +34,19 @@ pub fn trace(scenario: &Scenario, profile: Profile) -> Vec<String> {
 
 /// The trace that `rules` force if everything takes as long as `noise` says.
 pub fn trace_by(scenario: &Scenario, rules: Rules, noise: &mut dyn Noise) -> Vec<String> {
+    run_by(scenario, rules, noise).trace
+}
+
+/// As [`trace_by`], with more to say.
+pub fn run_by(scenario: &Scenario, rules: Rules, noise: &mut dyn Noise) -> Run {
     Machine::new(rules, noise).run(&scenario.program)
+}
+
+/// What became of a program.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Run {
+    /// What it recorded.
+    pub trace: Vec<String>,
+    /// How long it took, in milliseconds of virtual time.
+    pub lasted_ms: f64,
 }

@@ -70,12 +70,7 @@ impl Machine<'_> {
 
     /// Blocks until something is ready, at most until the loop timer is due.
     fn wait(&mut self) {
-        let immediates = if self.rules.unreferenced_immediates_let_poll_wait {
-            self.immediates.any_referenced()
-        } else {
-            self.immediates.any()
-        };
-        let busy = (immediates && self.rules.immediates_keep_poll_from_waiting)
+        let busy = (self.immediates.any_referenced() && self.rules.immediates_keep_poll_from_waiting)
             || (!self.closing.is_empty() && self.rules.closing_keeps_poll_from_waiting);
         if busy || self.io.is_ready(self.clock) || !self.is_alive() || self.noise.wakes_early() {
             return;

@@ -95,8 +95,6 @@ rules! {
     immediates_keep_poll_from_waiting,
     /// L8: a handle being closed keeps poll from waiting.
     closing_keeps_poll_from_waiting,
-    /// I3: an unreferenced immediate lets poll wait.
-    unreferenced_immediates_let_poll_wait,
     /// T1: durations below one are one.
     short_durations_become_one,
     /// T2: durations above the maximum are one.

@@ -60,24 +60,33 @@ impl Machine<'_> {
         Ok(Outcome::Done)
     }
 
-    /// node10: each list has a loop timer of its own, so it is a callback of its own and drains at its end only.
+    /// node10: each list has a loop timer of its own.
     fn run_lists_by_themselves(&mut self) -> Result<(), Ended> {
         let began = self.cached;
         while let Some((key, due)) = self.timers.next_list(&self.rules) {
             if due > self.cached {
                 break;
             }
+            self.run_list_by_itself(key, began)?;
+        }
+        if self.rules.drain_between_lists { Ok(()) } else { self.drain().map(|_| ()) }
+    }
+
+    /// A list as a callback of its own, with a drain at its end. After a throw, even of a tick, it is called again; the
+    /// list of an unreferenced timer is not.
+    fn run_list_by_itself(&mut self, key: Key, began: f64) -> Result<(), Ended> {
+        loop {
             self.step()?;
-            while {
-                let now = if self.rules.phase_reads_the_clock_once { began } else { self.read_clock() };
-                self.run_list(key, now)? == Outcome::Threw
-            } {}
-            if self.rules.drain_between_lists {
-                self.drain()?;
+            let now = if self.rules.phase_reads_the_clock_once { began } else { self.read_clock() };
+            let mut outcome = self.run_list(key, now)?;
+            if outcome == Outcome::Done && self.rules.drain_between_lists {
+                outcome = self.drain()?;
+            }
+            if outcome == Outcome::Done || matches!(key, Key::Own(_)) {
+                self.drop_list(key);
+                return Ok(());
             }
         }
-        self.drain()?;
-        Ok(())
     }
 
     /// Runs the due timers of a list, up to a throw.
@@ -226,6 +235,7 @@ impl Machine<'_> {
             if timer.is_listed { self.rules.refresh_restarts } else { self.rules.refresh_rearms };
         if is_allowed && (!timer.was_cleared || !self.rules.refresh_respects_clear) {
             let start = self.start_time();
+            self.timers.all[id].was_cleared = false;
             self.timers.append(id, start, self.cached, &self.rules);
         }
     }
@@ -238,13 +248,14 @@ impl Machine<'_> {
         }
     }
 
-    /// node10: an unreferenced timer leaves its list for good and gets a loop timer of its own.
+    /// node10: an unreferenced timer leaves its list for good and gets a loop timer of its own, which reads the clock.
     fn give_own_list(&mut self, id: TimerId) {
+        let now = self.read_clock();
         let start = self.timers.all[id].start;
         self.timers.take_out(id, &self.rules);
         self.timers.drop_if_empty(self.timers.all[id].key);
         self.timers.all[id].key = Key::Own(id);
-        self.timers.append(id, start, self.cached, &self.rules);
+        self.timers.append(id, start, now, &self.rules);
     }
 
     fn drop_list(&mut self, key: Key) {

@@ -90,6 +90,9 @@ pub(super) type Flow<T = ()> = Result<T, Leave>;
 /// The process has ended.
 pub(super) struct Ended;
 
+/// What runs a phase.
+type PhaseFn<'n> = fn(&mut Machine<'n>) -> Result<(), Ended>;
+
 /// Whether user code that the loop called threw.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Outcome {
@@ -176,14 +179,15 @@ impl<'n> Machine<'n> {
         if !self.rules.timers_end_the_turn {
             self.run_timers_phase()?;
         }
-        match (self.rules.poll_before_check, self.rules.check_before_close) {
-            (true, true) => {
-                self.run_poll().and_then(|()| self.run_check()).and_then(|()| self.run_close())?
-            }
-            (true, false) => {
-                self.run_poll().and_then(|()| self.run_close()).and_then(|()| self.run_check())?
-            }
-            (false, _) => self.run_check().and_then(|()| self.run_poll()).and_then(|()| self.run_close())?,
+        let mut phases: [PhaseFn<'n>; 3] = [Self::run_poll, Self::run_check, Self::run_close];
+        if !self.rules.poll_before_check {
+            phases.swap(0, 1);
+        }
+        if !self.rules.check_before_close {
+            phases.swap(1, 2);
+        }
+        for run_phase in phases {
+            run_phase(self)?;
         }
         if self.rules.timers_end_the_turn {
             self.run_timers_phase()?;

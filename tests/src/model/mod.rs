@@ -5,9 +5,10 @@
 //! break each rule by itself and ask whether any scenario notices.
 //!
 //! How to read it: `machine` is the process from the main body to the exit listeners, and the loop; `timers`, `poll` and
-//! `check` are the phases; `drain` is what happens between callbacks; `execute` is what operations do; `promise` and
-//! `emitter` are the machines behind the operations of that name.
+//! `check` are the phases; `drain` is what happens between callbacks; `execute` is what operations do; `promise`,
+//! `async_function` and `emitter` are the machines behind the operations of that name.
 
+mod async_function;
 mod check;
 mod drain;
 mod emitter;
@@ -16,7 +17,6 @@ mod machine;
 mod noise;
 mod poll;
 mod promise;
-mod promise_steps;
 mod rules;
 mod timer_lists;
 mod timers;

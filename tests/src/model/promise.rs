@@ -1,7 +1,7 @@
 //! The promise machine of FORMAT.md.
 
+use super::async_function::Frame;
 use super::machine::{Flow, Leave, Machine};
-use super::promise_steps::Frame;
 use super::rules::Rules;
 use crate::scenario::{Callback, Label, Link, LinkOn, Operand};
 

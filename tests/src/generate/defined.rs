@@ -24,7 +24,7 @@ fn is_defined(scenario: &Scenario, profile: Profile) -> bool {
 }
 
 /// How many kinds of noise a trace has to survive.
-const SEEDS: u64 = 40;
+const SEEDS: u64 = 250;
 
 /// Shorter traces show too little.
 const TRACE_LEN_MIN: usize = 6;

@@ -2,8 +2,9 @@
 //!
 //!     cargo run -p phaseloop-tests --bin record -- [--runs N] [--workers N] FILE_OR_FOLDER...
 //!
-//! Each scenario runs in every profile that it names, N times on a quiet machine and once on a busy one. A profile whose
-//! traces differ is left out, and so is a file without any. Exits with 1 if something was left out.
+//! Each scenario runs in every profile that it names, N times on a quiet machine and once on a busy one. A
+//! profile whose traces differ is left out, and so is a file without any. Exits with 1 if something was left
+//! out.
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program that reports to whoever started it")]
 

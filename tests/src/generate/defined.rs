@@ -3,8 +3,8 @@
 use crate::model::{Jitter, Quiet, Rules, run_by, trace_by};
 use crate::scenario::{Profile, Scenario};
 
-/// The profiles in which a scenario is well defined and worth running: nothing changes however late things are, it does
-/// not take long, and something is recorded.
+/// The profiles in which a scenario is well defined and worth running: nothing changes however late things
+/// are, it does not take long, and something is recorded.
 pub fn defined_in(scenario: &Scenario) -> Vec<Profile> {
     let distinct: Vec<Profile> = Profile::DISTINCT.into_iter().filter(|&p| is_defined(scenario, p)).collect();
     let like = |profile| match profile {

@@ -32,7 +32,8 @@ enum Place {
     Callback,
     /// May be called again: an interval, a beforeExit listener.
     Repeated,
-    /// A listener of the event of that number; it emits only events of higher numbers, so that it cannot call itself.
+    /// A listener of the event of that number; it emits only events of higher numbers, so that it cannot call
+    /// itself.
     Listener(usize),
     /// A listener of the emitter's own events, which must not touch listeners.
     MetaListener,
@@ -43,7 +44,7 @@ impl Grammar {
     pub(super) fn new(seed: u64, attempt: u64) -> Grammar {
         let mut random = Random::new(seed.wrapping_mul(0x1_0000).wrapping_add(attempt));
         let theme = Theme::ALL[random.below(Theme::ALL.len() as u64) as usize];
-        let ops_left = 10 + random.below(51) as u32;
+        let ops_left = (OPS_MAX - OPS_BY_HAND).min(8 + random.below(u64::from(OPS_MAX)) as u32);
         Grammar {
             random,
             theme,
@@ -63,8 +64,16 @@ impl Grammar {
         if self.one_in(25) {
             return self.echo_program();
         }
+        let mut main = Vec::new();
+        if self.one_in(6) {
+            main.push(Op::Exit(self.callback("exit", Place::Exit, DEPTH_MAX - 1)));
+        }
+        if self.one_in(5) {
+            let times = self.below(3);
+            main.push(Op::BeforeExit { times, callback: self.callback("before exit", Place::Repeated, 1) });
+        }
         let len = 3 + self.below(8);
-        let mut main = self.ops(Place::Main, 0, len);
+        main.extend(self.ops(Place::Main, 0, len));
         // Whatever is due by then is due whenever the loop starts.
         main.push(Op::Busy { ms: self.pick(&[30.0, 60.0, 150.0, 150.0]) });
         if self.theme == Theme::Errors && self.one_in(4) {
@@ -91,11 +100,11 @@ impl Grammar {
         let submits = ops.iter().any(|op| {
             matches!(op, Op::Pool(_) | Op::Stat(_) | Op::ReadFile(_) | Op::Send(_) | Op::Timeout { .. })
         });
-        if submits && place != Place::Exit && !self.one_in(5) {
+        if submits && place != Place::Exit && !self.one_in(5) && self.spend() {
             let place = self.below(u32::try_from(ops.len()).unwrap_or(0) + 1) as usize;
             ops.insert(place, Op::Busy { ms: self.pick(&[30.0, 30.0, 40.0, 60.0]) });
         }
-        if place != Place::Exit && self.theme.throws(&mut self.random) {
+        if place != Place::Exit && self.theme.throws(&mut self.random) && self.spend() {
             ops.push(Op::Throw { label: self.label("error") });
         }
         ops.into()
@@ -104,10 +113,9 @@ impl Grammar {
     fn ops(&mut self, place: Place, depth: u32, len: u32) -> Vec<Op> {
         let mut ops = Vec::new();
         for _ in 0..len {
-            if self.ops_left == 0 {
+            if !self.spend() {
                 break;
             }
-            self.ops_left -= 1;
             let kind = self.theme.pick(&mut self.random);
             if let Some(op) = self.op(kind, place, depth) {
                 let timer = match &op {
@@ -120,9 +128,10 @@ impl Grammar {
                 // Only what is surely pending is unreferenced: Node loses count else.
                 if let Some(id) = timer
                     && self.one_in(8)
+                    && self.spend()
                 {
                     ops.push(Op::Unref { id: id.clone() });
-                    if self.one_in(3) {
+                    if self.one_in(3) && self.spend() {
                         ops.push(Op::Ref { id });
                     }
                 }
@@ -178,13 +187,7 @@ impl Grammar {
             }
             Kind::Emit => return self.emit(place),
             Kind::SetMaxListeners => Op::SetMaxListeners { emitter: self.emitter(), n: self.below(4) },
-            Kind::BeforeExit if place == Place::Main => {
-                let times = self.below(3);
-                Op::BeforeExit { times, callback: self.callback("before exit", Place::Repeated, depth) }
-            }
-            Kind::Exit if place == Place::Main => Op::Exit(self.callback("exit", Place::Exit, depth)),
-            Kind::BeforeExit | Kind::Exit => return None,
-            Kind::Quit if depth > 1 => Op::Quit,
+            Kind::Quit if depth > 1 && self.one_in(4) => Op::Quit,
             Kind::Quit => return None,
         };
         Some(op)
@@ -260,10 +263,15 @@ impl Grammar {
         let mut steps = Vec::new();
         for _ in 0..self.below(5) {
             if self.one_in(2) {
-                steps.push(Step::Await(self.awaited(depth)));
+                if self.spend() {
+                    steps.push(Step::Await(self.awaited(depth)));
+                }
             } else {
                 steps.extend(self.ops(Place::Callback, depth + 1, 1).into_iter().map(Step::Op));
             }
+        }
+        if !self.spend() {
+            return AsyncCall { label, steps: steps.into() };
         }
         if self.theme.throws(&mut self.random) {
             steps.push(Step::Op(Op::Throw { label: self.label("error") }));
@@ -324,6 +332,13 @@ impl Grammar {
         Some(Op::Emit { emitter: self.emitter(), event: event.into(), label })
     }
 
+    /// Takes one operation from the budget, if there is any left.
+    fn spend(&mut self) -> bool {
+        let has_one = self.ops_left > 0;
+        self.ops_left -= u32::from(has_one);
+        has_one
+    }
+
     fn emitter(&mut self) -> Label {
         self.pick(&["e", "e", "f"]).into()
     }
@@ -353,6 +368,12 @@ impl Grammar {
 
 /// Events that programs emit. A listener of one emits only those behind it.
 const EVENTS: [&str; 4] = ["a", "b", "c", "error"];
+
+/// Operations, steps included, of a program.
+const OPS_MAX: u32 = 60;
+
+/// Operations that `program` places whatever the budget is.
+const OPS_BY_HAND: u32 = 4;
 
 /// How deep bodies nest.
 const DEPTH_MAX: u32 = 4;

@@ -2,7 +2,8 @@
 
 use crate::random::Random;
 
-/// Operations that are chosen by chance; `throw`, `ref`, `unref` and `echo` are placed by hand.
+/// Operations that are chosen by chance; `throw`, `ref`, `unref`, `echo`, `beforeExit` and `exit` are placed
+/// by hand.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Kind {
     Log,
@@ -28,8 +29,6 @@ pub(super) enum Kind {
     OffAll,
     Emit,
     SetMaxListeners,
-    BeforeExit,
-    Exit,
     Quit,
 }
 
@@ -133,7 +132,5 @@ const EVERY: &[Kind] = &[
     Kind::OffAll,
     Kind::Emit,
     Kind::SetMaxListeners,
-    Kind::BeforeExit,
-    Kind::Exit,
     Kind::Quit,
 ];

@@ -1,7 +1,7 @@
 //! Scenarios made from a seed, and the test whether a scenario is well defined.
 //!
-//! `grammar` writes programs that are likely to be well defined; `defined` keeps those that are: a trace is forced if it
-//! survives the noise that FORMAT.md allows. `shrink` makes a failing scenario smaller.
+//! `grammar` writes programs that are likely to be well defined; `defined` keeps those that are: a trace is
+//! forced if it survives the noise that FORMAT.md allows. `shrink` makes a failing scenario smaller.
 
 mod defined;
 mod grammar;
@@ -33,4 +33,66 @@ pub fn scenario(seed: u64) -> Scenario {
         }
         attempt += 1;
     }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::scenario;
+
+    #[test]
+    fn a_seed_always_makes_the_same_scenario() {
+        assert_eq!(scenario(7), scenario(7));
+        assert_ne!(scenario(7).program, scenario(8).program);
+    }
+
+    #[test]
+    fn every_operation_is_generated_in_programs_of_up_to_sixty() {
+        let made: Vec<String> = (0..80).map(|seed| scenario(seed).to_json()).collect();
+        for op in OPERATIONS {
+            let needle = format!("\"op\": \"{op}\"");
+            assert!(made.iter().any(|json| json.contains(&needle)), "no scenario has {op}");
+        }
+        for json in made {
+            let ops = json.matches("\"op\":").count();
+            assert!(ops <= 60, "{ops} operations:\n{json}");
+        }
+    }
+
+    const OPERATIONS: [&str; 35] = [
+        "log",
+        "busy",
+        "throw",
+        "quit",
+        "nextTick",
+        "microtask",
+        "promise",
+        "async",
+        "reject",
+        "catch",
+        "immediate",
+        "timeout",
+        "interval",
+        "clear",
+        "refresh",
+        "ref",
+        "unref",
+        "pool",
+        "stat",
+        "readFile",
+        "send",
+        "echo",
+        "close",
+        "on",
+        "once",
+        "prepend",
+        "prependOnce",
+        "off",
+        "offAll",
+        "emit",
+        "setMaxListeners",
+        "beforeExit",
+        "exit",
+        "await",
+        "return",
+    ];
 }

@@ -3,7 +3,8 @@
 use super::machine::{Action, Ended, Machine, Outcome};
 use std::collections::VecDeque;
 
-/// All immediates ever set; which of them wait for the next check phase; which the running one has still to run.
+/// All immediates ever set; which of them wait for the next check phase; which the running one has still to
+/// run.
 #[derive(Default)]
 pub(super) struct Immediates {
     all: Vec<Immediate>,

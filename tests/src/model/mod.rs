@@ -1,12 +1,12 @@
 //! The rules of SEMANTICS.md as a small program in virtual time.
 //!
-//! It knows nothing of any event loop implementation: it is a third witness beside real Node.js and phaseloop. Where the
-//! three disagree, two of them show which one is wrong. [`Rules`] is plain data with one field a rule, so that a test can
-//! break each rule by itself and ask whether any scenario notices.
+//! It knows nothing of any event loop implementation: it is a third witness beside real Node.js and
+//! phaseloop. Where the three disagree, two of them show which one is wrong. [`Rules`] is plain data with one
+//! field a rule, so that a test can break each rule by itself and ask whether any scenario notices.
 //!
-//! How to read it: `machine` is the process from the main body to the exit listeners, and the loop; `timers`, `poll` and
-//! `check` are the phases; `drain` is what happens between callbacks; `execute` is what operations do; `promise`,
-//! `async_function` and `emitter` are the machines behind the operations of that name.
+//! How to read it: `machine` is the process from the main body to the exit listeners, and the loop; `timers`,
+//! `poll` and `check` are the phases; `drain` is what happens between callbacks; `execute` is what operations
+//! do; `promise`, `async_function` and `emitter` are the machines behind the operations of that name.
 
 mod async_function;
 mod check;

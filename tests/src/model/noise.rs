@@ -40,8 +40,8 @@ pub struct Quiet;
 
 impl Noise for Quiet {}
 
-/// Noise within the bounds that FORMAT.md sets for a program that is well defined: operations, callbacks and phases are
-/// up to 30 ms late, pool jobs take up to 25 ms, and the poll phase wakes up as it likes.
+/// Noise within the bounds that FORMAT.md sets for a program that is well defined: operations, callbacks and
+/// phases are up to 30 ms late, pool jobs take up to 25 ms, and the poll phase wakes up as it likes.
 pub struct Jitter {
     random: Random,
     delay_max: u64,

@@ -32,7 +32,8 @@ rules! {
     await_takes_promises_as_they_are,
     /// X5: a microtask has an entry of its own in the queue; else it is the reaction of a promise.
     microtasks_are_plain,
-    /// T6, T14: one loop timer serves all durations; else each duration, and each unreferenced timer, has its own.
+    /// T6, T14: one loop timer serves all durations; else each duration, and each unreferenced timer, has its
+    /// own.
     one_loop_timer,
     /// T1: fractions of a duration are cut off.
     fractions_are_cut_off,
@@ -40,7 +41,8 @@ rules! {
     intervals_survive_a_throw,
     /// X4: a throw in the main body is followed by a drain.
     drain_after_throw_in_main,
-    /// I5: if the last immediate of a phase throws, new ones join the phase; else only if another one threw before.
+    /// I5: if the last immediate of a phase throws, new ones join the phase; else only if another one threw
+    /// before.
     last_throw_takes_new_immediates,
     /// L6, I3: timers end a turn and run before the loop asks whether it is alive; else they begin it.
     timers_end_the_turn,

@@ -1,4 +1,5 @@
-//! The data of timers: one list for each duration, and one loop timer for all lists (or one for each, in node10).
+//! The data of timers: one list for each duration, and one loop timer for all lists (or one for each, in
+//! node10).
 
 use super::machine::Action;
 use super::rules::Rules;

@@ -38,6 +38,9 @@ impl Machine<'_> {
     }
 
     /// Runs due lists up to a throw. Nothing drains before the first list and the first timer of a list.
+    ///
+    /// After a throw it is called again, and the list that threw is the first again, even if nothing is left in it. So
+    /// what the thrower left drains before another list, but not before the next timer of its own.
     fn try_due_lists(&mut self, mut now: f64) -> Result<Outcome, Ended> {
         self.timers.begin_phase();
         let mut is_first = true;
@@ -72,8 +75,8 @@ impl Machine<'_> {
         if self.rules.drain_between_lists { Ok(()) } else { self.drain().map(|_| ()) }
     }
 
-    /// A list as a callback of its own, with a drain at its end. After a throw, even of a tick, it is called again; the
-    /// list of an unreferenced timer is not.
+    /// A list as a callback of its own, with a drain at its end. After a throw, even of a tick, it is called
+    /// again; the list of an unreferenced timer is not.
     fn run_list_by_itself(&mut self, key: Key, began: f64) -> Result<(), Ended> {
         loop {
             self.step()?;
@@ -96,7 +99,8 @@ impl Machine<'_> {
             self.step()?;
             let due = self.timers.all[id].start + self.timers.all[id].duration;
             if now < due {
-                self.timers.postpone(key, due.max(self.soonest(now)));
+                let soonest = self.soonest(now);
+                self.timers.postpone(key, due.max(soonest));
                 return Ok(Outcome::Done);
             }
             let drains = !is_first && self.rules.drain_between_timers;
@@ -114,9 +118,9 @@ impl Machine<'_> {
         Ok(Outcome::Done)
     }
 
-    /// The earliest time at which a list may be due again.
-    fn soonest(&self, now: f64) -> f64 {
-        1.0 + if self.rules.one_loop_timer { now } else { self.cached }
+    /// The earliest time at which a list may be due again. node10 reads the clock to find it.
+    fn soonest(&mut self, now: f64) -> f64 {
+        1.0 + if self.rules.one_loop_timer { now } else { self.read_clock() }
     }
 
     /// Calls a timer, and re-arms it if it is an interval.
@@ -165,7 +169,8 @@ impl Machine<'_> {
         if self.rules.one_loop_timer {
             self.timers.append(id, start, self.cached, &self.rules);
         } else {
-            // node10 re-arms an interval that took too long as if it had started late enough to be due in 1 ms.
+            // node10 re-arms an interval that took too long as if it had started late enough to be due in 1
+            // ms.
             let now = self.read_clock();
             let start = start.max(now - duration + 1.0);
             self.timers.append(id, start, now, &self.rules);
@@ -231,6 +236,9 @@ impl Machine<'_> {
 
     pub(super) fn refresh_timer(&mut self, id: TimerId) {
         let timer = &self.timers.all[id];
+        if !self.rules.one_loop_timer && timer.key == Key::Own(id) && !timer.is_listed {
+            return; // node10: a loop timer of its own is closed when it has fired
+        }
         let is_allowed =
             if timer.is_listed { self.rules.refresh_restarts } else { self.rules.refresh_rearms };
         if is_allowed && (!timer.was_cleared || !self.rules.refresh_respects_clear) {
@@ -248,7 +256,8 @@ impl Machine<'_> {
         }
     }
 
-    /// node10: an unreferenced timer leaves its list for good and gets a loop timer of its own, which reads the clock.
+    /// node10: an unreferenced timer leaves its list for good and gets a loop timer of its own, which reads
+    /// the clock.
     fn give_own_list(&mut self, id: TimerId) {
         let now = self.read_clock();
         let start = self.timers.all[id].start;

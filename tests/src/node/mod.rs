@@ -1,7 +1,7 @@
 //! Real Node.js: where its versions are installed, and how a scenario is run on one.
 //!
-//! `tests/conformance/node/install.sh` installs the versions and `tests/conformance/node/run.js` is the interpreter of the
-//! scenario format that runs on all of them.
+//! `tests/conformance/node/install.sh` installs the versions and `tests/conformance/node/run.js` is the
+//! interpreter of the scenario format that runs on all of them.
 
 mod stable;
 

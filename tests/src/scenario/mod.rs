@@ -1,7 +1,8 @@
 //! Scenarios: small programs for an event loop, together with the trace that each Node.js version produces.
 //!
-//! The format is described in `tests/conformance/FORMAT.md`. Reading is strict: an unknown operation, field or profile, a
-//! wrong type, a label used twice or an id that names no label is an error that says where it stands.
+//! The format is described in `tests/conformance/FORMAT.md`. Reading is strict: an unknown operation, field
+//! or profile, a wrong type, a label used twice or an id that names no label is an error that says where it
+//! stands.
 //!
 //! A runner walks [`Scenario::program`] and compares its trace with [`Scenario::expected`].
 

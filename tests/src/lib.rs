@@ -1,5 +1,11 @@
-//! What the workspace tests share.
+//! What the workspace tests share: scenarios of the order of callbacks, a model of the rules behind them, a generator
+//! of more and real Node.js to compare with; peers that tests start; the source code as `tidy` reads it.
 
+pub mod generate;
+pub mod model;
+pub mod node;
 pub mod peers;
+mod random;
 pub mod ratchet;
+pub mod scenario;
 pub mod source;

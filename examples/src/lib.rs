@@ -1,0 +1,9 @@
+//! The examples of phaseloop, one module each, and the little that they share.
+//!
+//! A program in `src/bin` reads its command line and runs its module here. An example writes on a [`page::Page`], which
+//! is standard output for the program and memory for the test that keeps the example true (`tests/tests/examples.rs`).
+
+pub mod command_line;
+
+pub mod event_order;
+pub mod page;

@@ -1,16 +1,15 @@
 //! Where an example writes.
 
-use std::cell::RefCell;
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
-use std::rc::Rc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Lines of text, on standard output or in memory.
 ///
-/// Cheap to clone, so that every callback can have one; clones are the same page.
+/// Cheap to clone, so that every callback and thread can have one; clones are the same page.
 #[derive(Clone)]
 pub struct Page {
-    inner: Rc<RefCell<Inner>>,
+    inner: Arc<Mutex<Inner>>,
     is_colored: bool,
 }
 
@@ -38,12 +37,15 @@ impl Page {
     }
 
     fn new(sink: Sink, is_colored: bool) -> Self {
-        Self { inner: Rc::new(RefCell::new(Inner { sink, failed: None })), is_colored }
+        Self { inner: Arc::new(Mutex::new(Inner { sink, failed: None })), is_colored }
     }
 
     /// Writes a line.
     pub fn line(&self, text: impl fmt::Display) {
-        let mut inner = self.inner.borrow_mut();
+        let mut inner = self.lock();
+        if inner.failed.is_some() {
+            return;
+        }
         let written = match &mut inner.sink {
             Sink::Stdout => writeln!(io::stdout(), "{text}"),
             Sink::Memory(lines) => {
@@ -52,7 +54,7 @@ impl Page {
             }
         };
         if let Err(error) = written {
-            inner.failed.get_or_insert(error);
+            inner.failed = Some(error);
         }
     }
 
@@ -71,7 +73,7 @@ impl Page {
 
     /// What was written to memory so far.
     pub fn text(&self) -> String {
-        match &self.inner.borrow().sink {
+        match &self.lock().sink {
             Sink::Memory(lines) => lines.clone(),
             Sink::Stdout => String::new(),
         }
@@ -82,8 +84,13 @@ impl Page {
     /// # Errors
     /// Why a line could not be written.
     pub fn finish(&self) -> io::Result<()> {
-        let failed = self.inner.borrow_mut().failed.take();
+        let failed = self.lock().failed.take();
         failed.map_or_else(|| io::stdout().flush(), Err)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        // A line is written whole or not at all, so a panic elsewhere spoils nothing.
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -97,9 +97,9 @@ fn with_an_emitter(page: &Page) -> io::Result<()> {
     let removed = bus.events.on(TaskEvent::Done, says(page, &lp, "never heard"));
     bus.events.off(removed);
 
-    REQUEST.scope(&lp, "request 1", || bus.submit(Task::new("resize", 20)));
-    REQUEST.scope(&lp, "request 2", || bus.submit(Task::new("upload", 10)));
-    bus.submit(Task::new("cleanup", 30).failing());
+    REQUEST.scope(&lp, "request 1", || bus.submit(Task::new("resize", 100)));
+    REQUEST.scope(&lp, "request 2", || bus.submit(Task::new("upload", 50)));
+    bus.submit(Task::new("cleanup", 150).failing());
     page.line("all submitted, the loop starts");
     lp.run(RunMode::Default)?;
 
@@ -125,9 +125,9 @@ fn with_tasks(page: &Page) -> io::Result<()> {
     lp.block_on(async {
         let (done, mut results) = mpsc::unbounded();
         for (request, task) in [
-            ("request 1", Task::new("resize", 20)),
-            ("request 2", Task::new("upload", 10)),
-            ("request 3", Task::new("cleanup", 30).failing()),
+            ("request 1", Task::new("resize", 100)),
+            ("request 2", Task::new("upload", 50)),
+            ("request 3", Task::new("cleanup", 150).failing()),
         ] {
             let done = done.clone();
             let work = async move {

@@ -18,6 +18,7 @@ mod scripts;
 mod table;
 
 use files::Files;
+pub use real_node::{node_version, order_in_node};
 pub use scripts::{SCRIPTS, Script};
 pub use table::Table;
 
@@ -47,7 +48,7 @@ pub fn run(page: &Page, file: &Path, with_node: bool) -> io::Result<()> {
     for (index, script) in SCRIPTS.iter().enumerate() {
         let mut table = order(script, file)?;
         if with_node {
-            table.add(&real_node::version()?, real_node::order(script, file)?);
+            table.add(&format!("real Node {}", node_version()?), order_in_node(script, file)?);
         }
         page.headline(script.title, index == 0);
         page.line(script.about);

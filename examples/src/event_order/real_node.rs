@@ -14,13 +14,19 @@ const PRELUDE: &str = "
     const block = (ms) => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
 ";
 
-/// The version of the installed Node, as the head of its column.
-pub(super) fn version() -> io::Result<String> {
-    Ok(format!("real Node {}", node(&["--version"])?.trim()))
+/// The version of the installed Node, such as `v26.10.0`.
+///
+/// # Errors
+/// When it does not run.
+pub fn node_version() -> io::Result<String> {
+    Ok(node(&["--version"])?.trim().to_owned())
 }
 
-/// The order in which it runs `script`.
-pub(super) fn order(script: &Script, file: &Path) -> io::Result<Vec<String>> {
+/// The order in which the installed Node runs a script.
+///
+/// # Errors
+/// When Node does not run, or says that the script failed.
+pub fn order_in_node(script: &Script, file: &Path) -> io::Result<Vec<String>> {
     let code = format!("{PRELUDE}{}", script.javascript);
     let lines = node(&["-e", &code, &file.to_string_lossy()])?;
     Ok(lines.lines().map(str::to_owned).collect())

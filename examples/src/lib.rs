@@ -10,3 +10,8 @@ pub mod page;
 pub mod panics;
 pub mod task_bus;
 pub mod timers;
+
+/// The programs in the README compile and run.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

@@ -80,9 +80,8 @@
 //!
 //! # What it is not
 //!
-//! It is not multi-threaded: for more threads, run more loops. It has no blocking pool, and so no files and no DNS; they
-//! are being built as `phaseloop-fs-pool` on this crate's public interface. Today there is no UDP, no Unix socket, no
-//! signal, no child process and no Windows.
+//! It is not multi-threaded: for more threads, run more loops. It has no files and no DNS: they need a blocking pool, which
+//! is the crate `phaseloop-fs-pool`. Today there is no UDP, no Unix socket, no signal, no child process and no Windows.
 //!
 //! # Limits
 //!

@@ -11,8 +11,8 @@
 //! of its own.
 //!
 //! The order is forced: the main program blocks until timers are due and jobs are done, because otherwise some of it is
-//! a race, in Node as here. The file is read by threads that come back through `phaseloop::request::Port`, until the pool
-//! (`fs-pool`) stands; see `examples/src/event_order/files.rs`.
+//! a race, in Node as here. The file is read by threads that come back through `phaseloop::request::Port`, until `fs-pool`
+//! does it; see `examples/src/event_order/files.rs`.
 
 use std::path::Path;
 use std::process::ExitCode;

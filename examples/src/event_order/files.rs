@@ -13,8 +13,8 @@ use phaseloop::request::{Port, PortSender, Request};
 
 /// Reads one file, in one job or in four.
 ///
-/// Today there is no pool, so each job gets a thread of its own, and its result comes back through a [`Port`] while a
-/// [`Request`] keeps the loop alive: all that a pool needs of the loop. The crate `fs-pool` will replace it.
+/// Today no pool is joined to the loop, so each job gets a thread of its own, and its result comes back through a
+/// [`Port`] while a [`Request`] keeps the loop alive: all that a pool needs of the loop. `fs-pool` will replace it.
 ///
 /// To force the order, a job is waited for before it is left: it is done when the next poll phase looks, so that one
 /// job takes exactly one turn. A pool does not wait.

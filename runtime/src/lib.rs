@@ -1,4 +1,102 @@
-//! An embeddable event loop and async runtime: phases, queues, timers, tasks.
+//! An embeddable event loop and async runtime in the family of libuv and Node.js.
+//!
+//! One loop runs on one thread, in phases. Callbacks and futures share it, and the order in which it runs them is
+//! specified, selectable ([`Schedule`]) and tested against the real Node.js.
+//!
+//! # A first program
+//!
+//! ```
+//! use phaseloop::{EventLoop, RunMode};
+//! use std::time::Duration;
+//!
+//! fn main() -> std::io::Result<()> {
+//!     let lp = EventLoop::new()?;
+//!     lp.set_timeout(Duration::from_millis(50), |_| println!("6: a timeout"));
+//!     lp.set_immediate(|_| println!("5: an immediate"));
+//!     lp.spawn(async {
+//!         println!("3: a task is a microtask");
+//!         phaseloop::sleep(Duration::from_millis(100)).await;
+//!         println!("7: the task goes on");
+//!     });
+//!     lp.queue_microtask(|_| println!("4: a microtask"));
+//!     lp.next_tick(|_| println!("2: a tick"));
+//!     println!("1: the main program");
+//!     lp.run(RunMode::Default)?; // until nothing keeps the loop alive
+//!     Ok(())
+//! }
+//! ```
+//!
+//! # The turn
+//!
+//! A run takes turns until nothing keeps the loop alive. A turn is one pass through the phases; in the default order:
+//!
+//! ```text
+//!                ticks and microtasks     what the main program queued
+//!                       |
+//!                     timers              once, before the first turn
+//!                       |
+//!                       v
+//!        +--------> pending               callbacks that an operation owes: a write that is done
+//!        |          idle                  idle handles; while there is one, poll does not wait
+//!        |          prepare               prepare handles, just before poll
+//!        |          poll                  waits for I/O, other threads or the next timer; runs what came
+//!        |          check                 check handles, immediates, tasks that yielded
+//!        |          close                 callbacks of what was closed, last closed first
+//!        +--------- timers                timers, timeouts and sleeping tasks that are due
+//!
+//!     After each callback, in every phase, comes the checkpoint:
+//!
+//!        +--------> ticks                 next_tick, until there are none
+//!        |          microtasks            queue_microtask and tasks that were woken, until there are none
+//!        +--------- again, unless both are empty
+//! ```
+//!
+//! - What is queued to a phase while it runs waits for the next turn, so no phase starves the others. Ticks and
+//!   microtasks do not wait: those that queue themselves again and again keep the loop from everything else.
+//! - A task that was woken by a callback runs at the checkpoint right after it; one that yields runs in the next check
+//!   phase, behind I/O.
+//! - The loop is alive while it has an active and referenced handle or timer, a referenced immediate or task, a
+//!   request, or a handle that is closing. [`LoopHandle::why_alive`] lists them, handles and tasks with the line that
+//!   made them.
+//! - A panic of a callback leaves [`EventLoop::run`], or goes to the hook set with [`LoopHandle::on_uncaught`]. Either
+//!   way the loop can go on. A panic of a task is its [`JoinError`].
+//!
+//! # What there is
+//!
+//! | to | use |
+//! | --- | --- |
+//! | make, run, embed and close a loop | [`EventLoop`], [`Builder`], [`RunMode`] |
+//! | queue work | [`next_tick`](LoopHandle::next_tick), [`queue_microtask`](LoopHandle::queue_microtask), [`set_immediate`](LoopHandle::set_immediate) |
+//! | wait for time, by Node's rules | [`set_timeout`](LoopHandle::set_timeout), [`set_interval`](LoopHandle::set_interval) |
+//! | wait for time, by libuv's rules | [`timer`](LoopHandle::timer), [`Timer`] |
+//! | run futures | [`spawn`](LoopHandle::spawn), [`block_on`](EventLoop::block_on), [`sleep`](LoopHandle::sleep), [`timeout`](LoopHandle::timeout), [`yield_now`] |
+//! | run something in every turn | [`Idle`], [`Prepare`], [`Check`] |
+//! | talk TCP, with futures or callbacks | [`net`] |
+//! | come in from other threads | [`Remote`], [`Wakeup`], [`request`] |
+//! | tell listeners, carry values along | [`EventEmitter`], [`ContextKey`] |
+//!
+//! Callbacks get a [`LoopHandle`], on which all of this is a method. The functions of this crate, such as [`spawn`] and
+//! [`sleep`], are the same for the loop that runs on this thread.
+//!
+//! # What it is not
+//!
+//! It is not multi-threaded: for more threads, run more loops. It has no files and no DNS: they need a blocking pool, which
+//! is the crate `phaseloop-fs-pool`. Today there is no UDP, no Unix socket, no signal, no child process and no Windows.
+//!
+//! # Limits
+//!
+//! Queues, batches and budgets are bounded by [`Limits`], which the [`Builder`] takes. Timers are kept in
+//! nanoseconds; the system's wait is counted in milliseconds, so a timer may be late by up to one, and is never early.
+//! Timeouts and intervals count whole milliseconds from 1 to 2^31 - 1, as Node's do, so one may be early by a fraction.
+//!
+//! # Features
+//!
+//! - `test-util`: `TestLoop`, a loop for tests: virtual time, scripted events, a log. None is on by default.
+//!
+//! # Where to read on
+//!
+//! [`LoopHandle`] for all that a callback can do, [`Schedule`] for the orders to choose from, [`net`] for TCP. In the
+//! repository: `README.md` lists the examples, `ARCHITECTURE.md` every rule of order with its source.
 
 mod driver;
 mod emitter;

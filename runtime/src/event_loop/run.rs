@@ -57,12 +57,12 @@ fn turn(lp: &LoopHandle, phases: &[Phase], mode: Mode) -> io::Result<()> {
     Ok(())
 }
 
-/// The phases of the next turn that can have something to run. With nothing but immediates in the loop that is check, and
-/// the rest of the turn would be seven looks at nothing.
+/// The phases of the next turn that can have something to run. With nothing but immediates in the loop the turn begins at
+/// check: the phases before it would be looks at nothing. Those behind it run what the immediates leave for them.
 fn due_phases(lp: &LoopHandle) -> &[Phase] {
     let phases = &lp.state.schedule.turn;
     match phases.iter().position(|phase| *phase == Phase::Check) {
-        Some(check) if only_immediates_are_due(lp) => &phases[check..=check],
+        Some(check) if only_immediates_are_due(lp) => &phases[check..],
         _ => phases,
     }
 }
@@ -122,5 +122,32 @@ impl Drop for Running<'_> {
         self.lp.state.running.set(false);
         // From here on the first message rings: the loop is not looking.
         self.lp.state.inbox.fall_asleep();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+    use std::rc::Rc;
+    use std::time::Duration;
+
+    use crate::{EventLoop, RunMode, Timer};
+
+    #[test]
+    fn what_an_immediate_leaves_for_later_phases_runs_in_its_turn() {
+        let lp = EventLoop::builder().virtual_time(true).build().unwrap();
+        let log = Rc::new(RefCell::new(Vec::new()));
+        let logs = |line: &'static str| {
+            let log = Rc::clone(&log);
+            move |_: &crate::LoopHandle| log.borrow_mut().push(line)
+        };
+        let (timer, close, next) = (logs("timer"), logs("close"), logs("next immediate"));
+        lp.set_immediate(move |lp| {
+            lp.timer(Duration::ZERO, timer);
+            Timer::new(lp).close_with(close);
+            lp.set_immediate(next);
+        });
+        lp.run(RunMode::Default).unwrap();
+        assert_eq!(*log.borrow(), ["close", "timer", "next immediate"]);
     }
 }

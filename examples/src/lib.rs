@@ -1,0 +1,17 @@
+//! The examples of phaseloop, one module each, and the little that they share.
+//!
+//! A program in `src/bin` reads its command line and runs its module here. An example writes on a [`page::Page`], which
+//! is standard output for the program and memory for the test that keeps the example true (`tests/tests/examples.rs`).
+
+pub mod command_line;
+pub mod embed;
+pub mod event_order;
+pub mod page;
+pub mod panics;
+pub mod task_bus;
+pub mod timers;
+
+/// The programs in the README compile and run.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

@@ -98,6 +98,7 @@
 //! [`LoopHandle`] for all that a callback can do, [`Schedule`] for the orders to choose from, [`net`] for TCP. In the
 //! repository: `README.md` lists the examples, `ARCHITECTURE.md` every rule of order with its source.
 
+pub mod channel;
 mod driver;
 mod emitter;
 mod error;

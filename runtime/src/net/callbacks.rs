@@ -175,8 +175,10 @@ impl TcpStream {
             return Err(io::ErrorKind::WouldBlock.into());
         }
         let written = self.with_socket(|mut socket| socket.write(bytes));
-        if matches!(&written, Ok(len) if *len < bytes.len()) {
-            self.clear_ready(Readiness::WRITABLE);
+        match &written {
+            Ok(len) if *len < bytes.len() => self.clear_ready(Readiness::WRITABLE),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.clear_ready(Readiness::ANY_WRITE),
+            _ => {}
         }
         written
     }

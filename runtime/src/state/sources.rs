@@ -191,11 +191,13 @@ pub(crate) struct Waiting {
 }
 
 impl Waiting {
-    /// Wakes the tasks, with a checkpoint; then has the target make its calls. Writers come first: what they free, the
-    /// reader may use.
+    /// Wakes the tasks, with a checkpoint; then has the target make its calls.
+    ///
+    /// Readers come first. The system reports a reset once: were the writer to take it, the reader would see a clean end
+    /// of the stream and take what was cut off for complete. Source: libuv, `uv__stream_io`.
     pub(crate) fn notify(self, lp: &LoopHandle) {
-        if self.writer.is_some() || self.reader.is_some() {
-            lp.call(|_| self.writer.into_iter().chain(self.reader).for_each(Waker::wake));
+        if self.reader.is_some() || self.writer.is_some() {
+            lp.call(|_| self.reader.into_iter().chain(self.writer).for_each(Waker::wake));
         }
         if let Some(target) = self.target {
             target.ready(lp);

@@ -42,7 +42,6 @@ pub(super) struct Callbacks {
     writes: VecDeque<QueuedWrite>,
     queued: usize,
     shutdown: Option<OnDone>,
-    shut_down: bool,
     /// A task that waits for the queue to empty before it writes.
     flushed: Option<Waker>,
 }
@@ -144,7 +143,7 @@ impl TcpStream {
     /// Writes `bytes` at once as far as that goes, and queues a copy of the rest.
     ///
     /// # Errors
-    /// What the system says, and `NotConnected` for a closed stream. `WouldBlock`, with nothing taken, if more than
+    /// What the system says, `NotConnected` for a closed stream and `BrokenPipe` after a shutdown. `WouldBlock`, with nothing taken, if more than
     /// [`Limits::write_queue_len_max`](crate::Limits::write_queue_len_max) bytes would be queued. An error of a queued
     /// write closes the stream unless it has a callback: use [`queue_write_with`](Self::queue_write_with) to learn of it.
     pub fn queue_write(&self, bytes: &[u8]) -> io::Result<()> {
@@ -169,8 +168,15 @@ impl TcpStream {
     /// Writes what the system takes now, and queues nothing.
     ///
     /// # Errors
-    /// `WouldBlock` if it takes nothing, or if earlier writes are queued: bytes are never reordered.
+    /// `WouldBlock` if it takes nothing, or if earlier writes are queued: bytes are never reordered. `BrokenPipe` after a
+    /// shutdown, `NotConnected` for a closed stream, and what the system says.
     pub fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        if self.is_closed() {
+            return Err(gone());
+        }
+        if self.inner.shut_down.get() {
+            return Err(sys::broken_pipe());
+        }
         if self.write_queue_len() > 0 {
             return Err(io::ErrorKind::WouldBlock.into());
         }
@@ -193,9 +199,7 @@ impl TcpStream {
     /// # Errors
     /// `NotConnected` if it was shut down or closed before. The callback is then dropped.
     pub fn shutdown_with(&self, on_done: impl FnOnce(&Self, io::Result<()>) + 'static) -> io::Result<()> {
-        if self.is_closed()
-            || self.with_callbacks(|callbacks| std::mem::replace(&mut callbacks.shut_down, true))
-        {
+        if self.is_closed() || self.inner.shut_down.replace(true) {
             return Err(gone());
         }
         self.inner.lp.state.alive.hold();

@@ -143,8 +143,9 @@ impl TcpStream {
     /// Writes `bytes` at once as far as that goes, and queues a copy of the rest.
     ///
     /// # Errors
-    /// What the system says, `NotConnected` for a closed stream and `BrokenPipe` after a shutdown. `WouldBlock`, with nothing taken, if more than
-    /// [`Limits::write_queue_len_max`](crate::Limits::write_queue_len_max) bytes would be queued. An error of a queued
+    /// What the system says, `NotConnected` for a closed stream and `BrokenPipe` after a shutdown. `WouldBlock`, with nothing taken, if `bytes`
+    /// and what is queued are together longer than
+    /// [`Limits::write_queue_len_max`](crate::Limits::write_queue_len_max). An error of a queued
     /// write closes the stream unless it has a callback: use [`queue_write_with`](Self::queue_write_with) to learn of it.
     pub fn queue_write(&self, bytes: &[u8]) -> io::Result<()> {
         self.enqueue(bytes, None)
@@ -283,6 +284,11 @@ impl TcpStream {
     }
 
     fn enqueue(&self, bytes: &[u8], on_done: Option<OnDone>) -> io::Result<()> {
+        // Asked before anything is written: a write that was begun can not be refused.
+        let len = self.write_queue_len().saturating_add(bytes.len());
+        if len > self.inner.lp.state.limits.write_queue_len_max && !self.is_closed() {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
         let written = match self.try_write(bytes) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => 0,
@@ -294,11 +300,6 @@ impl TcpStream {
                 self.owe(on_done, Ok(()));
             }
             return Ok(());
-        }
-        if written == 0
-            && self.write_queue_len() + rest.len() > self.inner.lp.state.limits.write_queue_len_max
-        {
-            return Err(io::ErrorKind::WouldBlock.into());
         }
         self.inner.lp.state.alive.hold();
         self.with_callbacks(|callbacks| {

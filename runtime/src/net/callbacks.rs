@@ -415,7 +415,9 @@ impl TcpStream {
                 lp.return_read_buffer(buffer);
             });
         }
-        lp.state.sources.run_again(self.inner.token);
+        if self.is_reading() && self.has_ready(Readiness::ANY_READ) {
+            lp.state.sources.run_again(self.inner.token);
+        }
     }
 
     fn handle_read(&self, result: io::Result<usize>, buffer: &[u8]) {

@@ -25,6 +25,8 @@ pub(crate) struct Source {
     pub(crate) site: &'static Location<'static>,
     fd: RawFd,
     interest: Readiness,
+    /// It is in line for the next poll phase; until then its target is not called.
+    in_line: bool,
     /// What the driver reported and no attempt has contradicted since: a hint.
     readiness: Readiness,
     reader: Option<Waker>,
@@ -126,12 +128,14 @@ impl Sources {
         drop(self.with(token, |source| std::mem::replace(&mut source.target, target)));
     }
 
-    /// Puts a source that is still ready in line for the next poll phase.
+    /// Puts a source that is still ready in line for the next poll phase, once.
     pub(crate) fn run_again(&self, token: Token) {
-        self.again.borrow_mut().push(token);
+        if self.with(token, |source| std::mem::replace(&mut source.in_line, true)) == Some(false) {
+            self.again.borrow_mut().push(token);
+        }
     }
 
-    /// Moves the sources that are still ready into the batch.
+    /// Moves the sources that are still ready into the batch, as events that say nothing new.
     pub(crate) fn begin(&self) {
         let again = &mut *self.again.borrow_mut();
         let none = Readiness::default();
@@ -142,10 +146,11 @@ impl Sources {
     pub(crate) fn dispatch(&self, event: Event) -> Option<Waiting> {
         self.with(event.token, |source| {
             source.readiness = source.readiness.with(event.readiness);
+            source.in_line &= event.readiness != Readiness::default();
             Waiting {
                 reader: source.reader.take_if(|_| event.readiness.has(Readiness::ANY_READ)),
                 writer: source.writer.take_if(|_| event.readiness.has(Readiness::ANY_WRITE)),
-                target: source.target.clone(),
+                target: source.target.clone().filter(|_| !source.in_line),
             }
         })
     }
@@ -220,6 +225,7 @@ impl LoopHandle {
             site,
             fd,
             interest,
+            in_line: false,
             readiness: Readiness::default(),
             reader: None,
             writer: None,

@@ -11,11 +11,10 @@ use std::panic::Location;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
-use super::poll_io::gone;
 use super::stream::{Inner, TcpStream};
 use super::sys;
 use crate::driver::Readiness;
-use crate::state::sources::Ready;
+use crate::state::sources::{Ready, gone};
 use crate::state::{Callback, Closing, LoopHandle};
 
 /// What a read callback gets.
@@ -115,7 +114,7 @@ impl TcpStream {
     /// # Ok::<(), std::io::Error>(())
     /// ```
     pub fn read_start(&self, on_read: impl FnMut(&Self, ReadEvent<'_>) + 'static) -> io::Result<()> {
-        if self.is_closed() {
+        if self.is_gone() {
             return Err(gone());
         }
         let old = self.with_callbacks(|callbacks| {
@@ -172,7 +171,7 @@ impl TcpStream {
     /// `WouldBlock` if it takes nothing, or if earlier writes are queued: bytes are never reordered. `BrokenPipe` after a
     /// shutdown, `NotConnected` for a closed stream, and what the system says.
     pub fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
-        if self.is_closed() {
+        if self.is_gone() {
             return Err(gone());
         }
         if self.inner.shut_down.get() {
@@ -200,7 +199,7 @@ impl TcpStream {
     /// # Errors
     /// `NotConnected` if it was shut down or closed before. The callback is then dropped.
     pub fn shutdown_with(&self, on_done: impl FnOnce(&Self, io::Result<()>) + 'static) -> io::Result<()> {
-        if self.is_closed() || self.inner.shut_down.replace(true) {
+        if self.is_gone() || self.inner.shut_down.replace(true) {
             return Err(gone());
         }
         self.inner.lp.state.alive.hold();
@@ -250,6 +249,11 @@ impl TcpStream {
         }
     }
 
+    /// True if neither the socket nor the loop would ever call back.
+    fn is_gone(&self) -> bool {
+        self.is_closed() || self.inner.lp.is_closed()
+    }
+
     fn close_now(&self, callback: Option<Callback>) -> bool {
         let Some(socket) = self.inner.socket.borrow_mut().take() else { return false };
         let lp = &self.inner.lp;
@@ -286,7 +290,7 @@ impl TcpStream {
     fn enqueue(&self, bytes: &[u8], on_done: Option<OnDone>) -> io::Result<()> {
         // Asked before anything is written: a write that was begun can not be refused.
         let len = self.write_queue_len().saturating_add(bytes.len());
-        if len > self.inner.lp.state.limits.write_queue_len_max && !self.is_closed() {
+        if len > self.inner.lp.state.limits.write_queue_len_max && !self.is_gone() {
             return Err(io::ErrorKind::WouldBlock.into());
         }
         let written = match self.try_write(bytes) {
@@ -489,6 +493,11 @@ impl Ready for Inner {
         if stream.write_queue_len() > 0 && stream.has_ready(Readiness::ANY_WRITE) {
             stream.flush();
         }
+    }
+
+    fn forget(&self) {
+        let callbacks = self.callbacks.borrow_mut().take();
+        drop(callbacks); // while nothing is borrowed: they may own anything
     }
 }
 

@@ -15,13 +15,13 @@ use std::time::Duration;
 use futures_core::Stream;
 use socket2::{Domain, Protocol, Socket, Type};
 
-use super::poll_io::{Attempt, gone};
+use super::poll_io::Attempt;
 use super::stream::TcpStream;
 use super::sys;
 use crate::driver::{Readiness, Token};
 use crate::handle::sleep::Sleep;
 use crate::state::handles::HandleKind;
-use crate::state::sources::{Direction, Ready};
+use crate::state::sources::{Direction, Ready, gone};
 use crate::state::{Callback, Closing, LoopHandle};
 
 /// How long a listener leaves connections in the backlog after the process ran out of descriptors or memory. Trying at
@@ -167,7 +167,7 @@ impl TcpListener {
         &self,
         on_connection: impl FnMut(&Self, io::Result<TcpStream>) + 'static,
     ) -> io::Result<()> {
-        if self.is_closed() {
+        if self.is_closed() || self.inner.lp.is_closed() {
             return Err(gone());
         }
         let inner = &self.inner;
@@ -321,6 +321,11 @@ impl Drop for PutBack<'_> {
 impl Ready for Inner {
     fn ready(self: Rc<Self>, _lp: &LoopHandle) {
         TcpListener { inner: self }.accept_ready();
+    }
+
+    fn forget(&self) {
+        let on_connection = self.on_connection.take();
+        drop(on_connection); // while nothing is borrowed: it may own anything
     }
 }
 

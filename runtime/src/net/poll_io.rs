@@ -5,7 +5,7 @@ use std::task::{Context, Poll};
 
 use crate::driver::{Readiness, Token};
 use crate::state::LoopHandle;
-use crate::state::sources::Direction;
+use crate::state::sources::{Direction, gone};
 
 /// What an attempt says of the source beside its result.
 pub(super) enum Attempt<R> {
@@ -68,11 +68,6 @@ impl LoopHandle {
             }
         }
     }
-}
-
-/// The source was closed, or its loop was.
-pub(super) fn gone() -> io::Error {
-    io::Error::new(io::ErrorKind::NotConnected, "the socket was closed, or its loop was")
 }
 
 impl Direction {

@@ -13,12 +13,12 @@ use std::task::{Context, Poll};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::callbacks::Callbacks;
-use super::poll_io::{Attempt, gone};
+use super::poll_io::Attempt;
 use super::sys;
 use crate::driver::{Readiness, Token};
 use crate::state::LoopHandle;
 use crate::state::handles::HandleKind;
-use crate::state::sources::Direction;
+use crate::state::sources::{Direction, gone};
 
 /// A TCP connection of one loop.
 ///

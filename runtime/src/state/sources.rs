@@ -16,6 +16,9 @@ use crate::task::queue::Queue;
 /// A source with callbacks. The loop calls it when the source became ready; it makes a `call` for each callback.
 pub(crate) trait Ready {
     fn ready(self: Rc<Self>, lp: &LoopHandle);
+
+    /// The loop is gone: drops the callbacks, which may own the source in turn.
+    fn forget(&self);
 }
 
 /// What is registered with the driver.
@@ -231,6 +234,9 @@ impl LoopHandle {
             writer: None,
             target: None,
         };
+        if self.state.closed.get() {
+            return Err(gone());
+        }
         let sources = &self.state.sources;
         let token = sources.insert(source);
         if let Err(error) = self.state.driver.borrow_mut().register(fd, token, interest) {
@@ -251,13 +257,18 @@ impl LoopHandle {
         }
     }
 
-    /// Forgets all sources, and drops the callbacks they had. Their descriptors belong to the streams.
+    /// Forgets all sources, and drops the callbacks they had. Whoever waits for one is woken, and finds it gone. Their
+    /// descriptors belong to the streams.
     pub(crate) fn drop_sources(&self) {
         let slots = self.state.sources.slots.take();
         self.state.sources.registered.set(0);
         for source in slots.into_iter().filter_map(|slot| slot.source) {
             // It fails only if the descriptor was closed under us.
             let _ = self.state.driver.borrow_mut().deregister(source.fd);
+            source.reader.into_iter().chain(source.writer).for_each(Waker::wake);
+            if let Some(target) = source.target {
+                target.forget();
+            }
         }
     }
 
@@ -277,4 +288,9 @@ impl LoopHandle {
     pub(crate) fn update_source(&self, token: Token, change: impl FnOnce(&mut Flags)) {
         self.state.sources.with(token, |source| source.flags.update(&self.state.alive, change));
     }
+}
+
+/// The source was closed, or its loop was.
+pub(crate) fn gone() -> io::Error {
+    io::Error::new(io::ErrorKind::NotConnected, "the socket was closed, or its loop was")
 }

@@ -109,20 +109,21 @@ impl Sources {
 
     /// Notes who waits. False if the source is ready after all; then the caller tries at once. `None` if it is gone.
     pub(crate) fn wait(&self, token: Token, direction: Direction, waker: &Waker) -> Option<bool> {
-        self.with(token, |source| {
+        let known = self.with(token, |source| {
             if source.readiness.has(direction.any()) {
-                return false;
+                return (false, None);
             }
             let slot = match direction {
                 Direction::Read => &mut source.reader,
                 Direction::Write => &mut source.writer,
             };
             match slot {
-                Some(known) if known.will_wake(waker) => {}
-                _ => *slot = Some(waker.clone()),
+                Some(known) if known.will_wake(waker) => (true, None),
+                _ => (true, slot.replace(waker.clone())),
             }
-            true
-        })
+        })?;
+        // A waker that was replaced is dropped here, outside the borrow: it may own the task, and that a source.
+        Some(known.0)
     }
 
     /// Has the loop call `target` when the source is ready, or nobody.

@@ -429,7 +429,7 @@ impl TcpStream {
             Ok(0) => self.end_reading(ReadEvent::End),
             Ok(len) => {
                 if len < buffer.len() {
-                    self.clear_ready(Readiness::READABLE);
+                    self.inner.lp.state.sources.exhaust(self.inner.token, Readiness::READABLE);
                 }
                 self.call_reader(ReadEvent::Data(&buffer[..len]));
             }

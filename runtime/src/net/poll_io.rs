@@ -40,7 +40,7 @@ impl LoopHandle {
             match attempt() {
                 Ok(Attempt::Done(result)) => return Poll::Ready(Ok(result)),
                 Ok(Attempt::Exhausted(result)) => {
-                    self.state.sources.clear(token, ready);
+                    self.state.sources.exhaust(token, ready);
                     return Poll::Ready(Ok(result));
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {

@@ -102,6 +102,14 @@ impl Sources {
         self.with(token, |source| source.readiness = source.readiness.without(readiness));
     }
 
+    /// Forgets readiness after a transfer that came back short. Once a stream had urgent data, only an attempt that would
+    /// block tells that nothing is left.
+    pub(crate) fn exhaust(&self, token: Token, readiness: Readiness) {
+        if !self.readiness(token).has(Readiness::URGENT) {
+            self.clear(token, readiness);
+        }
+    }
+
     /// Notes readiness that is known without the driver.
     pub(crate) fn mark(&self, token: Token, readiness: Readiness) {
         self.with(token, |source| source.readiness = source.readiness.with(readiness));

@@ -496,7 +496,10 @@ impl Ready for Inner {
     }
 
     fn forget(&self) {
-        let callbacks = self.callbacks.borrow_mut().take();
+        let mut callbacks = self.callbacks.borrow_mut().take();
+        if let Some(waker) = callbacks.as_mut().and_then(|callbacks| callbacks.flushed.take()) {
+            waker.wake();
+        }
         drop(callbacks); // while nothing is borrowed: they may own anything
     }
 }

@@ -486,12 +486,12 @@ impl Drop for PutBack<'_> {
 }
 
 impl Ready for Inner {
-    fn ready(self: Rc<Self>, _lp: &LoopHandle) {
+    fn ready(self: Rc<Self>, lp: &LoopHandle) {
         let stream = TcpStream { inner: self };
         // First, so that the reader gets the error of a reset: the system gives it once, and then the end of the stream.
         stream.read_ready();
         if stream.write_queue_len() > 0 && stream.has_ready(Readiness::ANY_WRITE) {
-            stream.flush();
+            lp.call(|_| stream.flush()); // it may wake a task, or close the stream
         }
     }
 

@@ -16,8 +16,8 @@ use phaseloop::{EventLoop, Limits};
 
 mod loopback;
 use loopback::{
-    adopt, block_on, finish, is_broken, localhost, loop_with, ms, new_loop, pair, pattern, read_all, reset,
-    run, std_pair, turns_in, with_peer,
+    LIMIT, adopt, block_on, finish, is_broken, localhost, loop_with, ms, new_loop, pair, pattern, read_all,
+    reset, run, std_pair, turns_in, with_peer,
 };
 
 const MB: usize = 1024 * 1024;
@@ -185,11 +185,27 @@ fn a_future_that_writes_waits_for_the_queue() {
         stream.shutdown().await.unwrap();
     });
     let other = thread::spawn(move || read_all(&peer));
+    let began = std::time::Instant::now();
     block_on(&lp, task).unwrap();
+    assert!(began.elapsed() < LIMIT / 2, "the task was woken, and the loop slept");
     finish(lp);
     let bytes = other.join().unwrap();
     assert!(bytes[..MB] == pattern(MB));
     assert_eq!(bytes[MB..], *b"after");
+}
+
+#[test]
+fn a_stream_that_a_failed_write_closes_ends_the_futures_that_wait() {
+    let lp = new_loop();
+    let (stream, peer) = with_peer(&lp);
+    stream.queue_write(&pattern(4 * MB)).unwrap();
+    let task = lp.spawn(async move { stream.write(b"after").await });
+    turns_in(&lp, ms(5));
+    reset(peer);
+    let began = std::time::Instant::now();
+    assert!(block_on(&lp, task).unwrap().is_err());
+    assert!(began.elapsed() < LIMIT / 2, "the task was woken, and the loop slept");
+    finish(lp);
 }
 
 #[test]

@@ -103,13 +103,14 @@ fn a_stream_may_be_closed_where_it_is_connected() {
 
 /// A listener whose backlog is full, so that a further connect gets no answer. To be held, all of it.
 fn full_listener() -> (socket2::Socket, Vec<socket2::Socket>) {
-    let listener = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
-    listener.bind(&localhost().into()).unwrap();
-    listener.listen(0).unwrap();
-    let address = listener.local_addr().unwrap();
+    let new = || socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).expect("a socket");
+    let listener = new();
+    listener.bind(&localhost().into()).expect("loopback has ports");
+    listener.listen(0).expect("it is bound");
+    let address = listener.local_addr().expect("it is bound");
     let waiting = (0..8).map(|_| {
-        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
-        socket.set_nonblocking(true).unwrap();
+        let socket = new();
+        socket.set_nonblocking(true).expect("any socket can be");
         let _under_way = socket.connect(&address);
         socket
     });

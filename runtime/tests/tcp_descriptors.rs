@@ -1,11 +1,12 @@
 //! Accepting at the descriptor limit: neither hangs nor spins.
 //!
-//! In a test binary of its own, since the limit is the process's. One test: others would run into the limit too.
+//! In a test binary of its own, since the limit is the process's. One test at a time: the others would run into it too.
 
 use std::cell::{Cell, RefCell};
 use std::fs::File;
 use std::net::TcpStream as Peer;
 use std::rc::Rc;
+use std::sync::{Mutex, MutexGuard};
 
 use phaseloop::net::TcpListener;
 use rustix::process::{Resource, getrlimit, setrlimit};
@@ -16,13 +17,14 @@ use loopback::{finish, localhost, ms, new_loop, run_while, turns_in};
 /// Enough for the test's own sockets.
 const DESCRIPTORS: u64 = 128;
 
-#[test]
-fn accepting_at_the_descriptor_limit_neither_hangs_nor_spins() {
+/// Lowers the limit, and keeps other tests out while it is reached.
+fn limited() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    let alone = ALONE.lock().expect("the other test passed");
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = Some(DESCRIPTORS);
-    setrlimit(Resource::Nofile, limit).unwrap();
-    callbacks_survive();
-    futures_survive();
+    setrlimit(Resource::Nofile, limit).expect("a limit can be lowered");
+    alone
 }
 
 /// Takes all descriptors there are.
@@ -32,7 +34,9 @@ fn exhaust() -> Vec<File> {
     files
 }
 
-fn callbacks_survive() {
+#[test]
+fn a_connection_callback_at_the_descriptor_limit_neither_hangs_nor_spins() {
+    let _alone = limited();
     let lp = new_loop();
     let listener = TcpListener::bind(&lp, localhost()).unwrap();
     let address = listener.local_addr().unwrap();
@@ -67,7 +71,9 @@ fn callbacks_survive() {
     finish(lp);
 }
 
-fn futures_survive() {
+#[test]
+fn an_accept_loop_at_the_descriptor_limit_neither_hangs_nor_spins() {
+    let _alone = limited();
     let lp = new_loop();
     let listener = TcpListener::bind(&lp, localhost()).unwrap();
     let address = listener.local_addr().unwrap();

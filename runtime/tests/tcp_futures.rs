@@ -110,7 +110,9 @@ fn halves_of_one_task_read_and_write_at_once() {
             b_reads.read_exact(&mut one),
             AsyncReadExt::read_exact(&mut a_reads, &mut two),
         );
-        (sent.unwrap(), back.unwrap(), read.unwrap(), read_back.unwrap());
+        for result in [sent, back, read, read_back] {
+            result.unwrap();
+        }
         assert!(one == bytes && two == bytes);
     });
     drop((a, b));
@@ -450,7 +452,8 @@ fn echo_client(
         let (mut reads, mut writes) = stream.into_split();
         let mut back = vec![0; sent.len()];
         let (written, read) = join!(writes.write_all(&sent), reads.read_exact(&mut back));
-        (written.expect("the peer reads"), read.expect("the peer writes"));
+        written.expect("the peer reads");
+        read.expect("the peer writes");
         assert!(back == sent);
     }
 }

@@ -333,6 +333,58 @@ fn a_turn_reads_no_more_than_its_budget() {
     finish(lp);
 }
 
+#[test]
+fn further_waits_of_a_poll_phase_give_no_second_budget() {
+    let lp = loop_with(Limits {
+        read_buffer_len: NonZeroUsize::new(64).unwrap(),
+        events_per_wait: NonZeroUsize::new(1).unwrap(), // each wait comes back full, so poll waits again
+        reads_per_turn: 4,
+        ..Limits::default()
+    });
+    let most = Rc::new(Cell::new(0));
+    let mut senders = Vec::new();
+    for _ in 0..2 {
+        let (stream, peer) = with_peer(&lp);
+        let (highest, mut last) = (Rc::clone(&most), (0, 0));
+        let mut total = 0;
+        stream
+            .read_start(move |stream, _| {
+                let turn = stream.lp().metrics().turns;
+                last = if last.0 == turn { (turn, last.1 + 1) } else { (turn, 1) };
+                highest.set(highest.get().max(last.1));
+                total += 1;
+                if total == 2000 {
+                    stream.close();
+                }
+            })
+            .unwrap();
+        senders.push(flood(peer));
+    }
+    finish(lp);
+    senders.into_iter().for_each(|sender| sender.join().unwrap());
+    assert!(most.get() <= 4, "one stream had {} reads in one turn", most.get());
+}
+
+#[test]
+fn a_read_callback_that_panics_goes_on_with_the_next_bytes() {
+    let lp = loop_with_small_reads(1);
+    let (stream, mut peer) = with_peer(&lp);
+    let log = Log::default();
+    let (caught, mut reads) = (log.clone(), note(&log));
+    lp.on_uncaught(move |_, uncaught| caught.add(uncaught.message().unwrap_or("?")));
+    stream
+        .read_start(move |stream, event| {
+            let panics = matches!(event, ReadEvent::Data(b"!"));
+            reads(stream, event);
+            assert!(!panics, "caught");
+        })
+        .unwrap();
+    peer.write_all(b"a!b").unwrap();
+    drop((stream, peer));
+    finish(lp);
+    assert_eq!(log.lines(), ["a", "!", "caught", "b", "end"]);
+}
+
 /// Calls `on_data` with a callback that is replaced each time, until the end of the stream.
 fn restart(stream: &TcpStream, on_data: Rc<dyn Fn(&TcpStream)>) {
     let started = stream.read_start(move |stream, event| {

@@ -4,6 +4,8 @@
 //! is standard output for the program and memory for the test that keeps the example true (`tests/tests/examples.rs`).
 
 pub mod command_line;
+pub mod descriptors;
+pub mod echo;
 pub mod embed;
 pub mod event_order;
 pub mod page;

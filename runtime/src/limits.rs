@@ -26,7 +26,8 @@ pub struct Limits {
     pub accepts_per_turn: u32,
     /// Bytes of the buffer that the loop lends to reads, of which there is one.
     pub read_buffer_len: NonZeroUsize,
-    /// Bytes that may wait on one stream to be written before `queue_write` refuses more.
+    /// Bytes that may wait on one stream to be written. `queue_write` refuses what might go beyond, also a single write
+    /// that is longer.
     pub write_queue_len_max: usize,
     /// Closures that other threads may have posted and the loop has not yet taken.
     pub remote_queue_len_max: usize,

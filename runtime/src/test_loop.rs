@@ -252,4 +252,9 @@ impl Ready for Target {
         let test_loop = (self.lp)();
         lp.call(|_| (self.on_ready.borrow_mut())(&test_loop));
     }
+
+    fn forget(&self) {
+        let on_ready = self.on_ready.replace(Box::new(|_| {}));
+        drop(on_ready); // while nothing is borrowed: it may own anything
+    }
 }

@@ -26,6 +26,8 @@ impl Readiness {
     pub(crate) const READ_CLOSED: Self = Self(4);
     /// Nothing can be written any more: a write returns at once.
     pub(crate) const WRITE_CLOSED: Self = Self(8);
+    /// Urgent data came. A read stops at its mark, so a short one no longer tells that nothing is left.
+    pub(crate) const URGENT: Self = Self(16);
     /// All that lets a read proceed.
     pub(crate) const ANY_READ: Self = Self(1 | 4);
     /// All that lets a write proceed.

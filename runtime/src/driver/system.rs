@@ -12,6 +12,13 @@ use super::{Event, Readiness, Token};
 /// The token of the alarm; a slot that no source gets.
 const ALARM: mio::Token = mio::Token(usize::MAX);
 
+/// What a stream of bytes is watched for. Only Linux's selector tells of urgent data too.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const STREAM: mio::Interest =
+    mio::Interest::READABLE.add(mio::Interest::WRITABLE).add(mio::Interest::PRIORITY);
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+const STREAM: mio::Interest = mio::Interest::READABLE.add(mio::Interest::WRITABLE);
+
 pub(crate) struct System {
     poll: mio::Poll,
     events: mio::Events,
@@ -114,7 +121,7 @@ fn mio_interest(interest: Readiness) -> mio::Interest {
     match (interest.has(Readiness::READABLE), interest.has(Readiness::WRITABLE)) {
         (true, false) => mio::Interest::READABLE,
         (false, true) => mio::Interest::WRITABLE,
-        _ => mio::Interest::READABLE | mio::Interest::WRITABLE,
+        _ => STREAM,
     }
 }
 
@@ -124,6 +131,7 @@ fn readiness_of(event: &mio::event::Event) -> Readiness {
         (event.is_writable(), Readiness::WRITABLE),
         (event.is_read_closed() || event.is_error(), Readiness::READ_CLOSED),
         (event.is_write_closed() || event.is_error(), Readiness::WRITE_CLOSED),
+        (event.is_priority(), Readiness::URGENT),
     ];
     bits.iter().filter(|(set, _)| *set).fold(Readiness::default(), |all, (_, bit)| all.with(*bit))
 }

@@ -11,11 +11,10 @@ use std::panic::Location;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
-use super::poll_io::gone;
 use super::stream::{Inner, TcpStream};
 use super::sys;
 use crate::driver::Readiness;
-use crate::state::sources::Ready;
+use crate::state::sources::{Ready, gone};
 use crate::state::{Callback, Closing, LoopHandle};
 
 /// What a read callback gets.
@@ -42,7 +41,6 @@ pub(super) struct Callbacks {
     writes: VecDeque<QueuedWrite>,
     queued: usize,
     shutdown: Option<OnDone>,
-    shut_down: bool,
     /// A task that waits for the queue to empty before it writes.
     flushed: Option<Waker>,
 }
@@ -116,7 +114,7 @@ impl TcpStream {
     /// # Ok::<(), std::io::Error>(())
     /// ```
     pub fn read_start(&self, on_read: impl FnMut(&Self, ReadEvent<'_>) + 'static) -> io::Result<()> {
-        if self.is_closed() {
+        if self.is_gone() {
             return Err(gone());
         }
         let old = self.with_callbacks(|callbacks| {
@@ -144,8 +142,9 @@ impl TcpStream {
     /// Writes `bytes` at once as far as that goes, and queues a copy of the rest.
     ///
     /// # Errors
-    /// What the system says, and `NotConnected` for a closed stream. `WouldBlock`, with nothing taken, if more than
-    /// [`Limits::write_queue_len_max`](crate::Limits::write_queue_len_max) bytes would be queued. An error of a queued
+    /// What the system says, `NotConnected` for a closed stream and `BrokenPipe` after a shutdown. `WouldBlock`, with nothing taken, if `bytes`
+    /// and what is queued are together longer than
+    /// [`Limits::write_queue_len_max`](crate::Limits::write_queue_len_max). An error of a queued
     /// write closes the stream unless it has a callback: use [`queue_write_with`](Self::queue_write_with) to learn of it.
     pub fn queue_write(&self, bytes: &[u8]) -> io::Result<()> {
         self.enqueue(bytes, None)
@@ -169,14 +168,23 @@ impl TcpStream {
     /// Writes what the system takes now, and queues nothing.
     ///
     /// # Errors
-    /// `WouldBlock` if it takes nothing, or if earlier writes are queued: bytes are never reordered.
+    /// `WouldBlock` if it takes nothing, or if earlier writes are queued: bytes are never reordered. `BrokenPipe` after a
+    /// shutdown, `NotConnected` for a closed stream, and what the system says.
     pub fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        if self.is_gone() {
+            return Err(gone());
+        }
+        if self.inner.shut_down.get() {
+            return Err(sys::broken_pipe());
+        }
         if self.write_queue_len() > 0 {
             return Err(io::ErrorKind::WouldBlock.into());
         }
         let written = self.with_socket(|mut socket| socket.write(bytes));
-        if matches!(&written, Ok(len) if *len < bytes.len()) {
-            self.clear_ready(Readiness::WRITABLE);
+        match &written {
+            Ok(len) if *len < bytes.len() => self.clear_ready(Readiness::WRITABLE),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.clear_ready(Readiness::ANY_WRITE),
+            _ => {}
         }
         written
     }
@@ -191,9 +199,7 @@ impl TcpStream {
     /// # Errors
     /// `NotConnected` if it was shut down or closed before. The callback is then dropped.
     pub fn shutdown_with(&self, on_done: impl FnOnce(&Self, io::Result<()>) + 'static) -> io::Result<()> {
-        if self.is_closed()
-            || self.with_callbacks(|callbacks| std::mem::replace(&mut callbacks.shut_down, true))
-        {
+        if self.is_gone() || self.inner.shut_down.replace(true) {
             return Err(gone());
         }
         self.inner.lp.state.alive.hold();
@@ -243,6 +249,11 @@ impl TcpStream {
         }
     }
 
+    /// True if neither the socket nor the loop would ever call back.
+    fn is_gone(&self) -> bool {
+        self.is_closed() || self.inner.lp.is_closed()
+    }
+
     fn close_now(&self, callback: Option<Callback>) -> bool {
         let Some(socket) = self.inner.socket.borrow_mut().take() else { return false };
         let lp = &self.inner.lp;
@@ -277,6 +288,11 @@ impl TcpStream {
     }
 
     fn enqueue(&self, bytes: &[u8], on_done: Option<OnDone>) -> io::Result<()> {
+        // Asked before anything is written: a write that was begun can not be refused.
+        let len = self.write_queue_len().saturating_add(bytes.len());
+        if len > self.inner.lp.state.limits.write_queue_len_max && !self.is_gone() {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
         let written = match self.try_write(bytes) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => 0,
@@ -288,11 +304,6 @@ impl TcpStream {
                 self.owe(on_done, Ok(()));
             }
             return Ok(());
-        }
-        if written == 0
-            && self.write_queue_len() + rest.len() > self.inner.lp.state.limits.write_queue_len_max
-        {
-            return Err(io::ErrorKind::WouldBlock.into());
         }
         self.inner.lp.state.alive.hold();
         self.with_callbacks(|callbacks| {
@@ -408,7 +419,9 @@ impl TcpStream {
                 lp.return_read_buffer(buffer);
             });
         }
-        lp.state.sources.run_again(self.inner.token);
+        if self.is_reading() && self.has_ready(Readiness::ANY_READ) {
+            lp.state.sources.run_again(self.inner.token);
+        }
     }
 
     fn handle_read(&self, result: io::Result<usize>, buffer: &[u8]) {
@@ -416,7 +429,7 @@ impl TcpStream {
             Ok(0) => self.end_reading(ReadEvent::End),
             Ok(len) => {
                 if len < buffer.len() {
-                    self.clear_ready(Readiness::READABLE);
+                    self.inner.lp.state.sources.exhaust(self.inner.token, Readiness::READABLE);
                 }
                 self.call_reader(ReadEvent::Data(&buffer[..len]));
             }
@@ -473,12 +486,21 @@ impl Drop for PutBack<'_> {
 }
 
 impl Ready for Inner {
-    fn ready(self: Rc<Self>, _lp: &LoopHandle) {
+    fn ready(self: Rc<Self>, lp: &LoopHandle) {
         let stream = TcpStream { inner: self };
-        if stream.write_queue_len() > 0 && stream.has_ready(Readiness::ANY_WRITE) {
-            stream.flush();
-        }
+        // First, so that the reader gets the error of a reset: the system gives it once, and then the end of the stream.
         stream.read_ready();
+        if stream.write_queue_len() > 0 && stream.has_ready(Readiness::ANY_WRITE) {
+            lp.call(|_| stream.flush()); // it may wake a task, or close the stream
+        }
+    }
+
+    fn forget(&self) {
+        let mut callbacks = self.callbacks.borrow_mut().take();
+        if let Some(waker) = callbacks.as_mut().and_then(|callbacks| callbacks.flushed.take()) {
+            waker.wake();
+        }
+        drop(callbacks); // while nothing is borrowed: they may own anything
     }
 }
 

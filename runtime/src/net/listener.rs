@@ -15,13 +15,13 @@ use std::time::Duration;
 use futures_core::Stream;
 use socket2::{Domain, Protocol, Socket, Type};
 
-use super::poll_io::{Attempt, gone};
+use super::poll_io::Attempt;
 use super::stream::TcpStream;
 use super::sys;
 use crate::driver::{Readiness, Token};
 use crate::handle::sleep::Sleep;
 use crate::state::handles::HandleKind;
-use crate::state::sources::{Direction, Ready};
+use crate::state::sources::{Direction, Ready, gone};
 use crate::state::{Callback, Closing, LoopHandle};
 
 /// How long a listener leaves connections in the backlog after the process ran out of descriptors or memory. Trying at
@@ -64,6 +64,8 @@ struct Inner {
     /// The pause after exhaustion, as the future front waits for it.
     pause: RefCell<Option<Sleep>>,
     on_connection: RefCell<Option<OnConnection>>,
+    /// The callback front pauses after exhaustion.
+    paused: Cell<bool>,
     starts: Cell<u32>,
     site: &'static Location<'static>,
 }
@@ -115,6 +117,7 @@ impl TcpListener {
             socket: RefCell::new(Some(socket)),
             pause: RefCell::new(None),
             on_connection: RefCell::new(None),
+            paused: Cell::new(false),
             starts: Cell::new(0),
             site,
         };
@@ -167,7 +170,7 @@ impl TcpListener {
         &self,
         on_connection: impl FnMut(&Self, io::Result<TcpStream>) + 'static,
     ) -> io::Result<()> {
-        if self.is_closed() {
+        if self.is_closed() || self.inner.lp.is_closed() {
             return Err(gone());
         }
         let inner = &self.inner;
@@ -259,7 +262,7 @@ impl TcpListener {
         let sources = &inner.lp.state.sources;
         for _ in 0..inner.lp.state.limits.accepts_per_turn {
             let ready = sources.readiness(inner.token).has(Readiness::ANY_READ);
-            if !ready || inner.on_connection.borrow().is_none() {
+            if !ready || inner.paused.get() || inner.on_connection.borrow().is_none() {
                 return;
             }
             match self.accept_now() {
@@ -272,7 +275,8 @@ impl TcpListener {
                     if sys::is_exhausted(&error) {
                         self.pause();
                     }
-                    return inner.lp.call(|_| self.call_back(Err(error)));
+                    // Others may wait behind the connection that failed, and no new event would tell of them.
+                    inner.lp.call(|_| self.call_back(Err(error)));
                 }
             }
         }
@@ -282,10 +286,10 @@ impl TcpListener {
     /// Leaves connections in the backlog for a while.
     fn pause(&self) {
         let (lp, weak, token) = (&self.inner.lp, Rc::downgrade(&self.inner), self.inner.token);
-        lp.state.sources.clear(token, Readiness::ANY_READ);
+        self.inner.paused.set(true);
         let timer = lp.timer(EXHAUSTED_PAUSE, move |lp| {
-            if weak.upgrade().is_some() {
-                lp.state.sources.mark(token, Readiness::READABLE);
+            if let Some(inner) = weak.upgrade() {
+                inner.paused.set(false);
                 lp.state.sources.run_again(token);
             }
         });
@@ -321,6 +325,11 @@ impl Drop for PutBack<'_> {
 impl Ready for Inner {
     fn ready(self: Rc<Self>, _lp: &LoopHandle) {
         TcpListener { inner: self }.accept_ready();
+    }
+
+    fn forget(&self) {
+        let on_connection = self.on_connection.take();
+        drop(on_connection); // while nothing is borrowed: it may own anything
     }
 }
 

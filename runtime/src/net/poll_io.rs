@@ -5,7 +5,7 @@ use std::task::{Context, Poll};
 
 use crate::driver::{Readiness, Token};
 use crate::state::LoopHandle;
-use crate::state::sources::Direction;
+use crate::state::sources::{Direction, gone};
 
 /// What an attempt says of the source beside its result.
 pub(super) enum Attempt<R> {
@@ -40,7 +40,7 @@ impl LoopHandle {
             match attempt() {
                 Ok(Attempt::Done(result)) => return Poll::Ready(Ok(result)),
                 Ok(Attempt::Exhausted(result)) => {
-                    self.state.sources.clear(token, ready);
+                    self.state.sources.exhaust(token, ready);
                     return Poll::Ready(Ok(result));
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -68,11 +68,6 @@ impl LoopHandle {
             }
         }
     }
-}
-
-/// The source was closed, or its loop was.
-pub(super) fn gone() -> io::Error {
-    io::Error::new(io::ErrorKind::NotConnected, "the socket was closed, or its loop was")
 }
 
 impl Direction {

@@ -17,7 +17,7 @@ pub struct WriteHalf<'a>(pub(super) &'a TcpStream);
 #[derive(Debug)]
 pub struct OwnedReadHalf(pub(super) TcpStream);
 
-/// The writing half of a stream. Dropping it sends the end of the stream.
+/// The writing half of a stream. Dropping it sends the end of the stream, behind what is queued.
 #[derive(Debug)]
 pub struct OwnedWriteHalf(pub(super) TcpStream);
 
@@ -36,7 +36,10 @@ impl TcpStream {
 impl Drop for OwnedWriteHalf {
     fn drop(&mut self) {
         // The peer may be gone already, and then there is nobody to tell.
-        let _ = self.0.with_socket(|socket| socket.shutdown(std::net::Shutdown::Write));
+        let _ = match self.0.write_queue_len() {
+            0 => self.0.with_socket(|socket| socket.shutdown(std::net::Shutdown::Write)),
+            _ => self.0.shutdown_with(|_, _| {}),
+        };
     }
 }
 

@@ -1,6 +1,6 @@
 //! A TCP connection.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::future::poll_fn;
 use std::io::{self, IoSlice, IoSliceMut, Read, Write};
@@ -13,12 +13,12 @@ use std::task::{Context, Poll};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::callbacks::Callbacks;
-use super::poll_io::{Attempt, gone};
+use super::poll_io::Attempt;
 use super::sys;
 use crate::driver::{Readiness, Token};
 use crate::state::LoopHandle;
 use crate::state::handles::HandleKind;
-use crate::state::sources::Direction;
+use crate::state::sources::{Direction, gone};
 
 /// A TCP connection of one loop.
 ///
@@ -59,6 +59,8 @@ pub(super) struct Inner {
     pub(super) token: Token,
     /// `None` once closed.
     pub(super) socket: RefCell<Option<std::net::TcpStream>>,
+    /// The end of the stream was sent, or is due once the queue is written.
+    pub(super) shut_down: Cell<bool>,
     /// The callback front, made when it is first used.
     pub(super) callbacks: RefCell<Option<Box<Callbacks>>>,
 }
@@ -139,6 +141,7 @@ impl TcpStream {
             lp: lp.clone(),
             token,
             socket: RefCell::new(Some(socket)),
+            shut_down: Cell::new(false),
             callbacks: RefCell::new(None),
         };
         Ok(Self { inner: Rc::new(inner) })
@@ -262,6 +265,9 @@ impl TcpStream {
     /// As [`shutdown`](Self::shutdown), for use in a `poll` function.
     pub fn poll_shutdown(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         std::task::ready!(self.poll_flushed(cx));
+        if self.inner.shut_down.replace(true) {
+            return Poll::Ready(Err(gone()));
+        }
         Poll::Ready(self.with_socket(|socket| socket.shutdown(Shutdown::Write)))
     }
 

@@ -25,6 +25,11 @@ pub(super) fn is_in_progress(error: &io::Error) -> bool {
     error.raw_os_error() == Some(Errno::INPROGRESS.raw_os_error())
 }
 
+/// What the system says to a write after a shutdown.
+pub(super) fn broken_pipe() -> io::Error {
+    Errno::PIPE.into()
+}
+
 /// What an operation reports that ended because its stream was closed.
 pub(super) fn cancelled() -> io::Error {
     Errno::CANCELED.into()

@@ -15,8 +15,11 @@ use crate::time::clock::{NEVER, Nanos};
 /// Waits as long as `poll_wait` says, then runs what came.
 pub(super) fn run(lp: &LoopHandle, mode: Mode) -> io::Result<()> {
     let mut wait = poll_wait(lp, mode);
-    for _ in 0..lp.state.limits.waits_per_poll {
+    for round in 0..lp.state.limits.waits_per_poll {
         let full = begin(lp, wait)?;
+        if round == 0 {
+            lp.state.sources.begin(); // what uses up its budget from here on waits for the next phase
+        }
         run_messages(lp);
         run_events(lp);
         if !full {
@@ -74,7 +77,6 @@ fn begin(lp: &LoopHandle, wait: Wait) -> io::Result<bool> {
         take_messages(lp);
     }
     state.metrics.events(state.sources.batch.len() + state.arrived.len(), wait != Wait::Zero);
-    state.sources.begin();
     Ok(full)
 }
 

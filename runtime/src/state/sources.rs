@@ -16,6 +16,9 @@ use crate::task::queue::Queue;
 /// A source with callbacks. The loop calls it when the source became ready; it makes a `call` for each callback.
 pub(crate) trait Ready {
     fn ready(self: Rc<Self>, lp: &LoopHandle);
+
+    /// The loop is gone: drops the callbacks, which may own the source in turn.
+    fn forget(&self);
 }
 
 /// What is registered with the driver.
@@ -25,6 +28,8 @@ pub(crate) struct Source {
     pub(crate) site: &'static Location<'static>,
     fd: RawFd,
     interest: Readiness,
+    /// It is in line for the next poll phase; until then its target is not called.
+    in_line: bool,
     /// What the driver reported and no attempt has contradicted since: a hint.
     readiness: Readiness,
     reader: Option<Waker>,
@@ -97,6 +102,14 @@ impl Sources {
         self.with(token, |source| source.readiness = source.readiness.without(readiness));
     }
 
+    /// Forgets readiness after a transfer that came back short. Once a stream had urgent data, only an attempt that would
+    /// block tells that nothing is left.
+    pub(crate) fn exhaust(&self, token: Token, readiness: Readiness) {
+        if !self.readiness(token).has(Readiness::URGENT) {
+            self.clear(token, readiness);
+        }
+    }
+
     /// Notes readiness that is known without the driver.
     pub(crate) fn mark(&self, token: Token, readiness: Readiness) {
         self.with(token, |source| source.readiness = source.readiness.with(readiness));
@@ -104,20 +117,21 @@ impl Sources {
 
     /// Notes who waits. False if the source is ready after all; then the caller tries at once. `None` if it is gone.
     pub(crate) fn wait(&self, token: Token, direction: Direction, waker: &Waker) -> Option<bool> {
-        self.with(token, |source| {
+        let known = self.with(token, |source| {
             if source.readiness.has(direction.any()) {
-                return false;
+                return (false, None);
             }
             let slot = match direction {
                 Direction::Read => &mut source.reader,
                 Direction::Write => &mut source.writer,
             };
             match slot {
-                Some(known) if known.will_wake(waker) => {}
-                _ => *slot = Some(waker.clone()),
+                Some(known) if known.will_wake(waker) => (true, None),
+                _ => (true, slot.replace(waker.clone())),
             }
-            true
-        })
+        })?;
+        // A waker that was replaced is dropped here, outside the borrow: it may own the task, and that a source.
+        Some(known.0)
     }
 
     /// Has the loop call `target` when the source is ready, or nobody.
@@ -126,12 +140,14 @@ impl Sources {
         drop(self.with(token, |source| std::mem::replace(&mut source.target, target)));
     }
 
-    /// Puts a source that is still ready in line for the next poll phase.
+    /// Puts a source that is still ready in line for the next poll phase, once.
     pub(crate) fn run_again(&self, token: Token) {
-        self.again.borrow_mut().push(token);
+        if self.with(token, |source| std::mem::replace(&mut source.in_line, true)) == Some(false) {
+            self.again.borrow_mut().push(token);
+        }
     }
 
-    /// Moves the sources that are still ready into the batch.
+    /// Moves the sources that are still ready into the batch, as events that say nothing new.
     pub(crate) fn begin(&self) {
         let again = &mut *self.again.borrow_mut();
         if again.is_empty() {
@@ -145,10 +161,11 @@ impl Sources {
     pub(crate) fn dispatch(&self, event: Event) -> Option<Waiting> {
         self.with(event.token, |source| {
             source.readiness = source.readiness.with(event.readiness);
+            source.in_line &= event.readiness != Readiness::default();
             Waiting {
                 reader: source.reader.take_if(|_| event.readiness.has(Readiness::ANY_READ)),
                 writer: source.writer.take_if(|_| event.readiness.has(Readiness::ANY_WRITE)),
-                target: source.target.clone(),
+                target: source.target.clone().filter(|_| !source.in_line),
             }
         })
     }
@@ -194,11 +211,13 @@ pub(crate) struct Waiting {
 }
 
 impl Waiting {
-    /// Wakes the tasks, with a checkpoint; then has the target make its calls. Writers come first: what they free, the
-    /// reader may use.
+    /// Wakes the tasks, with a checkpoint; then has the target make its calls.
+    ///
+    /// Readers come first. The system reports a reset once: were the writer to take it, the reader would see a clean end
+    /// of the stream and take what was cut off for complete. Source: libuv, `uv__stream_io`.
     pub(crate) fn notify(self, lp: &LoopHandle) {
-        if self.writer.is_some() || self.reader.is_some() {
-            lp.call(|_| self.writer.into_iter().chain(self.reader).for_each(Waker::wake));
+        if self.reader.is_some() || self.writer.is_some() {
+            lp.call(|_| self.reader.into_iter().chain(self.writer).for_each(Waker::wake));
         }
         if let Some(target) = self.target {
             target.ready(lp);
@@ -221,11 +240,15 @@ impl LoopHandle {
             site,
             fd,
             interest,
+            in_line: false,
             readiness: Readiness::default(),
             reader: None,
             writer: None,
             target: None,
         };
+        if self.state.closed.get() {
+            return Err(gone());
+        }
         let sources = &self.state.sources;
         let token = sources.insert(source);
         if let Err(error) = self.state.driver.borrow_mut().register(fd, token, interest) {
@@ -246,13 +269,18 @@ impl LoopHandle {
         }
     }
 
-    /// Forgets all sources, and drops the callbacks they had. Their descriptors belong to the streams.
+    /// Forgets all sources, and drops the callbacks they had. Whoever waits for one is woken, and finds it gone. Their
+    /// descriptors belong to the streams.
     pub(crate) fn drop_sources(&self) {
         let slots = self.state.sources.slots.take();
         self.state.sources.registered.set(0);
         for source in slots.into_iter().filter_map(|slot| slot.source) {
             // It fails only if the descriptor was closed under us.
             let _ = self.state.driver.borrow_mut().deregister(source.fd);
+            source.reader.into_iter().chain(source.writer).for_each(Waker::wake);
+            if let Some(target) = source.target {
+                target.forget();
+            }
         }
     }
 
@@ -272,4 +300,9 @@ impl LoopHandle {
     pub(crate) fn update_source(&self, token: Token, change: impl FnOnce(&mut Flags)) {
         self.state.sources.with(token, |source| source.flags.update(&self.state.alive, change));
     }
+}
+
+/// The source was closed, or its loop was.
+pub(crate) fn gone() -> io::Error {
+    io::Error::new(io::ErrorKind::NotConnected, "the socket was closed, or its loop was")
 }

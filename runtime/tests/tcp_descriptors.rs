@@ -1,0 +1,101 @@
+//! Accepting at the descriptor limit: neither hangs nor spins.
+//!
+//! In a test binary of its own, since the limit is the process's. One test at a time: the others would run into it too.
+
+use std::cell::{Cell, RefCell};
+use std::fs::File;
+use std::net::TcpStream as Peer;
+use std::rc::Rc;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use phaseloop::net::TcpListener;
+use rustix::process::{Resource, getrlimit, setrlimit};
+
+mod loopback;
+use loopback::{finish, localhost, ms, new_loop, run_while, turns_in};
+
+/// Enough for the test's own sockets.
+const DESCRIPTORS: u64 = 128;
+
+/// Lowers the limit, and keeps other tests out while it is reached.
+fn limited() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = Some(DESCRIPTORS);
+    setrlimit(Resource::Nofile, limit).expect("a limit can be lowered");
+    alone
+}
+
+/// Takes all descriptors there are.
+fn exhaust() -> Vec<File> {
+    let files: Vec<File> = std::iter::from_fn(|| File::open("/dev/null").ok()).collect();
+    assert!(files.len() < DESCRIPTORS as usize);
+    files
+}
+
+#[test]
+fn a_connection_callback_at_the_descriptor_limit_neither_hangs_nor_spins() {
+    let _alone = limited();
+    let lp = new_loop();
+    let listener = TcpListener::bind(&lp, localhost()).unwrap();
+    let address = listener.local_addr().unwrap();
+    turns_in(&lp, ms(1)); // opens what the loop needs to wait
+    let (errors, streams) = (Rc::new(Cell::new(0)), Rc::new(RefCell::new(Vec::new())));
+    let (failed, accepted) = (Rc::clone(&errors), Rc::clone(&streams));
+    listener
+        .on_connection(move |_, connection| match connection {
+            Ok(stream) => accepted.borrow_mut().push(stream),
+            Err(_) => failed.set(failed.get() + 1),
+        })
+        .unwrap();
+    let mut peers: Vec<Peer> = (0..3).map(|_| Peer::connect(address).unwrap()).collect();
+    let mut filler = exhaust();
+    let turns = turns_in(&lp, ms(20));
+    assert!(turns < 20, "{turns} turns passed with no descriptor left");
+    assert_eq!(errors.get(), 1, "the error is reported once a pause");
+    // Those who come in the pause do not shorten it.
+    for _ in 0..3 {
+        drop(filler.pop()); // for the peer's own socket
+        peers.push(Peer::connect(address).unwrap());
+        turns_in(&lp, ms(1));
+    }
+    assert_eq!(errors.get(), 1, "the error is reported once a pause");
+    turns_in(&lp, ms(60));
+    assert!((2..=4).contains(&errors.get()), "{} errors in two pauses", errors.get());
+    drop(filler);
+    run_while(&lp, || streams.borrow().len() < 6);
+    listener.close();
+    streams.borrow_mut().clear();
+    drop((peers, listener));
+    finish(lp);
+}
+
+#[test]
+fn an_accept_loop_at_the_descriptor_limit_neither_hangs_nor_spins() {
+    let _alone = limited();
+    let lp = new_loop();
+    let listener = TcpListener::bind(&lp, localhost()).unwrap();
+    let address = listener.local_addr().unwrap();
+    turns_in(&lp, ms(1));
+    let errors = Rc::new(Cell::new(0));
+    let failed = Rc::clone(&errors);
+    let server = lp.spawn(async move {
+        let mut streams = Vec::new();
+        while streams.len() < 3 {
+            match listener.accept().await {
+                Ok((stream, _)) => streams.push(stream),
+                Err(_) => failed.set(failed.get() + 1), // and on at once, as many programs do
+            }
+        }
+    });
+    let peers: Vec<Peer> = (0..3).map(|_| Peer::connect(address).unwrap()).collect();
+    let filler = exhaust();
+    let turns = turns_in(&lp, ms(120));
+    assert!(turns < 40, "{turns} turns passed with no descriptor left");
+    assert!((2..=4).contains(&errors.get()), "{} errors in 120 ms", errors.get());
+    drop(filler);
+    run_while(&lp, || !server.is_finished());
+    drop((server, peers));
+    finish(lp);
+}

@@ -118,12 +118,12 @@ fn rows_that_differ_are_marked() {
 }
 
 fn order(script: usize) -> Table {
-    event_order::order(&SCRIPTS[script], &file()).unwrap()
+    event_order::order(&SCRIPTS[script], &file()).expect("a loop can be made")
 }
 
 #[track_caller]
 fn assert_order(table: &Table, preset: &str, expected: &[&[&str]]) {
-    assert_eq!(table.lines(preset).unwrap(), expected.concat(), "{preset}");
+    assert_eq!(table.lines(preset).expect("a preset"), expected.concat(), "{preset}");
 }
 
 /// A small file.

@@ -6,7 +6,9 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use phaseloop::{Check, EventLoop, Idle, Outcome, Prepare, RunMode, Schedule, ScriptedSource, TestLoop, Timer};
+use phaseloop::{
+    Check, EventLoop, Idle, Outcome, Prepare, RunMode, Schedule, ScriptedSource, TestLoop, Timer,
+};
 use trace::{Trace, ms};
 
 /// Starts something in every phase; each line appears where the phase stands in the turn.

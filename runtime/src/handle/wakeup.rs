@@ -96,6 +96,10 @@ impl Signal {
         }
         self.inbox.send(Message::Signal(self.key)).map_err(|_| RemoteError::Closed(()))
     }
+
+    pub(crate) fn is_loop_gone(&self) -> bool {
+        self.inbox.is_closed()
+    }
 }
 
 impl LoopHandle {

@@ -13,6 +13,7 @@ use crate::handle::wakeup::Signal;
 use crate::schedule::Phase;
 use crate::state::LoopHandle;
 use crate::state::handles::{HandleKey, HandleKind};
+use crate::state::inbox::Message;
 use crate::task::queue::Queue;
 
 /// Takes completions from other threads and hands each to one callback on the loop's thread.
@@ -40,7 +41,14 @@ use crate::task::queue::Queue;
 pub struct Port<T> {
     lp: LoopHandle,
     key: HandleKey,
-    queue: Arc<Mutex<Vec<T>>>,
+    queue: Arc<Mutex<Completions<T>>>,
+}
+
+/// What was sent and not yet taken.
+struct Completions<T> {
+    items: Vec<T>,
+    /// The port is gone: nobody takes anything any more.
+    closed: bool,
 }
 
 impl<T: Send + 'static> Port<T> {
@@ -49,8 +57,9 @@ impl<T: Send + 'static> Port<T> {
     pub fn new(lp: &LoopHandle, on_completion: impl FnMut(&LoopHandle, T) + 'static) -> Self {
         let key = lp.open_signalled(HandleKind::Port, Location::caller());
         lp.update_flags(key, |flags| flags.referenced = false);
-        let queue = Arc::new(Mutex::new(Vec::new()));
+        let queue = Arc::new(Mutex::new(Completions { items: Vec::new(), closed: false }));
         let delivery = Rc::new(Delivery {
+            key,
             queue: Arc::clone(&queue),
             taken: RefCell::default(),
             batch: Queue::new(),
@@ -79,7 +88,7 @@ impl<T> fmt::Debug for Port<T> {
 /// Sends completions to a [`Port`], from any thread.
 pub struct PortSender<T> {
     signal: Signal,
-    queue: Arc<Mutex<Vec<T>>>,
+    queue: Arc<Mutex<Completions<T>>>,
 }
 
 impl<T: Send + 'static> PortSender<T> {
@@ -91,11 +100,19 @@ impl<T: Send + 'static> PortSender<T> {
     pub fn send(&self, completion: T) -> Result<(), RemoteError<T>> {
         let was_empty = {
             let mut queue = self.queue.lock();
-            queue.push(completion);
-            queue.len() == 1
+            if queue.closed {
+                drop(queue);
+                return if self.signal.is_loop_gone() {
+                    Err(RemoteError::Closed(completion))
+                } else {
+                    Ok(())
+                };
+            }
+            queue.items.push(completion);
+            queue.items.len() == 1
         };
         if was_empty && self.signal.send().is_err() {
-            if let Some(completion) = self.queue.lock().pop() {
+            if let Some(completion) = self.queue.lock().items.pop() {
                 return Err(RemoteError::Closed(completion));
             }
         }
@@ -112,12 +129,20 @@ impl<T: Send + 'static> PortSender<T> {
         }
         let was_empty = {
             let mut queue = self.queue.lock();
-            let was_empty = queue.is_empty();
-            queue.append(batch);
+            if queue.closed {
+                drop(queue);
+                if self.signal.is_loop_gone() {
+                    return Err(RemoteError::Closed(()));
+                }
+                batch.clear();
+                return Ok(());
+            }
+            let was_empty = queue.items.is_empty();
+            queue.items.append(batch);
             was_empty
         };
         if was_empty && self.signal.send().is_err() {
-            batch.append(&mut self.queue.lock());
+            batch.append(&mut self.queue.lock().items);
             return Err(RemoteError::Closed(()));
         }
         Ok(())
@@ -138,7 +163,8 @@ impl<T> fmt::Debug for PortSender<T> {
 
 /// The loop's end of a port.
 struct Delivery<T> {
-    queue: Arc<Mutex<Vec<T>>>,
+    key: HandleKey,
+    queue: Arc<Mutex<Completions<T>>>,
     /// What the queue is swapped into: kept for its memory.
     taken: RefCell<Vec<T>>,
     /// Taken and not yet delivered: more than nothing only while a callback runs, or after one panicked.
@@ -160,13 +186,38 @@ fn deliver_in_phase<T: 'static>(lp: &LoopHandle, delivery: &Rc<Delivery<T>>) {
 impl<T> Delivery<T> {
     fn take(&self) {
         let mut taken = self.taken.borrow_mut();
-        std::mem::swap(&mut *taken, &mut *self.queue.lock());
+        std::mem::swap(&mut *taken, &mut self.queue.lock().items);
         self.batch.extend(taken.drain(..));
     }
 
     fn run(&self, lp: &LoopHandle) {
+        let left = LeftByPanic { lp, key: self.key };
         while let Some(completion) = self.batch.pop() {
             lp.call(|lp| (self.on_completion.borrow_mut())(lp, completion));
         }
+        std::mem::forget(left);
+    }
+}
+
+impl<T> Drop for Delivery<T> {
+    fn drop(&mut self) {
+        let mut queue = self.queue.lock();
+        queue.closed = true;
+        let lost = std::mem::take(&mut queue.items);
+        drop(queue);
+        // Dropped while nothing is locked: a completion may own a sender.
+        drop(lost);
+    }
+}
+
+/// Signals a port whose callback panicked: the senders of what is left have done so already.
+struct LeftByPanic<'a> {
+    lp: &'a LoopHandle,
+    key: HandleKey,
+}
+
+impl Drop for LeftByPanic<'_> {
+    fn drop(&mut self) {
+        self.lp.state.arrived.push(Message::Signal(self.key));
     }
 }

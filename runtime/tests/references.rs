@@ -186,7 +186,7 @@ fn an_unreferenced_task_that_yields_does_not_hold_the_loop() {
         }
     });
     task.unref();
-    lp.timer(ms(1), |_| {});
+    lp.set_immediate(|_| {});
     lp.run();
     assert!(!task.is_finished());
 }

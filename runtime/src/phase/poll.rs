@@ -48,6 +48,9 @@ pub(crate) fn poll_wait(lp: &LoopHandle, mode: Mode) -> Wait {
     if state.immediates.referenced() > 0 || state.immediates.has_batch() {
         return Wait::Zero;
     }
+    if state.yielded_unreferenced.get() > 0 {
+        return Wait::Zero;
+    }
     if !state.closing.borrow().is_empty() || !state.close_batch.borrow().is_empty() {
         return Wait::Zero;
     }

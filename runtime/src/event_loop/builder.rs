@@ -152,6 +152,7 @@ impl PreparedLoop {
             ticks: Queue::new(),
             microtasks: Queue::new(),
             immediates: Immediates::new(),
+            yielded_unreferenced: Cell::new(0),
             pending: Queue::new(),
             closing: RefCell::default(),
             close_batch: RefCell::default(),

@@ -6,6 +6,7 @@
 use std::io;
 use std::time::Duration;
 
+use crate::driver::Token;
 use crate::schedule::Phase;
 use crate::state::LoopHandle;
 use crate::state::inbox::Message;
@@ -48,6 +49,9 @@ pub(crate) fn poll_wait(lp: &LoopHandle, mode: Mode) -> Wait {
         return Wait::Zero;
     }
     if state.immediates.referenced() > 0 || state.immediates.has_batch() {
+        return Wait::Zero;
+    }
+    if state.yielded_unreferenced.get() > 0 {
         return Wait::Zero;
     }
     if !state.closing.borrow().is_empty() || !state.close_batch.borrow().is_empty() {
@@ -156,8 +160,22 @@ fn run_events(lp: &LoopHandle) {
     for _ in 0..lp.state.sources.batch.len() {
         let Some(event) = lp.state.sources.batch.pop() else { break };
         if let Some(waiting) = lp.state.sources.dispatch(event) {
+            let left = LeftByPanic { lp, token: event.token };
             waiting.notify(lp);
+            std::mem::forget(left);
         }
+    }
+}
+
+/// Puts a source whose callback panicked in line again: the driver reports only what is new.
+struct LeftByPanic<'a> {
+    lp: &'a LoopHandle,
+    token: Token,
+}
+
+impl Drop for LeftByPanic<'_> {
+    fn drop(&mut self) {
+        self.lp.state.sources.run_again(self.token);
     }
 }
 

@@ -13,6 +13,7 @@ use crate::handle::wakeup::Signal;
 use crate::schedule::Phase;
 use crate::state::LoopHandle;
 use crate::state::handles::{HandleKey, HandleKind};
+use crate::state::inbox::Message;
 use crate::task::queue::Queue;
 
 /// Takes completions from other threads and hands each to one callback on the loop's thread.
@@ -51,6 +52,7 @@ impl<T: Send + 'static> Port<T> {
         lp.update_flags(key, |flags| flags.referenced = false);
         let inbox = Arc::new(Mutex::new(Arrived { completions: Vec::new(), closed: false }));
         let delivery = Rc::new(Delivery {
+            key,
             inbox: Arc::clone(&inbox),
             taken: RefCell::default(),
             batch: Queue::new(),
@@ -143,6 +145,7 @@ impl<T> fmt::Debug for PortSender<T> {
 
 /// The loop's end of a port.
 struct Delivery<T> {
+    key: HandleKey,
     inbox: Arc<Mutex<Arrived<T>>>,
     /// What the inbox is swapped into: kept for its memory.
     taken: RefCell<Vec<T>>,
@@ -172,9 +175,23 @@ impl<T> Delivery<T> {
     }
 
     fn run(&self, lp: &LoopHandle) {
+        let left = LeftByPanic { lp, key: self.key };
         while let Some(completion) = self.batch.pop() {
             lp.call(|lp| (self.on_completion.borrow_mut())(lp, completion));
         }
+        std::mem::forget(left);
+    }
+}
+
+/// Signals a port whose callback panicked: the senders of what is left have done so already.
+struct LeftByPanic<'a> {
+    lp: &'a LoopHandle,
+    key: HandleKey,
+}
+
+impl Drop for LeftByPanic<'_> {
+    fn drop(&mut self) {
+        self.lp.state.arrived.push(Message::Signal(self.key));
     }
 }
 

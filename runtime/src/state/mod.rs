@@ -97,6 +97,8 @@ pub(crate) struct LoopState {
     pub(crate) ticks: Queue<Callback>,
     pub(crate) microtasks: Queue<Callback>,
     pub(crate) immediates: Immediates,
+    /// Tasks among the immediates that do not keep the loop alive, and yet keep poll from waiting.
+    pub(crate) yielded_unreferenced: Cell<usize>,
     pub(crate) pending: Queue<Callback>,
     pub(crate) closing: RefCell<Vec<Closing>>,
     /// What is left of the close list that the phase took.

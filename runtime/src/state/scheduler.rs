@@ -14,10 +14,20 @@ impl Scheduler for LoopHandle {
         self.state.microtasks.push(Callback::new(move |lp: &Self| lp.run_task(task)));
     }
 
-    /// A task that yields runs in the next check phase, so that I/O gets its turn.
+    /// A task that yields runs in the next check phase, so that I/O gets its turn. Poll does not wait for it, but it
+    /// keeps the loop alive only if the task does.
     #[inline]
     fn yielded(&self, task: ReadyTask<Self>) {
-        self.state.immediates.push(Callback::new(move |lp: &Self| lp.run_task(task)));
+        let referenced = task.is_referenced();
+        let callback = Callback::new(move |lp: &Self| {
+            lp.state.yielded_unreferenced.update(|count| count - usize::from(!referenced));
+            lp.run_task(task);
+        });
+        let id = self.state.immediates.push(callback);
+        if !referenced {
+            self.state.immediates.set_referenced(id, false);
+            self.state.yielded_unreferenced.update(|count| count + 1);
+        }
     }
 
     fn finished(&self, key: usize, ended: Ended) {

@@ -272,6 +272,10 @@ impl<S: Scheduler> Drop for Task<S> {
 pub(crate) struct ReadyTask<S: Scheduler>(NonNull<Header<S>>);
 
 impl<S: Scheduler> ReadyTask<S> {
+    pub(crate) fn is_referenced(&self) -> bool {
+        header_of(&self.0).has(REFERENCED)
+    }
+
     /// Polls the task once. A panic of the future becomes the task's outcome and does not leave this function.
     #[inline]
     pub(crate) fn run(self) {

@@ -211,12 +211,27 @@ impl<A> TimerTable<A> {
 
     /// Takes the next timer of `batch` and stops it.
     pub(crate) fn next_due(&mut self, batch: Batch) -> Option<TimerKey> {
+        let mut passed = Vec::new();
+        let next = self.next_due_past(batch, &mut passed);
+        self.near_len += passed.len();
+        self.late.extend(passed.into_iter().map(Reverse));
+        next
+    }
+
+    /// As `next_due`. Those on the way that were started in the phase, and yet are overdue, are moved to `passed`: they
+    /// must not hold up what was due before, and wait for the next phase.
+    fn next_due_past(&mut self, batch: Batch, passed: &mut Vec<Due>) -> Option<TimerKey> {
         loop {
             if let Some(due) = self.peek_near() {
-                if due.deadline > batch.now || due.start > batch.limit {
+                // What is due right now and was started in the phase comes behind all of the batch.
+                if due.deadline > batch.now || (due.deadline == batch.now && due.start > batch.limit) {
                     return None;
                 }
                 self.pop_near(due);
+                if due.start > batch.limit {
+                    passed.push(due);
+                    continue;
+                }
                 let entry = &mut self.entries.0[due.index as usize];
                 entry.state = State::Idle;
                 return Some(TimerKey { index: due.index, generation: entry.generation });

@@ -159,6 +159,7 @@ impl Schedule {
     pub fn libuv_1_44() -> Self {
         Self {
             name: Cow::Borrowed("libuv 1.44"),
+            check_opens_with_drain: false,
             wait_reads_clock: false,
             uncaught_queues_immediate: false,
             ..Self::node12()

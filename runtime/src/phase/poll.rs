@@ -179,7 +179,7 @@ impl Drop for LeftByPanic<'_> {
     }
 }
 
-/// Runs *pending* again while poll's callbacks put something there. Source: libuv 1.45, `uv_run`.
+/// Runs *pending* again while poll's callbacks put something there. Source: libuv, `uv_run`.
 fn run_pending_again(lp: &LoopHandle, mode: Mode) -> io::Result<()> {
     for _ in 0..lp.state.schedule.pending_after_poll {
         if lp.state.pending.is_empty() {

@@ -1,6 +1,6 @@
 //! What the benches share: the questions, the peers that answer them, and the clocks.
 //!
-//! Each question is one module with one [`Question`](question::Question): a workload written once for each
+//! Each question is one module with one [`Question`]: a workload written once for each
 //! contestant, checked in every run. The criterion files in `benches/` and the program `compare` only choose
 //! which questions to ask and how to print the answers.
 

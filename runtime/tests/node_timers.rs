@@ -248,7 +248,7 @@ fn drain_that_blocks(schedule: Schedule) -> Vec<String> {
         });
     });
     lp.advance(ms(1));
-    lp.event_loop().run(RunMode::Default).unwrap();
+    lp.event_loop().run(RunMode::Default).expect("the loop runs");
     trace.take()
 }
 

@@ -90,7 +90,7 @@ fn restart(timer: Timer, left: &mut u32, trace: Trace) {
     if *left > 0 {
         let mut left = *left;
         let next = timer.clone();
-        next.start(ms(0), move |timer| restart(timer.clone(), &mut left, trace.clone())).unwrap();
+        next.start(ms(0), move |timer| restart(timer.clone(), &mut left, trace.clone())).expect("the timer is open");
     }
 }
 
@@ -217,7 +217,7 @@ fn next_dues(policy: MissedTicks) -> Vec<Option<Duration>> {
     let lp = TestLoop::new();
     let timer = Timer::new(&lp);
     timer.set_missed_ticks(policy);
-    timer.start_repeating(ms(10), ms(10), |_| {}).unwrap();
+    timer.start_repeating(ms(10), ms(10), |_| {}).expect("the timer is open");
     lp.advance(ms(35));
     let due = |_| {
         lp.turn();

@@ -90,7 +90,8 @@ fn restart(timer: Timer, left: &mut u32, trace: Trace) {
     if *left > 0 {
         let mut left = *left;
         let next = timer.clone();
-        next.start(ms(0), move |timer| restart(timer.clone(), &mut left, trace.clone())).expect("the timer is open");
+        next.start(ms(0), move |timer| restart(timer.clone(), &mut left, trace.clone()))
+            .expect("the timer is open");
     }
 }
 

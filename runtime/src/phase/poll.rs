@@ -150,6 +150,7 @@ fn run_messages(lp: &LoopHandle) {
             Message::Woken(task) => lp.call(|_| task.schedule()),
             Message::Call(f) => lp.call(f),
             Message::Signal(key) => lp.run_signal(key),
+            Message::Release => lp.release_request(),
             Message::Wake => {}
         }
     }

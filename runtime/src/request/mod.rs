@@ -1,9 +1,11 @@
 //! What a pool needs of a loop: to keep it alive while a job is out, and to come back in the poll phase.
 
+mod keep_alive;
 mod port;
 
 use std::fmt;
 
+pub use keep_alive::KeepAlive;
 pub use port::{Port, PortSender};
 
 use crate::state::LoopHandle;
@@ -18,9 +20,18 @@ pub struct Request {
 impl LoopHandle {
     /// Notes that an operation is under way whose result another thread will deliver.
     pub fn begin_request(&self) -> Request {
+        self.hold_request();
+        Request { lp: self.clone(), referenced: true }
+    }
+
+    pub(crate) fn hold_request(&self) {
         self.state.alive.hold();
         self.state.requests.set(self.state.requests.get() + 1);
-        Request { lp: self.clone(), referenced: true }
+    }
+
+    pub(crate) fn release_request(&self) {
+        self.state.alive.release();
+        self.state.requests.set(self.state.requests.get() - 1);
     }
 
     /// How many requests are under way.
@@ -48,8 +59,8 @@ impl Request {
 
 impl Drop for Request {
     fn drop(&mut self) {
-        self.set_referenced(false);
-        self.lp.state.requests.set(self.lp.state.requests.get() - 1);
+        self.set_referenced(true);
+        self.lp.release_request();
     }
 }
 

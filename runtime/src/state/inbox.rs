@@ -35,6 +35,8 @@ pub(crate) enum Message {
     Call(Posted),
     /// A wakeup or a port was signalled; at most one message each is under way.
     Signal(HandleKey),
+    /// A `KeepAlive` was dropped.
+    Release,
     /// Nothing but a reason to turn.
     Wake,
 }

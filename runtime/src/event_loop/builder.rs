@@ -140,6 +140,7 @@ impl PreparedLoop {
     pub fn into_loop(self) -> EventLoop {
         let state = LoopState {
             io_budget: Cell::new(self.limits.task_io_budget),
+            lists: RefCell::new(TimerLists::new(self.schedule.list_timers)),
             schedule: self.schedule,
             limits: self.limits,
             hooks: Hooks::new(),
@@ -147,7 +148,6 @@ impl PreparedLoop {
             clock: if self.virtual_time { Clock::virtual_time() } else { Clock::system() },
             time: LoopTime::new(),
             timers: RefCell::new(TimerTable::new()),
-            lists: RefCell::new(TimerLists::new()),
             lists_timer: Cell::new(None),
             ticks: Queue::new(),
             microtasks: Queue::new(),

@@ -66,19 +66,25 @@ impl LoopHandle {
 
     /// Drains ticks and microtasks until both are empty. Two loads when they are.
     pub(crate) fn checkpoint(&self) {
-        if !self.state.ticks.is_empty() || !self.state.microtasks.is_empty() {
-            self.drain();
-        }
+        let _abandoned = self.try_checkpoint();
     }
 
-    fn drain(&self) {
+    /// As `checkpoint`, for phases in which a tick that panics counts as a panic of the phase.
+    pub(crate) fn try_checkpoint(&self) -> Result<(), Thrown> {
+        if self.is_drained() { Ok(()) } else { self.drain() }
+    }
+
+    /// True if a checkpoint would have nothing to do.
+    pub(crate) fn is_drained(&self) -> bool {
+        self.state.ticks.is_empty() && self.state.microtasks.is_empty()
+    }
+
+    fn drain(&self) -> Result<(), Thrown> {
         let lp = &self.state;
         while !lp.ticks.is_empty() || !lp.microtasks.is_empty() {
             while let Some(tick) = lp.ticks.pop() {
                 // A tick that panics abandons the drain. Source: SEMANTICS X6, `processTicksAndRejections`.
-                if self.invoke(|lp| tick.call(lp)).is_err() {
-                    return;
-                }
+                self.invoke(|lp| tick.call(lp))?;
             }
             while let Some(microtask) = lp.microtasks.pop() {
                 // One that panics does not stop the drain. Source: X5.
@@ -88,6 +94,7 @@ impl LoopHandle {
                 self.drained();
             }
         }
+        Ok(())
     }
 
     /// Tells the hook that both queues are empty. What it queues is drained too.

@@ -207,6 +207,12 @@ impl<K: Clone + Eq + Hash, A: ?Sized> EventEmitter<K, A> {
         if self.emit(event, &argument) { Ok(()) } else { Err(argument) }
     }
 
+    /// Tells the listeners of an event of the emitter's own that `about` is what has come or gone; those of an event of the
+    /// program are not called. For a program that stands in for the emitter.
+    pub fn emit_own(&self, event: &Event<K>, about: &Event<K>) {
+        self.tell(event, about);
+    }
+
     /// How many listeners an event has.
     pub fn listener_count(&self, event: &K) -> usize {
         self.count(&Event::Key(event.clone()))

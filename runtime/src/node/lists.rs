@@ -133,10 +133,11 @@ impl Drop for PutBack<'_> {
 }
 
 impl PutBack<'_> {
-    /// The start, not before `start`, from which the timer is due 1 ms ahead at the earliest.
+    /// The start, not before `start`, from which the timer is due 1 ms ahead at the earliest. The clock is read for one that
+    /// is still there only.
     fn start_ahead(&self, start: Millis) -> Millis {
-        let now = self.lp.read_millis();
-        self.lp.state.lists.borrow().start_due_after(self.id, now).map_or(start, |ahead| start.max(ahead))
+        let delay = self.lp.state.lists.borrow().delay(self.id);
+        delay.map_or(start, |delay| start.max((self.lp.read_millis() + 1).saturating_sub(delay.millis())))
     }
 }
 

@@ -56,7 +56,9 @@ impl LoopHandle {
 
     /// Has the next checkpoint drain, and so tell the [drained hook](Self::on_drained), even if nothing is queued.
     pub fn request_drain(&self) {
-        self.queue_microtask(|_| {});
+        if !self.state.hooks.drain_requested.replace(true) {
+            self.owe_drain();
+        }
     }
 
     /// Runs the before-exit hook and drains.

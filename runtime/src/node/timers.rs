@@ -88,10 +88,13 @@ impl LoopHandle {
     ///
     /// False if it has run or was cleared; a refreshable one that has run is armed again. Source: SEMANTICS T7, T10.
     pub fn refresh_timeout(&self, id: TimeoutId) -> bool {
+        if !self.state.lists.borrow_mut().can_refresh(id) {
+            return false; // and the clock is not read, which would be seen (T15)
+        }
         let start = self.read_millis();
-        let refreshed = self.change_lists(|lists| lists.refresh(id, start));
+        self.change_lists(|lists| lists.refresh(id, start));
         self.arm_lists();
-        refreshed
+        true
     }
 
     /// Lets a timeout or an interval keep the loop alive, as it does by default. False if it is gone.

@@ -24,6 +24,8 @@ pub(crate) struct Hooks {
     pub(crate) uncaught: RefCell<Option<UncaughtHook>>,
     pub(crate) task_failure: RefCell<Option<UncaughtHook>>,
     pub(crate) drained: RefCell<Option<LoopHook>>,
+    /// `drained` is to be told at the next opportunity, whether or not anything is queued.
+    pub(crate) drain_requested: Cell<bool>,
     pub(crate) before_exit: RefCell<Option<LoopHook>>,
     pub(crate) exit: RefCell<Option<ExitHook>>,
     pub(crate) warning: RefCell<Option<WarningHook>>,
@@ -40,6 +42,7 @@ impl Hooks {
             uncaught: RefCell::new(None),
             task_failure: RefCell::new(None),
             drained: RefCell::new(None),
+            drain_requested: Cell::new(false),
             before_exit: RefCell::new(None),
             exit: RefCell::new(None),
             warning: RefCell::new(None),

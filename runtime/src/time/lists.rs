@@ -195,20 +195,20 @@ impl<T> TimerLists<T> {
         id
     }
 
-    /// Restarts a timer at `start`, behind the others of its list. False for one that was cleared, and for one that has
-    /// run and had a list of its own.
-    pub(crate) fn refresh(&mut self, id: TimeoutId, start: Millis) -> bool {
-        let Some(item) = self.item(id) else { return false };
-        if item.own && !item.linked {
-            return false;
-        }
+    /// False for a timer that was cleared, and for one that has run and had a list of its own.
+    pub(crate) fn can_refresh(&mut self, id: TimeoutId) -> bool {
+        self.item(id).is_some_and(|item| item.linked || !item.own)
+    }
+
+    /// Restarts a timer that can be refreshed at `start`, behind the others of its list.
+    pub(crate) fn refresh(&mut self, id: TimeoutId, start: Millis) {
+        let Some(item) = self.item(id) else { return };
         if !item.is_armed() {
             item.state = ItemState::Armed;
             self.referenced += usize::from(self.items[id.index as usize].referenced);
         }
         self.unlink(id.index);
         self.append(id.index, start);
-        true
     }
 
     /// Removes a timer, and its list if it was the last. With one loop timer for all, an unreferenced timer leaves its empty
@@ -314,10 +314,10 @@ impl<T> TimerLists<T> {
         self.items[id.index as usize].value.take()
     }
 
-    /// From when a timer would have to count to be due a millisecond after `now`.
-    pub(crate) fn start_due_after(&self, id: TimeoutId, now: Millis) -> Option<Millis> {
-        let delay = self.items.get(id.index as usize)?.delay;
-        Some((now + 1).saturating_sub(delay.millis()))
+    /// The delay of a timer that is still there.
+    pub(crate) fn delay(&self, id: TimeoutId) -> Option<Delay> {
+        let item = self.items.get(id.index as usize)?;
+        (item.state != ItemState::Free && item.generation == id.generation).then_some(item.delay)
     }
 
     /// Puts the callback of a timer back and, for an interval, arms it again with the start `start`.
@@ -516,7 +516,8 @@ mod tests {
         let mut lists = TimerLists::new(ListTimers::Shared);
         let a = lists.insert(Delay::from_millis(10), 0, "a");
         lists.insert(Delay::from_millis(11), 0, "b");
-        assert!(lists.refresh(a, 5));
+        assert!(lists.can_refresh(a));
+        lists.refresh(a, 5);
         assert_eq!(run(&mut lists, 30), ["a", "b"], "the list kept its due time of 10");
     }
 

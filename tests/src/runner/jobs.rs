@@ -105,6 +105,11 @@ impl Jobs {
         self.inner.under_way.wait();
     }
 
+    /// Forgets who waits.
+    pub(super) fn let_go(&self) {
+        drop(self.inner.waiting.take());
+    }
+
     /// Runs steps one after the other, each submitted by the completion of the one before.
     fn run_steps(
         &self,

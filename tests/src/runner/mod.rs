@@ -31,8 +31,7 @@ pub enum Time {
     /// The system's.
     #[default]
     Real,
-    /// Waiting for a timer and `busy` take no time. Where a job or a socket is to come, it is waited for really:
-    /// at the latest when `busy` ends, as in real time.
+    /// Waiting for a timer and `busy` take no time. Where a job or a socket is to come, it is waited for really.
     Virtual,
 }
 

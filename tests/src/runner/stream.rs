@@ -54,4 +54,9 @@ impl Stream {
             std::thread::yield_now();
         }
     }
+
+    /// Forgets who waits for a byte.
+    pub(super) fn let_go(&self) {
+        drop(self.sent.take());
+    }
 }

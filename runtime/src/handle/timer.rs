@@ -41,11 +41,6 @@ impl LoopHandle {
         Ok(())
     }
 
-    /// True if the loop runs in [virtual time](crate::Builder::virtual_time).
-    pub fn is_time_virtual(&self) -> bool {
-        self.state.clock.is_virtual()
-    }
-
     /// Runs `f` once, `delay` after the loop's time.
     ///
     /// Counted in nanoseconds; never early, and late by up to the driver's resolution, which is a millisecond.

@@ -44,11 +44,7 @@ impl Player {
             }
             Op::Interval { ms, times, callback } => self.interval(*ms, *times, callback),
             Op::Clear { id } => self.clear(id),
-            Op::Refresh { id } => {
-                if let Some(Object::Timer(timer)) = self.object(id) {
-                    self.lp.refresh_timeout(timer);
-                }
-            }
+            Op::Refresh { id } => self.refresh(id),
             Op::Ref { id } => self.reference(id, true),
             Op::Unref { id } => self.reference(id, false),
             Op::Pool(callback) => self.jobs.compute(self.caller(callback)),
@@ -62,20 +58,12 @@ impl Player {
                 // The plainest handle: it is never started, so only its close is to be seen.
                 Timer::new(&self.lp).close_with(self.caller(callback));
             }
-            Op::Listen { how, emitter, event, callback } => self.listen(*how, emitter, event, callback),
-            Op::Off { id } => {
-                if let Some(Object::Listener(emitter, listener)) = self.object(id) {
-                    emitter.off(listener);
-                }
-            }
-            Op::OffAll { emitter, event } => self.off_all(emitter, event),
-            Op::Emit { emitter, event, label } => self.emit(emitter, event, label.as_ref()),
-            Op::SetMaxListeners { emitter, n } => self.emitter(emitter).set_listeners_max(*n as usize),
-            Op::BeforeExit { times, callback } => {
-                let calls = Rc::default();
-                let listener = BeforeExit { callback: callback.clone(), times: *times, calls };
-                self.before_exit.borrow_mut().push(listener);
-            }
+            Op::Listen { .. }
+            | Op::Off { .. }
+            | Op::OffAll { .. }
+            | Op::Emit { .. }
+            | Op::SetMaxListeners { .. } => self.execute_on_emitter(op),
+            Op::BeforeExit { times, callback } => self.add_before_exit(*times, callback),
             Op::Exit(callback) => self.exit.borrow_mut().push(callback.clone()),
         }
     }
@@ -118,6 +106,17 @@ impl Player {
         });
         set_id.set(Some(id));
         self.name(&callback.label, Object::Timer(id));
+    }
+
+    fn add_before_exit(&self, times: u32, callback: &Callback) {
+        let listener = BeforeExit { callback: callback.clone(), times, calls: Rc::default() };
+        self.before_exit.borrow_mut().push(listener);
+    }
+
+    fn refresh(&self, id: &Label) {
+        if let Some(Object::Timer(timer)) = self.object(id) {
+            self.lp.refresh_timeout(timer);
+        }
     }
 
     fn clear(&self, id: &Label) {

@@ -2,7 +2,7 @@
 
 use super::player::{Object, Player};
 use super::throw;
-use crate::scenario::{Callback, Label, Listen};
+use crate::scenario::{Callback, Label, Listen, Op};
 use phaseloop::{Event, EventEmitter, ListenerOptions, Warning};
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -12,8 +12,24 @@ use std::rc::Rc;
 pub(super) type Emitters = RefCell<HashMap<Label, EventEmitter<Label>>>;
 
 impl Player {
+    /// Executes an operation on an emitter; others do nothing here.
+    pub(super) fn execute_on_emitter(self: &Rc<Self>, op: &Op) {
+        match op {
+            Op::Listen { how, emitter, event, callback } => self.listen(*how, emitter, event, callback),
+            Op::Off { id } => {
+                if let Some(Object::Listener(emitter, listener)) = self.object(id) {
+                    emitter.off(listener);
+                }
+            }
+            Op::OffAll { emitter, event } => self.off_all(emitter, event),
+            Op::Emit { emitter, event, label } => self.emit(emitter, event, label.as_ref()),
+            Op::SetMaxListeners { emitter, n } => self.emitter(emitter).set_listeners_max(*n as usize),
+            _ => {}
+        }
+    }
+
     /// The emitter of that name; made when it is first named.
-    pub(super) fn emitter(&self, name: &Label) -> EventEmitter<Label> {
+    fn emitter(&self, name: &Label) -> EventEmitter<Label> {
         let mut emitters = self.emitters.borrow_mut();
         let make = || {
             let (emitter, lp) = (EventEmitter::new(), self.lp.clone());
@@ -23,7 +39,7 @@ impl Player {
         emitters.entry(name.clone()).or_insert_with(make).clone()
     }
 
-    pub(super) fn listen(self: &Rc<Self>, how: Listen, name: &Label, event: &Label, callback: &Callback) {
+    fn listen(self: &Rc<Self>, how: Listen, name: &Label, event: &Label, callback: &Callback) {
         let emitter = self.emitter(name);
         let options = ListenerOptions { prepend: how.prepend, once: how.once };
         let (player, code) = (Rc::clone(self), callback.clone());
@@ -35,12 +51,12 @@ impl Player {
         self.name(&callback.label, Object::Listener(emitter, listener));
     }
 
-    pub(super) fn off_all(&self, name: &Label, event: &Label) {
+    fn off_all(&self, name: &Label, event: &Label) {
         self.emitter(name).remove_all(&event_of(event));
     }
 
     /// `label` is what an `error` without listeners throws.
-    pub(super) fn emit(&self, name: &Label, event: &Label, label: Option<&Label>) {
+    fn emit(&self, name: &Label, event: &Label, label: Option<&Label>) {
         let emitter = self.emitter(name);
         match event_of(event) {
             Event::Key(key) if *key == *"error" => {

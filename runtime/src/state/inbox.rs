@@ -145,9 +145,9 @@ impl Inbox {
         self.is_empty()
     }
 
-    /// Announces that the loop looks at the queue by itself again.
-    pub(crate) fn wake_up(&self) {
-        self.sleep.store(AWAKE, Ordering::SeqCst);
+    /// Announces that the loop looks at the queue by itself again. True if the alarm was rung for this sleep.
+    pub(crate) fn wake_up(&self) -> bool {
+        self.sleep.swap(AWAKE, Ordering::SeqCst) == RUNG
     }
 
     pub(crate) fn is_empty(&self) -> bool {

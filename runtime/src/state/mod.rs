@@ -118,6 +118,8 @@ pub(crate) struct LoopState {
     /// Requests whose completion is to come from another thread.
     pub(crate) requests: Cell<usize>,
     pub(crate) has_alarm: Cell<bool>,
+    /// The alarm was rung, and the driver not asked since: until it is, its descriptor stays readable for a host.
+    pub(crate) rung: Cell<bool>,
     pub(crate) stop: Cell<bool>,
     pub(crate) running: Cell<bool>,
     pub(crate) closed: Cell<bool>,

@@ -53,6 +53,8 @@ pub(crate) struct Inbox {
     queue: Mutex<Messages>,
     /// Set while the queue holds something, so that a turn looks without taking the lock.
     filled: AtomicBool,
+    /// Set while the queue holds a closure, which keeps the loop alive.
+    called: AtomicBool,
     sleep: AtomicUsize,
     alarm: Mutex<Option<Arc<Alarm>>>,
     on_pending: Option<OnPending>,
@@ -72,6 +74,7 @@ impl Inbox {
         Self {
             queue: Mutex::new(Messages::default()),
             filled: AtomicBool::new(false),
+            called: AtomicBool::new(false),
             sleep: AtomicUsize::new(ASLEEP),
             alarm: Mutex::new(None),
             on_pending,
@@ -116,8 +119,9 @@ impl Inbox {
                 return Err((Refused::Full, item));
             }
             queue.items.push(pack(item));
-            // Release pairs with the Acquire of `has_messages`.
+            // Release pairs with the Acquire of `has_messages` and `has_calls`.
             self.filled.store(true, Ordering::Release);
+            self.called.store(queue.calls > 0, Ordering::Release);
         }
         self.ring();
         Ok(())
@@ -159,6 +163,11 @@ impl Inbox {
         self.filled.load(Ordering::Acquire)
     }
 
+    /// True if a closure was posted and not yet taken. As `has_messages`, without the lock.
+    pub(crate) fn has_calls(&self) -> bool {
+        self.called.load(Ordering::Acquire)
+    }
+
     pub(crate) fn is_closed(&self) -> bool {
         self.queue.lock().closed
     }
@@ -169,6 +178,7 @@ impl Inbox {
         let mut queue = self.queue.lock();
         queue.calls = 0;
         self.filled.store(false, Ordering::Relaxed); // under the lock, as every other store
+        self.called.store(false, Ordering::Relaxed);
         std::mem::swap(&mut queue.items, into);
     }
 

@@ -138,7 +138,8 @@ impl Future for Sleep {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let Some(timer) = self.timer else {
-            if self.deadline <= self.lp.state.clock.read() {
+            // A loop that is gone wakes nobody.
+            if self.deadline <= self.lp.state.clock.read() || self.lp.is_closed() {
                 return Poll::Ready(());
             }
             self.start(cx.waker());

@@ -76,7 +76,8 @@ struct Entry<K, A: ?Sized> {
 
 struct Listener<K, A: ?Sized> {
     id: ListenerId,
-    once: bool,
+    /// Of a once-listener, shared by the copies that emits hold: whether it is still to run.
+    once: Option<Rc<Cell<bool>>>,
     code: Code<K, A>,
 }
 
@@ -93,7 +94,7 @@ impl<K, A: ?Sized> Clone for Listener<K, A> {
             Code::OfKey(f) => Code::OfKey(Rc::clone(f)),
             Code::OfListeners(f) => Code::OfListeners(Rc::clone(f)),
         };
-        Self { id: self.id, once: self.once, code }
+        Self { id: self.id, once: self.once.clone(), code }
     }
 }
 
@@ -236,7 +237,8 @@ impl<K: Clone + Eq + Hash, A: ?Sized> EventEmitter<K, A> {
         self.tell(&Event::ListenerAdded, &event);
         let id = ListenerId(self.inner.next_id.get());
         self.inner.next_id.set(id.0 + 1);
-        let listener = Listener { id, once: options.once, code };
+        let once = options.once.then(|| Rc::new(Cell::new(true)));
+        let listener = Listener { id, once, code };
         let leaked = {
             let mut events = self.inner.events.borrow_mut();
             let entry = events.entry(event.clone()).or_default();
@@ -279,10 +281,13 @@ impl<K: Clone + Eq + Hash, A: ?Sized> EventEmitter<K, A> {
     fn run(&self, event: &Event<K>, call: impl Fn(&Code<K, A>)) -> bool {
         let listeners = self.listeners(event);
         for listener in listeners.iter() {
-            // A once-listener that is gone ran in an emit that one of these listeners made.
-            if !listener.once || self.remove(event, listener.id) {
-                call(&listener.code);
+            if let Some(to_run) = &listener.once {
+                if !to_run.replace(false) {
+                    continue; // it ran in an emit that one of these listeners made
+                }
+                self.remove(event, listener.id);
             }
+            call(&listener.code);
         }
         !listeners.is_empty()
     }

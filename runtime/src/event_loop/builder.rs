@@ -170,6 +170,7 @@ impl PreparedLoop {
             alive: Liveness::new(),
             requests: Cell::new(0),
             has_alarm: Cell::new(false),
+            rung: Cell::new(false),
             stop: Cell::new(false),
             ended: Cell::new(None),
             running: Cell::new(false),

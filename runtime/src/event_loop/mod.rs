@@ -128,9 +128,11 @@ impl LoopHandle {
     }
 
     /// True if something keeps the loop alive: an active and referenced handle or timer, a referenced immediate or task,
-    /// a request, or a closing handle.
+    /// a request, a closing handle, or a closure that another thread has posted.
     pub fn is_alive(&self) -> bool {
-        self.state.alive.count() > 0 || self.state.immediates.referenced() > 0
+        let state = &self.state;
+        let held = state.alive.count() > 0 || state.immediates.referenced() > 0;
+        held || state.inbox.has_calls() || !state.arrived.is_empty()
     }
 
     /// True once the running phases are the last: `stop` was called, or the program ended.

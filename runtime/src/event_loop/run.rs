@@ -112,7 +112,9 @@ impl<'a> Running<'a> {
         );
         assert!(!state.closed.get(), "this loop is closed");
         state.running.set(true);
-        state.inbox.wake_up();
+        if state.inbox.wake_up() {
+            state.rung.set(true);
+        }
         Self { lp, _entered: Entered::new(lp) }
     }
 }

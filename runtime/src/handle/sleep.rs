@@ -138,7 +138,8 @@ impl Future for Sleep {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let Some(timer) = self.timer else {
-            if self.deadline <= self.lp.state.clock.read() {
+            // A loop that is gone wakes nobody.
+            if self.deadline <= self.lp.state.clock.read() || self.lp.is_closed() {
                 return Poll::Ready(());
             }
             self.start(cx.waker());
@@ -186,7 +187,7 @@ impl Interval {
     pub fn poll_tick(&mut self, cx: &mut Context<'_>) -> Poll<Instant> {
         std::task::ready!(Pin::new(&mut self.sleep).poll(cx));
         let due = self.sleep.deadline;
-        let now = self.sleep.lp.state.now();
+        let now = self.sleep.lp.state.clock.read(); // by which the sleep was due; the loop's time may lag behind
         self.sleep.restart(next_due(due, self.period, now.max(due), self.missed));
         Poll::Ready(self.sleep.lp.state.clock.instant(due))
     }

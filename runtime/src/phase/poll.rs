@@ -72,7 +72,7 @@ fn begin(lp: &LoopHandle, wait: Wait) -> io::Result<bool> {
     let state = &lp.state;
     let full = match wait {
         // Without a source the driver has nothing to say, and the inbox is looked at below.
-        Wait::Zero if state.sources.registered() == 0 => false,
+        Wait::Zero if state.sources.registered() == 0 && !state.rung.get() => false,
         Wait::Zero => ask_driver(lp, Some(Duration::ZERO))?,
         _ if state.clock.is_virtual() => wait_virtually(lp, wait)?,
         _ => sleep(lp, wait)?,
@@ -91,7 +91,9 @@ fn sleep(lp: &LoopHandle, wait: Wait) -> io::Result<bool> {
     lp.state.metrics.begin_wait(lp.state.clock.read());
     let may_sleep = lp.state.inbox.fall_asleep();
     let asked = ask_driver(lp, if may_sleep { timeout } else { Some(Duration::ZERO) });
-    lp.state.inbox.wake_up();
+    if lp.state.inbox.wake_up() {
+        lp.state.rung.set(true); // perhaps too late for this wait to see it
+    }
     lp.state.metrics.end_wait(lp.state.update_now());
     asked
 }
@@ -129,6 +131,7 @@ fn timeout(lp: &LoopHandle, wait: Wait) -> Option<Duration> {
 
 fn ask_driver(lp: &LoopHandle, timeout: Option<Duration>) -> io::Result<bool> {
     let state = &lp.state;
+    state.rung.set(false);
     let mut events = state.sources.scratch.borrow_mut();
     state.driver.borrow_mut().wait(timeout, &mut events)?;
     let full = events.len() >= state.limits.events_per_wait.get();

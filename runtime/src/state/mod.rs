@@ -123,6 +123,8 @@ pub(crate) struct LoopState {
     /// Requests whose completion is to come from another thread.
     pub(crate) requests: Cell<usize>,
     pub(crate) has_alarm: Cell<bool>,
+    /// The alarm was rung, and the driver not asked since: until it is, its descriptor stays readable for a host.
+    pub(crate) rung: Cell<bool>,
     pub(crate) stop: Cell<bool>,
     /// The exit code, once the program that the loop runs has ended: from then on no callback runs.
     pub(crate) ended: Cell<Option<i32>>,

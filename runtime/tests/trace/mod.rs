@@ -1,5 +1,7 @@
 //! A log that callbacks share: order is tested as a trace.
 
+#![allow(dead_code)] // each test file uses its part
+
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;

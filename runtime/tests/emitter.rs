@@ -57,7 +57,7 @@ fn removed_in_the_emit(options: ListenerOptions) -> Vec<String> {
     let (emitter, trace) = emitter();
     let victim = Rc::new(Cell::new(None::<ListenerId>));
     let (inner, known) = (emitter.clone(), Rc::clone(&victim));
-    emitter.once("event", move |()| assert!(inner.off(known.get().unwrap())));
+    emitter.once("event", move |()| assert!(inner.off(known.get().expect("it was set"))));
     victim.set(Some(emitter.add("event", options, logs(&trace, "removed"))));
     emitter.emit(&"event", &());
     emitter.emit(&"event", &());

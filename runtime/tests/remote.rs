@@ -322,14 +322,14 @@ fn a_port_whose_loop_is_gone_gives_completions_back() {
 }
 
 #[test]
-fn what_is_sent_to_a_closed_port_is_dropped() {
+fn what_is_sent_to_a_closed_port_is_given_back() {
     let lp = TestLoop::new();
     let port = Port::new(&lp, |_, _: Arc<()>| unreachable!("it was closed"));
     let (sender, completion) = (port.sender(), Arc::new(()));
     sender.send(Arc::clone(&completion)).unwrap();
     port.close();
     lp.run();
-    assert_eq!(Arc::strong_count(&completion), 1);
-    sender.send(Arc::clone(&completion)).unwrap();
-    assert_eq!(Arc::strong_count(&completion), 1);
+    assert_eq!(Arc::strong_count(&completion), 1, "what was sent before is dropped");
+    let refused = sender.send(Arc::clone(&completion)).unwrap_err();
+    assert!(Arc::ptr_eq(&refused.into_inner(), &completion));
 }

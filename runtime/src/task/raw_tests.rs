@@ -11,9 +11,10 @@ use std::task::{Context, Poll, Waker};
 
 use parking_lot::Mutex;
 
-use super::raw::{
-    Ended, Outcome, RawJoin, ReadyTask, Scheduler, Task, Thunk, WakeInbox, WokenTask, new_task,
-};
+use super::raw::{Ended, Outcome, RawJoin, ReadyTask, Scheduler, Task, WakeInbox, WokenTask, new_task};
+
+/// As the loop's queues have it.
+type Thunk<Cx> = super::raw::Thunk<Cx, 3>;
 
 /// A loop reduced to what tasks need: queues and one slot for the table.
 #[derive(Clone, Default)]
@@ -62,9 +63,11 @@ impl Scheduler for Small {
         self.0.referenced.set(referenced);
     }
 
-    fn inbox(&self) -> Arc<dyn WakeInbox<Self>> {
-        Arc::<Woken>::clone(&self.0.inbox)
+    fn inbox(&self) -> &Arc<Woken> {
+        &self.0.inbox
     }
+
+    type Inbox = Woken;
 }
 
 impl Small {

@@ -25,6 +25,8 @@ pub(crate) mod handles;
 pub(crate) mod hooks;
 pub(crate) mod immediates;
 pub(crate) mod inbox;
+#[cfg(all(test, loom))]
+mod inbox_loom_tests;
 pub(crate) mod liveness;
 pub(crate) mod metrics;
 pub(crate) mod mode;

@@ -46,9 +46,11 @@ impl Scheduler for Small {
 
     fn set_referenced(&self, _referenced: bool) {}
 
-    fn inbox(&self) -> Arc<dyn WakeInbox<Self>> {
-        Arc::<Woken>::clone(&self.0.inbox)
+    fn inbox(&self) -> &Arc<Woken> {
+        &self.0.inbox
     }
+
+    type Inbox = Woken;
 }
 
 impl Small {

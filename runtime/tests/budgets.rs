@@ -1,5 +1,7 @@
 //! What keeps one busy task, source or listener from having a turn to itself.
 
+#![allow(clippy::unwrap_used, reason = "in helpers of tests too, a failure names its line")]
+
 mod trace;
 
 use std::io::Write;

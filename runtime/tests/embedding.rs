@@ -1,5 +1,7 @@
 //! Loops inside of other programs: hosts that wait themselves, loops in loops, a loop on each thread.
 
+#![allow(clippy::unwrap_used, reason = "in helpers of tests too, a failure names its line")]
+
 mod trace;
 
 use std::os::fd::{AsFd, OwnedFd};

@@ -1,5 +1,7 @@
 //! Event emitters by Node's rules V1 to V6.
 
+#![allow(clippy::unwrap_used, reason = "in helpers of tests too, a failure names its line")]
+
 mod trace;
 
 use std::cell::Cell;

@@ -1,5 +1,7 @@
 //! A loop in a forked child. A binary of its own: children leave by `_exit`, and tests take turns.
 
+#![allow(clippy::unwrap_used, reason = "in helpers of tests too, a failure names its line")]
+
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream as StdStream};
 use std::rc::Rc;

@@ -1,5 +1,7 @@
 //! Timeouts and intervals by Node's rules: T1 to T15 of the semantics, as far as virtual time can show them.
 
+#![allow(clippy::unwrap_used, reason = "in helpers of tests too, a failure names its line")]
+
 mod trace;
 
 use std::cell::{Cell, RefCell};

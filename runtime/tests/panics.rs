@@ -1,5 +1,7 @@
 //! Panics of callbacks: rules X1 to X6 with an uncaught hook, and what a loop without one has left for the next run.
 
+#![allow(clippy::unwrap_used, reason = "in helpers of tests too, a failure names its line")]
+
 mod trace;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -1,5 +1,7 @@
 //! Other threads: wakeups, posted closures, remote spawns and ports.
 
+#![allow(clippy::unwrap_used, reason = "in helpers of tests too, a failure names its line")]
+
 mod trace;
 
 use std::cell::Cell;

@@ -1,5 +1,7 @@
 //! What a run does: its modes, when it ends, the order of a turn, and how long poll may wait.
 
+#![allow(clippy::unwrap_used, reason = "in helpers of tests too, a failure names its line")]
+
 mod trace;
 
 use std::cell::Cell;

@@ -1,5 +1,7 @@
 //! Futures that wait for time: sleep, timeout, interval.
 
+#![allow(clippy::unwrap_used, reason = "in helpers of tests too, a failure names its line")]
+
 use std::cell::RefCell;
 use std::future::pending;
 use std::rc::Rc;

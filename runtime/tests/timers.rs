@@ -1,5 +1,7 @@
 //! Timers as libuv has them: order, repeats, restarts, and what lies at the ends of the range.
 
+#![allow(clippy::unwrap_used, reason = "in helpers of tests too, a failure names its line")]
+
 mod trace;
 
 use std::cell::Cell;

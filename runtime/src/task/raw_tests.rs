@@ -1,5 +1,7 @@
 //! The unsafe cells against everything that may happen to them. AddressSanitizer and LeakSanitizer watch.
 
+#![allow(clippy::waker_clone_wake, reason = "both ways of waking count references of their own")]
+
 use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::future::{Future, pending, poll_fn};
@@ -74,7 +76,7 @@ impl Small {
     fn spawn<F: Future + 'static>(&self, future: F) -> RawJoin<Self, F::Output> {
         let (task, join) = new_task(self, future, Location::caller());
         self.0.table.replace(Some(task));
-        self.0.table.borrow().as_ref().unwrap().start(7);
+        self.0.table.borrow().as_ref().expect("it was just put there").start(7);
         join
     }
 

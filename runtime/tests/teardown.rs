@@ -281,3 +281,16 @@ fn a_waker_that_outlives_its_loop_does_nothing_on_any_thread() {
     waker.wake_by_ref();
     std::thread::spawn(move || waker.wake()).join().unwrap();
 }
+
+#[test]
+fn a_handle_made_on_a_closed_loop_can_not_be_started_and_leaks_nothing() {
+    let lp = EventLoop::new().unwrap();
+    let handle = lp.handle();
+    drop(lp);
+    let (timer, owned) = (Timer::new(&handle), Rc::new(()));
+    let (kept, lp) = (Rc::clone(&owned), handle.clone());
+    let started = timer.start(Duration::ZERO, move |_| drop((kept.clone(), lp.clone())));
+    assert!(started.is_err());
+    assert!(timer.is_closing());
+    assert_eq!(Rc::strong_count(&owned), 1);
+}

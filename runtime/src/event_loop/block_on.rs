@@ -49,11 +49,11 @@ impl EventLoop {
             output.replace(Some(result));
         });
         let outcome = with_borrowed(root, |root| {
-            let task = AbortAtEnd(self.handle.spawn_at(root, site));
-            while !task.0.is_finished() {
+            let root = AbortAtEnd { lp: &self.handle, task: self.handle.spawn_at(root, site) };
+            while !root.task.is_finished() {
                 run::run(&self.handle, Mode::from(RunMode::Default))?;
             }
-            Ok::<_, io::Error>(task.0.try_take())
+            Ok::<_, io::Error>(root.task.try_take())
         })?;
         if let Some(Err(JoinError::Panicked(payload))) = outcome {
             std::panic::resume_unwind(payload);
@@ -71,11 +71,16 @@ impl Drop for StopAtEnd<'_> {
     }
 }
 
-/// Cancels the task of a run that failed, or that a panic left.
-struct AbortAtEnd(JoinHandle<()>);
+/// Cancels the task of a run that failed, or that a panic left. Its stop, if a panic left that too, is of no use to the
+/// next run.
+struct AbortAtEnd<'a> {
+    lp: &'a LoopHandle,
+    task: JoinHandle<()>,
+}
 
-impl Drop for AbortAtEnd {
+impl Drop for AbortAtEnd<'_> {
     fn drop(&mut self) {
-        self.0.abort();
+        self.task.abort();
+        self.lp.state.stop.set(false);
     }
 }

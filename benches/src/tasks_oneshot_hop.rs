@@ -25,6 +25,7 @@ pub const QUESTIONS: &[Question] = &[Question {
     goals: &[Goal { of: "phaseloop", bound: Bound::TimesBest(0.8) }],
     contestants: &[
         Contestant::floor("floor", floor),
+        Contestant::ours("phaseloop", phaseloop),
         Contestant::peer("tokio", tokio),
         Contestant::peer("tokio-local-set", tokio_local_set),
         Contestant::peer("smol", smol),
@@ -86,16 +87,34 @@ fn tokio_local_set(hops: u64) -> Sample {
     peers::tokio::block_on_local(root)
 }
 
+fn futures_channel() -> (futures::channel::oneshot::Sender<u64>, impl Future<Output = u64> + 'static) {
+    let (sender, receiver) = futures::channel::oneshot::channel();
+    (sender, async move { receiver.await.expect("the sender sends") })
+}
+
+fn phaseloop(hops: u64) -> Sample {
+    let send =
+        |sender: futures::channel::oneshot::Sender<u64>, value| sender.send(value).expect("it is awaited");
+    peers::phaseloop::block_on(async |lp| {
+        let link = move |receiver, sender| link_phaseloop(&lp, receiver, sender);
+        chains(hops, futures_channel, link, send).await
+    })
+}
+
+fn link_phaseloop(
+    lp: &phaseloop::LoopHandle,
+    receiver: impl Future<Output = u64> + 'static,
+    sender: futures::channel::oneshot::Sender<u64>,
+) {
+    lp.spawn(async move { sender.send(receiver.await + 1).expect("it is awaited") }).detach();
+}
+
 fn smol(hops: u64) -> Sample {
-    use futures::channel::oneshot;
-    let send = |sender: oneshot::Sender<u64>, value| sender.send(value).expect("it is awaited");
-    let channel = || {
-        let (sender, receiver) = oneshot::channel();
-        (sender, async move { receiver.await.expect("the sender sends") })
-    };
+    let send =
+        |sender: futures::channel::oneshot::Sender<u64>, value| sender.send(value).expect("it is awaited");
     peers::smol::block_on_local(async move |executor| {
         let link = move |receiver, sender| link_smol(&executor, receiver, sender);
-        chains(hops, channel, link, send).await
+        chains(hops, futures_channel, link, send).await
     })
 }
 

@@ -67,8 +67,6 @@ pub(crate) struct Sources {
     pub(crate) batch: Queue<Event>,
     /// Sources that used up their budget of this turn and are still ready.
     again: RefCell<Vec<Token>>,
-    /// What the driver appends to: kept for its memory.
-    pub(crate) scratch: RefCell<Vec<Event>>,
 }
 
 impl Sources {
@@ -79,7 +77,6 @@ impl Sources {
             registered: Cell::new(0),
             batch: Queue::new(),
             again: RefCell::default(),
-            scratch: RefCell::default(),
         }
     }
 

@@ -15,7 +15,8 @@ use crate::task::queue::Queue;
 
 /// A source with callbacks. The loop calls it when the source became ready; it makes a `call` for each callback.
 pub(crate) trait Ready {
-    fn ready(self: Rc<Self>, lp: &LoopHandle);
+    /// `readiness` is the source's as the event left it.
+    fn ready(self: Rc<Self>, lp: &LoopHandle, readiness: Readiness);
 
     /// The loop is gone: drops the callbacks, which may own the source in turn.
     fn forget(&self);
@@ -94,17 +95,25 @@ impl Sources {
         self.with(token, |source| source.readiness).unwrap_or_default()
     }
 
-    /// Forgets readiness that an attempt contradicted.
-    pub(crate) fn clear(&self, token: Token, readiness: Readiness) {
-        self.with(token, |source| source.readiness = source.readiness.without(readiness));
+    /// Forgets readiness that an attempt contradicted, and gives what is left.
+    pub(crate) fn clear(&self, token: Token, readiness: Readiness) -> Readiness {
+        let clear = |source: &mut Source| {
+            source.readiness = source.readiness.without(readiness);
+            source.readiness
+        };
+        self.with(token, clear).unwrap_or_default()
     }
 
     /// Forgets readiness after a transfer that came back short. Once a stream had urgent data, only an attempt that would
-    /// block tells that nothing is left.
-    pub(crate) fn exhaust(&self, token: Token, readiness: Readiness) {
-        if !self.readiness(token).has(Readiness::URGENT) {
-            self.clear(token, readiness);
-        }
+    /// block tells that nothing is left. Gives what is left of the readiness.
+    pub(crate) fn exhaust(&self, token: Token, readiness: Readiness) -> Readiness {
+        let exhaust = |source: &mut Source| {
+            if !source.readiness.has(Readiness::URGENT) {
+                source.readiness = source.readiness.without(readiness);
+            }
+            source.readiness
+        };
+        self.with(token, exhaust).unwrap_or_default()
     }
 
     /// Notes readiness that is known without the driver.
@@ -163,6 +172,7 @@ impl Sources {
                 reader: source.reader.take_if(|_| event.readiness.has(Readiness::ANY_READ)),
                 writer: source.writer.take_if(|_| event.readiness.has(Readiness::ANY_WRITE)),
                 target: source.target.clone().filter(|_| !source.in_line),
+                readiness: source.readiness,
             }
         })
     }
@@ -205,6 +215,7 @@ pub(crate) struct Waiting {
     reader: Option<Waker>,
     writer: Option<Waker>,
     target: Option<Rc<dyn Ready>>,
+    readiness: Readiness,
 }
 
 impl Waiting {
@@ -217,7 +228,7 @@ impl Waiting {
             lp.call(|_| self.reader.into_iter().chain(self.writer).for_each(Waker::wake));
         }
         if let Some(target) = self.target {
-            target.ready(lp);
+            target.ready(lp, self.readiness);
         }
     }
 }

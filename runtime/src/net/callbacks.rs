@@ -181,6 +181,7 @@ impl TcpStream {
     /// # Errors
     /// `WouldBlock` if it takes nothing, or if earlier writes are queued: bytes are never reordered. `BrokenPipe` after a
     /// shutdown, `NotConnected` for a closed stream, and what the system says.
+    #[inline]
     pub fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
         let socket = self.inner.socket.borrow();
         let Some(mut socket) = socket.as_ref().filter(|_| !self.inner.lp.is_closed()) else {
@@ -313,20 +314,22 @@ impl TcpStream {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => 0,
             written => written?,
         };
-        let rest = &bytes[written..];
-        if rest.is_empty() && queued == 0 {
-            if let Some(on_done) = on_done {
-                self.owe(on_done, Ok(()));
-            }
-            return Ok(());
+        if written < bytes.len() || queued > 0 {
+            self.queue_rest(&bytes[written..], on_done);
+        } else if let Some(on_done) = on_done {
+            self.owe(on_done, Ok(()));
         }
+        Ok(())
+    }
+
+    #[inline(never)] // nearly every write goes out whole
+    fn queue_rest(&self, rest: &[u8], on_done: Option<OnDone>) {
         self.inner.lp.state.alive.hold();
         self.with_writes(|writes| {
             writes.len += rest.len();
             writes.queue.push_back(QueuedWrite { bytes: rest.to_vec(), written: 0, on_done });
         });
         self.follow();
-        Ok(())
     }
 
     fn with_writes<R>(&self, f: impl FnOnce(&mut Writes) -> R) -> R {
@@ -494,7 +497,6 @@ struct PutBack<'a> {
 }
 
 impl Drop for PutBack<'_> {
-    #[inline]
     fn drop(&mut self) {
         if self.reader.reading.get() && self.reader.starts.get() == self.start {
             self.reader.on_read.set(self.on_read.take());

@@ -121,23 +121,26 @@ impl Sources {
         self.with(token, |source| source.readiness = source.readiness.with(readiness));
     }
 
-    /// Notes who waits. False if the source is ready after all; then the caller tries at once. `None` if it is gone.
-    pub(crate) fn wait(&self, token: Token, direction: Direction, waker: &Waker) -> Option<bool> {
-        let known = self.with(token, |source| {
-            if source.readiness.has(direction.any()) {
-                return (false, None);
-            }
+    /// True if an operation may proceed; otherwise it has to wait. `None` if the source is gone.
+    #[inline]
+    pub(crate) fn is_ready(&self, token: Token, direction: Direction) -> Option<bool> {
+        self.with(token, |source| source.readiness.has(direction.any()))
+    }
+
+    /// Notes who waits for a source that is not ready.
+    pub(crate) fn wait(&self, token: Token, direction: Direction, waker: &Waker) {
+        let replaced = self.with(token, |source| {
             let slot = match direction {
                 Direction::Read => &mut source.reader,
                 Direction::Write => &mut source.writer,
             };
             match slot {
-                Some(known) if known.will_wake(waker) => (true, None),
-                _ => (true, slot.replace(waker.clone())),
+                Some(known) if known.will_wake(waker) => None,
+                _ => slot.replace(waker.clone()),
             }
-        })?;
-        // A waker that was replaced is dropped here, outside the borrow: it may own the task, and that a source.
-        Some(known.0)
+        });
+        // Dropped here, outside the borrow: it may own the task, and that a source.
+        drop(replaced);
     }
 
     /// Has the loop call `target` when the source is ready, or nobody.
@@ -225,7 +228,10 @@ impl Waiting {
     /// of the stream and take what was cut off for complete. Source: libuv, `uv__stream_io`.
     pub(crate) fn notify(self, lp: &LoopHandle) {
         if self.reader.is_some() || self.writer.is_some() {
-            lp.call(|_| self.reader.into_iter().chain(self.writer).for_each(Waker::wake));
+            lp.call(|_| {
+                self.reader.map(Waker::wake);
+                self.writer.map(Waker::wake);
+            });
         }
         if let Some(target) = self.target {
             target.ready(lp, self.readiness);

@@ -2,7 +2,7 @@
 
 use std::future::poll_fn;
 use std::io;
-use std::task::{Poll, ready};
+use std::task::{Context, Poll, ready};
 
 use phaseloop::net::{ReadEvent, TcpListener, TcpStream};
 use phaseloop::{EventLoop, Limits, LoopHandle, RunMode};
@@ -34,18 +34,15 @@ pub(crate) fn echo(listener: std::net::TcpListener, buf_len: usize) -> ! {
     let accepting = listener.on_connection(|_, connection| {
         let stream = connection.expect("accept");
         stream.set_nodelay(true).expect("nodelay");
-        stream.read_start(echo_event).expect("the stream was just accepted");
+        let reading = stream.read_start(|stream, event| match event {
+            ReadEvent::Data(bytes) => stream.queue_write(bytes).unwrap_or_else(|_| stream.close()),
+            ReadEvent::End | ReadEvent::Failed(_) => stream.close(),
+        });
+        reading.expect("the stream was just accepted");
     });
     accepting.expect("the listener is open");
     run(&lp);
     unreachable!("the listener keeps the loop alive")
-}
-
-fn echo_event(stream: &TcpStream, event: ReadEvent<'_>) {
-    match event {
-        ReadEvent::Data(bytes) => stream.queue_write(bytes).unwrap_or_else(|_| stream.close()),
-        ReadEvent::End | ReadEvent::Failed(_) => stream.close(),
-    }
 }
 
 /// Serves echo with a task a connection and a buffer a task: what one writes first.
@@ -85,19 +82,33 @@ async fn echo_connection(stream: TcpStream, buf_len: usize) -> io::Result<()> {
 }
 
 async fn echo_from_shared(stream: TcpStream, shared: SharedBuf) -> io::Result<()> {
-    while let Some(rest) = poll_fn(|cx| {
-        // Borrowed for this poll only: a read that has to wait holds nothing.
-        let mut buf = shared.borrow_mut();
-        let read_len = ready!(stream.poll_read(cx, &mut buf))?;
-        let written = match stream.poll_write(cx, &buf[..read_len]) {
-            Poll::Ready(written) => written?,
-            Poll::Pending => 0,
-        };
-        Poll::Ready(io::Result::Ok((read_len > 0).then(|| buf[written..read_len].to_vec())))
-    })
-    .await?
-    {
+    loop {
+        // Borrowed for a poll only: a read that has to wait holds nothing.
+        let echoed = poll_fn(|cx| poll_echo(&stream, cx, &mut shared.borrow_mut())).await?;
+        let Echoed::Stuck(rest) = echoed else { return Ok(()) };
         stream.write_all(&rest).await?;
     }
-    Ok(())
+}
+
+enum Echoed {
+    /// All that was sent.
+    Everything,
+    /// What came, but for this rest, which the system does not take yet.
+    Stuck(Vec<u8>),
+}
+
+fn poll_echo(stream: &TcpStream, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<Echoed>> {
+    loop {
+        let read_len = ready!(stream.poll_read(cx, buf))?;
+        if read_len == 0 {
+            return Poll::Ready(Ok(Echoed::Everything));
+        }
+        let written = match stream.try_write(&buf[..read_len]) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
+            written => written?,
+        };
+        if written < read_len {
+            return Poll::Ready(Ok(Echoed::Stuck(buf[written..read_len].to_vec())));
+        }
+    }
 }

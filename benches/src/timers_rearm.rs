@@ -27,6 +27,8 @@ pub const QUESTIONS: &[Question] = &[Question {
     contestants: &[
         Contestant::floor("floor-lazy", floor_lazy),
         Contestant::floor("floor-wheel", floor_wheel),
+        Contestant::ours("phaseloop", phaseloop),
+        Contestant::ours("phaseloop-lists", phaseloop_lists),
         Contestant::peer("tokio-sleep", tokio_sleep),
         Contestant::peer("tokio-delay-queue", tokio_delay_queue),
         #[cfg(feature = "libuv")]
@@ -84,6 +86,25 @@ fn floor_wheel(ops: u64) -> Sample {
             wheel.insert(index, now_ms + DELAY.as_millis() as u64);
         },
     )
+}
+
+/// The loop's own timers.
+fn phaseloop(ops: u64) -> Sample {
+    let lp = peers::phaseloop::new_loop();
+    let timers: Vec<_> = (0..TIMERS).map(|_| lp.timer(DELAY, |_| unreachable!("a timer fired"))).collect();
+    let sample = measure(ops, || lp.update_now(), |_, index| assert!(lp.restart_timer(timers[index], DELAY)));
+    assert!(timers.into_iter().all(|timer| lp.stop_timer(timer)));
+    sample
+}
+
+/// Timers by Node's rules: each re-arm reads the clock.
+fn phaseloop_lists(ops: u64) -> Sample {
+    let lp = peers::phaseloop::new_loop();
+    let timers: Vec<_> =
+        (0..TIMERS).map(|_| lp.set_timeout(DELAY, |_| unreachable!("a timer fired"))).collect();
+    let sample = measure(ops, || (), |(), index| assert!(lp.refresh_timeout(timers[index])));
+    assert!(timers.into_iter().all(|timer| lp.clear_timeout(timer)));
+    sample
 }
 
 /// Futures that can be reset: each is polled once first, which inserts it, and looked at again at the end.

@@ -166,7 +166,7 @@ impl PreparedLoop {
             inbox: self.inbox,
             arrived: Queue::new(),
             taken: RefCell::default(),
-            read_buffer: RefCell::default(),
+            read_buffer: Cell::default(),
             alive: Liveness::new(),
             requests: Cell::new(0),
             has_alarm: Cell::new(false),

@@ -268,7 +268,8 @@ impl TcpListener {
             match self.accept_now() {
                 Ok((stream, _)) => inner.lp.call(|_| self.call_back(Ok(stream))),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    return sources.clear(inner.token, Readiness::ANY_READ);
+                    sources.clear(inner.token, Readiness::ANY_READ);
+                    return;
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => {
@@ -323,7 +324,7 @@ impl Drop for PutBack<'_> {
 }
 
 impl Ready for Inner {
-    fn ready(self: Rc<Self>, _lp: &LoopHandle) {
+    fn ready(self: Rc<Self>, _lp: &LoopHandle, _readiness: Readiness) {
         TcpListener { inner: self }.accept_ready();
     }
 

@@ -28,9 +28,12 @@ impl LoopHandle {
     ) -> Poll<io::Result<R>> {
         let ready = direction.bit();
         loop {
-            match self.state.sources.wait(token, direction, cx.waker()) {
-                Some(true) => return Poll::Pending,
-                Some(false) => {}
+            match self.state.sources.is_ready(token, direction) {
+                Some(true) => {}
+                Some(false) => {
+                    self.state.sources.wait(token, direction, cx.waker());
+                    return Poll::Pending;
+                }
                 None => return Poll::Ready(Err(gone())),
             }
             if !self.spend_budget() {

@@ -132,11 +132,9 @@ fn timeout(lp: &LoopHandle, wait: Wait) -> Option<Duration> {
 fn ask_driver(lp: &LoopHandle, timeout: Option<Duration>) -> io::Result<bool> {
     let state = &lp.state;
     state.rung.set(false);
-    let mut events = state.sources.scratch.borrow_mut();
-    state.driver.borrow_mut().wait(timeout, &mut events)?;
-    let full = events.len() >= state.limits.events_per_wait.get();
-    state.sources.batch.extend(events.drain(..));
-    Ok(full)
+    let before = state.sources.batch.len();
+    state.sources.batch.fill(|events| state.driver.borrow_mut().wait(timeout, events))?;
+    Ok(state.sources.batch.len() - before >= state.limits.events_per_wait.get())
 }
 
 fn take_messages(lp: &LoopHandle) {

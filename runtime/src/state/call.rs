@@ -44,6 +44,7 @@ pub(crate) struct Thrown;
 
 impl LoopHandle {
     /// Runs a callback and then the checkpoint, as the schedule's general rule says.
+    #[inline]
     pub(crate) fn call(&self, f: impl FnOnce(&Self)) {
         if self.invoke(f).is_ok() && self.state.schedule.drain == Drain::EachCallback {
             self.checkpoint();
@@ -65,12 +66,14 @@ impl LoopHandle {
     }
 
     /// Drains ticks and microtasks until both are empty. Two loads when they are.
+    #[inline]
     pub(crate) fn checkpoint(&self) {
         if !self.state.ticks.is_empty() || !self.state.microtasks.is_empty() {
             self.drain();
         }
     }
 
+    #[inline(never)]
     fn drain(&self) {
         let lp = &self.state;
         while !lp.ticks.is_empty() || !lp.microtasks.is_empty() {

@@ -119,7 +119,7 @@ pub(crate) struct LoopState {
     /// What the inbox is swapped into: kept for its memory.
     pub(crate) taken: RefCell<Vec<Message>>,
     /// The buffer that reads borrow while they run; `None` while one does.
-    pub(crate) read_buffer: RefCell<Option<Box<[u8]>>>,
+    pub(crate) read_buffer: Cell<Option<Box<[u8]>>>,
 
     pub(crate) alive: Liveness,
     /// Requests whose completion is to come from another thread.

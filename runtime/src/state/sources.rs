@@ -15,7 +15,8 @@ use crate::task::queue::Queue;
 
 /// A source with callbacks. The loop calls it when the source became ready; it makes a `call` for each callback.
 pub(crate) trait Ready {
-    fn ready(self: Rc<Self>, lp: &LoopHandle);
+    /// `readiness` is the source's as the event left it.
+    fn ready(self: Rc<Self>, lp: &LoopHandle, readiness: Readiness);
 
     /// The loop is gone: drops the callbacks, which may own the source in turn.
     fn forget(&self);
@@ -67,8 +68,6 @@ pub(crate) struct Sources {
     pub(crate) batch: Queue<Event>,
     /// Sources that used up their budget of this turn and are still ready.
     again: RefCell<Vec<Token>>,
-    /// What the driver appends to: kept for its memory.
-    pub(crate) scratch: RefCell<Vec<Event>>,
 }
 
 impl Sources {
@@ -79,7 +78,6 @@ impl Sources {
             registered: Cell::new(0),
             batch: Queue::new(),
             again: RefCell::default(),
-            scratch: RefCell::default(),
         }
     }
 
@@ -97,17 +95,25 @@ impl Sources {
         self.with(token, |source| source.readiness).unwrap_or_default()
     }
 
-    /// Forgets readiness that an attempt contradicted.
-    pub(crate) fn clear(&self, token: Token, readiness: Readiness) {
-        self.with(token, |source| source.readiness = source.readiness.without(readiness));
+    /// Forgets readiness that an attempt contradicted, and gives what is left.
+    pub(crate) fn clear(&self, token: Token, readiness: Readiness) -> Readiness {
+        let clear = |source: &mut Source| {
+            source.readiness = source.readiness.without(readiness);
+            source.readiness
+        };
+        self.with(token, clear).unwrap_or_default()
     }
 
     /// Forgets readiness after a transfer that came back short. Once a stream had urgent data, only an attempt that would
-    /// block tells that nothing is left.
-    pub(crate) fn exhaust(&self, token: Token, readiness: Readiness) {
-        if !self.readiness(token).has(Readiness::URGENT) {
-            self.clear(token, readiness);
-        }
+    /// block tells that nothing is left. Gives what is left of the readiness.
+    pub(crate) fn exhaust(&self, token: Token, readiness: Readiness) -> Readiness {
+        let exhaust = |source: &mut Source| {
+            if !source.readiness.has(Readiness::URGENT) {
+                source.readiness = source.readiness.without(readiness);
+            }
+            source.readiness
+        };
+        self.with(token, exhaust).unwrap_or_default()
     }
 
     /// Notes readiness that is known without the driver.
@@ -115,23 +121,26 @@ impl Sources {
         self.with(token, |source| source.readiness = source.readiness.with(readiness));
     }
 
-    /// Notes who waits. False if the source is ready after all; then the caller tries at once. `None` if it is gone.
-    pub(crate) fn wait(&self, token: Token, direction: Direction, waker: &Waker) -> Option<bool> {
-        let known = self.with(token, |source| {
-            if source.readiness.has(direction.any()) {
-                return (false, None);
-            }
+    /// True if an operation may proceed; otherwise it has to wait. `None` if the source is gone.
+    #[inline]
+    pub(crate) fn is_ready(&self, token: Token, direction: Direction) -> Option<bool> {
+        self.with(token, |source| source.readiness.has(direction.any()))
+    }
+
+    /// Notes who waits for a source that is not ready.
+    pub(crate) fn wait(&self, token: Token, direction: Direction, waker: &Waker) {
+        let replaced = self.with(token, |source| {
             let slot = match direction {
                 Direction::Read => &mut source.reader,
                 Direction::Write => &mut source.writer,
             };
             match slot {
-                Some(known) if known.will_wake(waker) => (true, None),
-                _ => (true, slot.replace(waker.clone())),
+                Some(known) if known.will_wake(waker) => None,
+                _ => slot.replace(waker.clone()),
             }
-        })?;
-        // A waker that was replaced is dropped here, outside the borrow: it may own the task, and that a source.
-        Some(known.0)
+        });
+        // Dropped here, outside the borrow: it may own the task, and that a source.
+        drop(replaced);
     }
 
     /// Has the loop call `target` when the source is ready, or nobody.
@@ -166,6 +175,7 @@ impl Sources {
                 reader: source.reader.take_if(|_| event.readiness.has(Readiness::ANY_READ)),
                 writer: source.writer.take_if(|_| event.readiness.has(Readiness::ANY_WRITE)),
                 target: source.target.clone().filter(|_| !source.in_line),
+                readiness: source.readiness,
             }
         })
     }
@@ -208,6 +218,7 @@ pub(crate) struct Waiting {
     reader: Option<Waker>,
     writer: Option<Waker>,
     target: Option<Rc<dyn Ready>>,
+    readiness: Readiness,
 }
 
 impl Waiting {
@@ -217,10 +228,13 @@ impl Waiting {
     /// of the stream and take what was cut off for complete. Source: libuv, `uv__stream_io`.
     pub(crate) fn notify(self, lp: &LoopHandle) {
         if self.reader.is_some() || self.writer.is_some() {
-            lp.call(|_| self.reader.into_iter().chain(self.writer).for_each(Waker::wake));
+            lp.call(|_| {
+                self.reader.map(Waker::wake);
+                self.writer.map(Waker::wake);
+            });
         }
         if let Some(target) = self.target {
-            target.ready(lp);
+            target.ready(lp, self.readiness);
         }
     }
 }

@@ -229,8 +229,7 @@ impl Waiting {
     pub(crate) fn notify(self, lp: &LoopHandle) {
         if self.reader.is_some() || self.writer.is_some() {
             lp.call(|_| {
-                self.reader.map(Waker::wake);
-                self.writer.map(Waker::wake);
+                self.reader.into_iter().chain(self.writer).for_each(Waker::wake);
             });
         }
         if let Some(target) = self.target {

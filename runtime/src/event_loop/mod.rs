@@ -8,6 +8,7 @@ use std::io;
 use std::ops::Deref;
 use std::time::Instant;
 
+use crate::schedule::Schedule;
 use crate::state::LoopHandle;
 use crate::state::mode::{Mode, Outcome, RunMode};
 
@@ -100,6 +101,11 @@ impl LoopHandle {
     /// a request, or a closing handle.
     pub fn is_alive(&self) -> bool {
         self.state.alive.count() > 0 || self.state.immediates.referenced() > 0
+    }
+
+    /// The order and the rules by which the loop turns.
+    pub fn schedule(&self) -> &Schedule {
+        &self.state.schedule
     }
 
     /// True inside of `run`.

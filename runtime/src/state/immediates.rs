@@ -47,7 +47,6 @@ impl Immediates {
     }
 
     #[inline]
-
     pub(crate) fn push(&self, callback: Callback) -> ImmediateId {
         self.referenced.set(self.referenced.get() + 1);
         let mut queue = self.queue.borrow_mut();

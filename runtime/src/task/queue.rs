@@ -14,19 +14,16 @@ impl<T> Queue<T> {
     }
 
     #[inline]
-
     pub(crate) fn push(&self, item: T) {
         self.items.borrow_mut().push_back(item);
     }
 
     #[inline]
-
     pub(crate) fn pop(&self) -> Option<T> {
         self.items.borrow_mut().pop_front()
     }
 
     #[inline]
-
     pub(crate) fn is_empty(&self) -> bool {
         self.items.borrow().is_empty()
     }

@@ -67,7 +67,6 @@ impl<Cx: 'static, const N: usize> Thunk<Cx, N> {
     }
 
     #[inline]
-
     fn in_place<F: FnOnce(&Cx) + 'static>(f: F) -> Self {
         const { assert!(N > 0, "a box needs a word") };
         debug_assert!(size_of::<F>() <= size_of::<[*mut (); N]>());

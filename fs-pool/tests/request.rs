@@ -354,6 +354,19 @@ fn a_job_keeps_the_loop_alive_unless_it_is_unreferenced() {
 }
 
 #[test]
+fn a_forgotten_job_runs_and_holds_nothing() {
+    let (lp, pool, jobs) = joined(1);
+    let (ran, wait_ran) = channel();
+    jobs.request(Class::USER).forget(move |_| ran.send(()).unwrap()).unwrap();
+    wait_ran.recv_timeout(PATIENCE).unwrap();
+    settle(&pool);
+    assert_eq!((lp.request_count(), lp.is_alive()), (0, false));
+    lp.set_immediate(|_| {});
+    run(&lp);
+    assert_eq!(jobs.under_way(), (0, 0));
+}
+
+#[test]
 fn jobs_outlive_their_loop_pool_and_then_nothing_holds_the_loop() {
     let (lp, _pool, jobs) = joined(1);
     let seen = Rc::new(Cell::new(0));

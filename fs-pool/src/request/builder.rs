@@ -79,6 +79,15 @@ impl<'a> JobRequest<'a> {
         self.pool.core().submit(&self, Job::new(self.class, job).site(self.site), then)
     }
 
+    /// Gives the job to the pool; nobody hears of its end, and it does not keep the loop alive. For tidying up.
+    ///
+    /// # Errors
+    /// As [`LoopPool::run`].
+    pub fn forget(self, job: impl FnOnce(&JobContext<'_>) + Send + 'static) -> Result<(), SubmitError> {
+        let job = Job::new(self.class, job).site(self.site).priority(self.priority);
+        self.pool.core().submit_unheard(job)
+    }
+
     /// Gives the job to the pool; the future gets what it returns. As [`LoopPool::spawn`].
     pub fn spawn<T: Send + 'static>(
         self,

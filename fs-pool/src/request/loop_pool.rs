@@ -269,6 +269,11 @@ impl Core {
         }
     }
 
+    /// Queues a job without an entry: its completion finds nobody.
+    pub(super) fn submit_unheard(self: &Rc<Self>, job: Job) -> Result<(), SubmitError> {
+        self.hand_over(job.token(Table::NOBODY), false).map(|_| ())
+    }
+
     /// Queues the job at once, or holds it back.
     fn hand_over(self: &Rc<Self>, job: Job, referenced: bool) -> Result<Ticket, SubmitError> {
         let mut submitter = self.submitter.borrow_mut();

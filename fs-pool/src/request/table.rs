@@ -59,6 +59,9 @@ struct Slot {
 }
 
 impl Table {
+    /// A token that finds nothing: no table has so many slots.
+    pub(super) const NOBODY: u64 = u64::MAX;
+
     pub(super) fn insert(&mut self, entry: Entry) -> u64 {
         let index = self.free.pop().unwrap_or_else(|| {
             self.slots.push(Slot::default());

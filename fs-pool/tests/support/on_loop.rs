@@ -8,7 +8,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use fs_pool::pool::{Class, Job, JobContext, Pool};
 use phaseloop::{EventLoop, RunMode};
 
-use super::PATIENCE;
+use super::support::PATIENCE;
 
 /// Lines in the order in which they were written.
 #[derive(Clone, Default)]

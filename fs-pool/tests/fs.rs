@@ -16,11 +16,11 @@ use std::rc::Rc;
 use std::time::{Duration, UNIX_EPOCH};
 
 use fs_pool::fs::{Access, Fs, FsError, FsLimits, Operation};
-use fs_pool::pool::{Class, Pool, Shutdown};
+use fs_pool::pool::{Class, ClassSpec, Pool, Shutdown};
 use fs_pool::request::LoopPool;
 use on_loop::{Gate, Log, run, settle};
 use phaseloop::{EventLoop, Prepare, RunMode, Schedule};
-use support::{Dice, pool};
+use support::{Dice, builder, pool};
 
 /// A loop, its files and a fresh folder, which goes at the end.
 struct World {
@@ -400,6 +400,39 @@ fn a_callback_never_runs_inside_the_call_that_names_it() {
     assert!(log.take().is_empty());
     run(&world.lp);
     assert_eq!(log.take(), ["ready true", "stat true", "refused true"]);
+}
+
+#[test]
+fn a_loop_that_goes_tells_who_awaits_and_drops_callbacks_uncalled() {
+    let lp = EventLoop::new().unwrap();
+    let pool = pool(1);
+    let fs = Fs::new(&LoopPool::new(&lp, &pool));
+    let (gate, job) = Gate::new();
+    fs.pool().run(Class::FS, job, |_, _| {}).unwrap();
+    gate.wait_started();
+    let mut awaited = Box::pin(fs.stat("."));
+    let own = fs.clone();
+    fs.stat(".").on_done(move |_, _| unreachable!("{own:?}"));
+    drop(lp);
+    let other = EventLoop::new().unwrap();
+    let error = other.block_on(&mut awaited).unwrap().unwrap_err();
+    assert!(error.to_string().ends_with("or the loop is gone"), "{error}");
+    assert!(other.block_on(fs.stat(".")).unwrap().is_err());
+    gate.open();
+}
+
+#[test]
+fn a_full_queue_is_an_error_of_the_operation() {
+    let lp = EventLoop::new().unwrap();
+    let pool = builder().workers(1).class(ClassSpec::new("fs").queue_len_max(1)).build().unwrap();
+    let fs = Fs::new(&LoopPool::new(&lp, &pool));
+    let (gate, job) = Gate::new();
+    fs.pool().run(Class::FS, job, |_, _| {}).unwrap();
+    gate.wait_started();
+    let (queued, refused) = (fs.stat("."), fs.stat("."));
+    assert_eq!(lp.block_on(refused).unwrap().unwrap_err().kind(), ErrorKind::ResourceBusy);
+    gate.open();
+    lp.block_on(queued).unwrap().unwrap();
 }
 
 #[test]

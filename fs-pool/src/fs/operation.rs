@@ -14,7 +14,7 @@ use phaseloop::LoopHandle;
 
 use super::FsError;
 use crate::pool::{Class, JobContext};
-use crate::request::{JobId, LoopPool};
+use crate::request::{JobId, LoopPool, RequestError};
 
 /// A file operation that was started: await it, or say with [`on_done`](Self::on_done) what is to be called.
 ///
@@ -101,25 +101,30 @@ impl<T: 'static> Chain<T> {
         job: impl FnOnce(&JobContext<'_>) -> io::Result<R> + Send + 'static,
         then: impl FnOnce(&Rc<Self>, &LoopHandle, R) + 'static,
     ) {
-        let chain = Rc::clone(self);
+        let heard = Heard(Rc::clone(self));
         let submitted = self.pool.run(Class::FS, job, move |lp, done| {
+            let chain = &heard.0;
             match done.map_err(io::Error::from).and_then(|result| result) {
-                Ok(value) => then(&chain, lp, value),
+                Ok(value) => then(chain, lp, value),
                 Err(error) => chain.fail(lp, error),
             }
         });
         match submitted {
             Ok(id) => self.job.set(Some(id)),
             Err(refused) => {
-                let error = io::Error::from(crate::request::RequestError::from(refused));
+                let error = io::Error::from(RequestError::from(refused));
                 self.fail(&self.pool.lp().clone(), error);
             }
         }
     }
 
     pub(super) fn fail(&self, lp: &LoopHandle, source: io::Error) {
+        self.finish(lp, Err(self.error(source)));
+    }
+
+    fn error(&self, source: io::Error) -> FsError {
         let Subject { operation, path, to } = &self.subject;
-        self.finish(lp, Err(FsError { operation, path: path.to_path_buf(), to: to.clone(), source }));
+        FsError { operation, path: path.to_path_buf(), to: to.clone(), source }
     }
 
     /// Ends the operation. Called in a completion; or inside the starting call, when nobody can have a callback yet.
@@ -142,6 +147,23 @@ impl<T: 'static> Chain<T> {
 
     pub(super) fn path(&self) -> &Arc<Path> {
         &self.subject.path
+    }
+}
+
+/// A step's hold on its chain. If the loop goes, it is dropped uncalled, and whoever awaits the operation is told.
+struct Heard<T: 'static>(Rc<Chain<T>>);
+
+impl<T: 'static> Drop for Heard<T> {
+    fn drop(&mut self) {
+        let chain = &self.0;
+        // Not so where the chain goes on: it has an end, or the next job is under way.
+        if chain.pool.lp().is_closed() && chain.job.take().is_some() {
+            // A callback is dropped here, uncalled.
+            if let End::Awaited(waker) = chain.end.replace(End::Taken) {
+                chain.end.replace(End::Ready(Err(chain.error(RequestError::Closed.into()))));
+                waker.into_iter().for_each(Waker::wake);
+            }
+        }
     }
 }
 

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use phaseloop::LoopHandle;
 
-use super::loop_pool::{JobId, LoopPool};
+use super::LoopPool;
+use super::core::JobId;
 use super::table::{Ended, Then};
 use super::{PoolFuture, RequestError};
 use crate::pool::{Class, Job, JobContext, Priority, SubmitError};

@@ -11,14 +11,16 @@
 //!   they are busy jobs are gathered and queued together, in the prepare phase at the latest ([`RequestLimits`]).
 
 mod builder;
+mod core;
 mod error;
 mod future;
 mod limits;
 mod loop_pool;
 mod table;
 
+pub use self::core::JobId;
 pub use builder::JobRequest;
 pub use error::RequestError;
 pub use future::PoolFuture;
 pub use limits::RequestLimits;
-pub use loop_pool::{JobId, LoopPool};
+pub use loop_pool::LoopPool;

@@ -133,7 +133,7 @@ pub use handle::walk::HandleInfo;
 pub use handle::watcher::{Check, Idle, Prepare, Watcher};
 pub use limits::Limits;
 pub use remote::Remote;
-pub use schedule::{Drain, Phase, Schedule, TimerBatch};
+pub use schedule::{Drain, FileHops, Phase, Schedule, TimerBatch};
 pub use state::LoopHandle;
 pub use state::call::Uncaught;
 pub use state::current::{current, try_current};

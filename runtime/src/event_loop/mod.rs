@@ -8,6 +8,7 @@ use std::io;
 use std::ops::Deref;
 use std::time::Instant;
 
+use crate::schedule::Schedule;
 use crate::state::LoopHandle;
 use crate::state::mode::{Mode, Outcome, RunMode};
 
@@ -138,6 +139,11 @@ impl LoopHandle {
     /// True once the running phases are the last: `stop` was called, or the program ended.
     pub(crate) fn must_leave(&self) -> bool {
         self.state.stop.get() || self.has_ended()
+    }
+
+    /// The order and the rules by which the loop turns.
+    pub fn schedule(&self) -> &Schedule {
+        &self.state.schedule
     }
 
     /// True inside of `run`.

@@ -225,7 +225,7 @@ pub(crate) fn new_task<S: Scheduler, F: Future + 'static>(
             state: Cell::new(JOINED | REFERENCED | TABLED | HELD),
             key: Cell::new(usize::MAX),
             scheduler: Cell::new(Some(scheduler.clone())),
-            home: NonNull::from(&**scheduler.inbox()),
+            home: home_of(scheduler),
             inbox: OnceLock::new(),
             join_waker: Cell::new(None),
             site,
@@ -234,6 +234,11 @@ pub(crate) fn new_task<S: Scheduler, F: Future + 'static>(
     });
     let header = NonNull::from(Box::leak(cell)).cast::<Header<S>>();
     (Task(header), RawJoin { header, _output: PhantomData })
+}
+
+/// The loop's door, as `Arc` hands it out: a pointer made from a reference could not lead back to the count.
+fn home_of<S: Scheduler>(scheduler: &S) -> NonNull<S::Inbox> {
+    NonNull::new(Arc::as_ptr(scheduler.inbox()).cast_mut()).expect("an `Arc` points to something")
 }
 
 /// The reference that the loop's table holds until the task completes.

@@ -459,3 +459,28 @@ fn a_task_whose_future_and_output_panic_when_dropped_ends() {
     let Poll::Ready(Err(error)) = Pin::new(&mut task).poll(&mut cx) else { panic!("it has not ended") };
     assert_eq!(error.to_string(), "the task panicked: the future");
 }
+
+#[test]
+fn a_panic_that_leaves_block_on_does_not_stop_the_next_run() {
+    let (lp, trace) = (TestLoop::new(), Trace::default());
+    lp.set_immediate(|_| panic!("of a callback"));
+    let panicking = std::panic::AssertUnwindSafe(|| lp.event_loop().block_on(pending::<()>()));
+    assert!(std::panic::catch_unwind(panicking).is_err());
+    lp.set_immediate(trace.logs("immediate"));
+    lp.event_loop().run(phaseloop::RunMode::Default).unwrap();
+    assert_eq!(trace.take(), ["immediate"]);
+}
+
+#[test]
+fn block_on_fails_once_the_program_has_ended() {
+    let (lp, trace) = (TestLoop::new(), Trace::default());
+    lp.set_immediate(|lp| lp.end(3));
+    let dropped = Dropped(trace.clone(), "dropped");
+    let ended = lp.event_loop().block_on(async {
+        let _dropped = dropped;
+        pending::<()>().await;
+    });
+    assert_eq!(ended.unwrap_err().kind(), std::io::ErrorKind::Other);
+    assert_eq!(trace.take(), ["dropped"]);
+    assert!(lp.event_loop().block_on(async {}).is_err());
+}

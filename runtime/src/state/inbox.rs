@@ -130,7 +130,7 @@ impl Inbox {
     }
 
     /// Wakes the loop if it sleeps.
-    fn ring(&self) {
+    pub(crate) fn ring(&self) {
         let was_asleep =
             self.sleep.compare_exchange(ASLEEP, RUNG, Ordering::SeqCst, Ordering::SeqCst).is_ok();
         if was_asleep {

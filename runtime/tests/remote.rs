@@ -4,7 +4,7 @@
 
 mod trace;
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
@@ -239,6 +239,18 @@ fn wake_ends_the_wait() {
     });
     assert_eq!(lp.run(RunMode::Once).unwrap(), Outcome::Alive);
     waker.join().unwrap();
+}
+
+#[test]
+fn wakes_coalesce() {
+    let lp = EventLoop::new().unwrap();
+    let _alive = lp.begin_request();
+    let remote = lp.remote();
+    for _ in 0..1000 {
+        remote.wake();
+    }
+    lp.run(RunMode::NoWait).unwrap();
+    assert_eq!(lp.metrics().events, 1);
 }
 
 #[test]

@@ -267,6 +267,15 @@ fn a_prepared_loop_moves_to_another_thread_with_what_was_posted() {
     assert_eq!(runner.join().unwrap(), receiver.recv().unwrap());
 }
 
+#[test]
+fn a_prepared_loop_that_never_begins_gives_the_work_back() {
+    let prepared = EventLoop::builder().prepare().unwrap();
+    let remote = prepared.remote();
+    drop(prepared);
+    assert!(remote.is_closed());
+    assert!(remote.post(|_| {}).unwrap_err().is_closed());
+}
+
 // --- ports ------------------------------------------------------------------------------------------------------------
 
 /// Sends 1 to 3 and logs each with a tick behind it.

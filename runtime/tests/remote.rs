@@ -356,3 +356,20 @@ fn what_is_sent_to_a_closed_port_is_given_back() {
     let refused = sender.send(Arc::clone(&completion)).unwrap_err();
     assert!(Arc::ptr_eq(&refused.into_inner(), &completion));
 }
+
+#[test]
+fn a_completion_that_closes_the_port_is_the_last() {
+    let (lp, trace) = (TestLoop::new(), Trace::default());
+    let _alive = lp.begin_request();
+    let port: Rc<RefCell<Option<Port<u32>>>> = Rc::default();
+    let (own, logged) = (Rc::clone(&port), trace.clone());
+    port.replace(Some(Port::new(&lp, move |_, number: u32| {
+        logged.log(number.to_string());
+        own.borrow().iter().for_each(Port::close);
+    })));
+    let sender = port.borrow().as_ref().unwrap().sender();
+    sender.send_batch(&mut vec![1, 2, 3]).unwrap();
+    lp.turn();
+    assert_eq!(trace.take(), ["1"]);
+    port.take();
+}

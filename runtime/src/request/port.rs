@@ -22,7 +22,7 @@ use crate::task::queue::Queue;
 ///
 /// # Ordering
 /// Completions are delivered in the order of sending, in the poll phase (or where [`Schedule::completions`] says), each
-/// with its own checkpoint. A batch wakes the loop once. Source: SEMANTICS W2, M4.
+/// with its own checkpoint. A batch wakes the loop once. None is delivered once the port is closed. Source: SEMANTICS W2, M4.
 ///
 /// [`Schedule::completions`]: crate::Schedule::completions
 ///
@@ -177,6 +177,12 @@ impl<T> Delivery<T> {
     fn run(&self, lp: &LoopHandle) {
         let left = LeftByPanic { lp, key: self.key };
         while let Some(completion) = self.batch.pop() {
+            // A completion may close the port, and so may the checkpoint behind it: what is left is dropped.
+            if lp.flags_of(self.key).is_none_or(|flags| flags.closing) {
+                drop(completion);
+                drop(self.batch.take_all());
+                break;
+            }
             lp.call(|lp| (self.on_completion.borrow_mut())(lp, completion));
         }
         std::mem::forget(left);

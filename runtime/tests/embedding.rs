@@ -115,6 +115,22 @@ fn the_pending_hook_is_called_once_until_the_loop_runs_again() {
 }
 
 #[test]
+fn the_pending_hook_tells_of_what_came_while_the_run_was_ending() {
+    let calls = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&calls);
+    let hook = move || {
+        counter.fetch_add(1, Ordering::SeqCst);
+    };
+    let lp = EventLoop::builder().on_pending(hook).build().unwrap();
+    let remote = lp.remote();
+    lp.set_immediate(move |_| remote.post(|_| {}).unwrap()); // behind poll, in the last turn
+    assert_eq!(lp.run(RunMode::NoWait).unwrap(), Outcome::Alive);
+    assert_eq!(calls.load(Ordering::SeqCst), 1);
+    assert_eq!(lp.run(RunMode::NoWait).unwrap(), Outcome::Finished);
+    assert_eq!(calls.load(Ordering::SeqCst), 1);
+}
+
+#[test]
 fn a_host_that_sleeps_elsewhere_is_told_by_the_pending_hook() {
     let (tell, told) = mpsc::channel();
     let lp = EventLoop::builder().on_pending(move || tell.send(()).unwrap()).build().unwrap();

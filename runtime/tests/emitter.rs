@@ -210,3 +210,12 @@ fn the_keys_are_those_with_listeners() {
     emitter.off(id);
     assert_eq!(emitter.event_keys(), ["there"]);
 }
+
+#[test]
+fn a_key_is_forgotten_with_its_last_listener() {
+    let emitter = phaseloop::EventEmitter::<std::rc::Rc<str>, ()>::new();
+    let key: std::rc::Rc<str> = "request 1".into();
+    emitter.once(std::rc::Rc::clone(&key), |()| {});
+    emitter.emit(&key, &());
+    assert_eq!(std::rc::Rc::strong_count(&key), 1);
+}

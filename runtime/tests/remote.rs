@@ -4,7 +4,7 @@
 
 mod trace;
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
@@ -242,6 +242,18 @@ fn wake_ends_the_wait() {
 }
 
 #[test]
+fn wakes_coalesce() {
+    let lp = EventLoop::new().unwrap();
+    let _alive = lp.begin_request();
+    let remote = lp.remote();
+    for _ in 0..1000 {
+        remote.wake();
+    }
+    lp.run(RunMode::NoWait).unwrap();
+    assert_eq!(lp.metrics().events, 1);
+}
+
+#[test]
 fn a_prepared_loop_moves_to_another_thread_with_what_was_posted() {
     let prepared = EventLoop::builder().prepare().unwrap();
     let remote = prepared.remote();
@@ -253,6 +265,15 @@ fn a_prepared_loop_moves_to_another_thread_with_what_was_posted() {
         thread::current().id()
     });
     assert_eq!(runner.join().unwrap(), receiver.recv().unwrap());
+}
+
+#[test]
+fn a_prepared_loop_that_never_begins_gives_the_work_back() {
+    let prepared = EventLoop::builder().prepare().unwrap();
+    let remote = prepared.remote();
+    drop(prepared);
+    assert!(remote.is_closed());
+    assert!(remote.post(|_| {}).unwrap_err().is_closed());
 }
 
 // --- ports ------------------------------------------------------------------------------------------------------------
@@ -334,4 +355,21 @@ fn what_is_sent_to_a_closed_port_is_given_back() {
     assert_eq!(Arc::strong_count(&completion), 1, "what was sent before is dropped");
     let refused = sender.send(Arc::clone(&completion)).unwrap_err();
     assert!(Arc::ptr_eq(&refused.into_inner(), &completion));
+}
+
+#[test]
+fn a_completion_that_closes_the_port_is_the_last() {
+    let (lp, trace) = (TestLoop::new(), Trace::default());
+    let _alive = lp.begin_request();
+    let port: Rc<RefCell<Option<Port<u32>>>> = Rc::default();
+    let (own, logged) = (Rc::clone(&port), trace.clone());
+    port.replace(Some(Port::new(&lp, move |_, number: u32| {
+        logged.log(number.to_string());
+        own.borrow().iter().for_each(Port::close);
+    })));
+    let sender = port.borrow().as_ref().unwrap().sender();
+    sender.send_batch(&mut vec![1, 2, 3]).unwrap();
+    lp.turn();
+    assert_eq!(trace.take(), ["1"]);
+    port.take();
 }

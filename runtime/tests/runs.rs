@@ -469,3 +469,15 @@ fn the_loops_time_stands_still_within_a_turn_until_it_is_updated() {
     });
     lp.turn();
 }
+
+#[test]
+fn an_exit_hook_that_ends_the_program_again_runs_once() {
+    let (lp, trace) = (TestLoop::new(), Trace::default());
+    let logged = trace.clone();
+    lp.on_exit(move |lp, code| {
+        logged.log(format!("exit {code}"));
+        lp.end(2);
+    });
+    assert_eq!(lp.event_loop().run_program(|lp| lp.end(1)).unwrap(), 1);
+    assert_eq!(trace.take(), ["exit 1"]);
+}

@@ -414,3 +414,73 @@ fn block_on_leaves_no_stop_behind() {
     lp.event_loop().run(phaseloop::RunMode::Default).unwrap();
     assert_eq!(trace.take(), ["immediate"]);
 }
+
+#[test]
+fn a_joiners_waker_that_panics_leaves_nothing_of_the_task_behind() {
+    struct Panics;
+    impl std::task::Wake for Panics {
+        fn wake(self: std::sync::Arc<Self>) {
+            panic!("in a waker");
+        }
+    }
+    let lp = TestLoop::new();
+    lp.on_uncaught(|_, _| {});
+    let mut task = lp.spawn(async { 7 });
+    let waker = std::task::Waker::from(std::sync::Arc::new(Panics));
+    let mut cx = std::task::Context::from_waker(&waker);
+    assert!(Pin::new(&mut task).poll(&mut cx).is_pending());
+    lp.turn();
+    assert_eq!(lp.task_count(), 0);
+    assert!(matches!(Pin::new(&mut task).poll(&mut cx), Poll::Ready(Ok(7))));
+}
+
+#[test]
+fn a_task_whose_future_and_output_panic_when_dropped_ends() {
+    struct Panics(&'static str);
+    impl Drop for Panics {
+        fn drop(&mut self) {
+            panic!("{}", self.0);
+        }
+    }
+    struct Ready {
+        _dropped: Panics,
+    }
+    impl Future for Ready {
+        type Output = Panics;
+        fn poll(self: Pin<&mut Self>, _: &mut std::task::Context<'_>) -> Poll<Panics> {
+            Poll::Ready(Panics("the output"))
+        }
+    }
+    let lp = TestLoop::new();
+    let mut task = lp.spawn(Ready { _dropped: Panics("the future") });
+    lp.turn();
+    assert_eq!(lp.task_count(), 0);
+    let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+    let Poll::Ready(Err(error)) = Pin::new(&mut task).poll(&mut cx) else { panic!("it has not ended") };
+    assert_eq!(error.to_string(), "the task panicked: the future");
+}
+
+#[test]
+fn a_panic_that_leaves_block_on_does_not_stop_the_next_run() {
+    let (lp, trace) = (TestLoop::new(), Trace::default());
+    lp.set_immediate(|_| panic!("of a callback"));
+    let panicking = std::panic::AssertUnwindSafe(|| lp.event_loop().block_on(pending::<()>()));
+    assert!(std::panic::catch_unwind(panicking).is_err());
+    lp.set_immediate(trace.logs("immediate"));
+    lp.event_loop().run(phaseloop::RunMode::Default).unwrap();
+    assert_eq!(trace.take(), ["immediate"]);
+}
+
+#[test]
+fn block_on_fails_once_the_program_has_ended() {
+    let (lp, trace) = (TestLoop::new(), Trace::default());
+    lp.set_immediate(|lp| lp.end(3));
+    let dropped = Dropped(trace.clone(), "dropped");
+    let ended = lp.event_loop().block_on(async {
+        let _dropped = dropped;
+        pending::<()>().await;
+    });
+    assert_eq!(ended.unwrap_err().kind(), std::io::ErrorKind::Other);
+    assert_eq!(trace.take(), ["dropped"]);
+    assert!(lp.event_loop().block_on(async {}).is_err());
+}

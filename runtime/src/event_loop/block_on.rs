@@ -22,7 +22,8 @@ impl EventLoop {
     /// The future is a task: it is polled at checkpoints, like every other. The turn in which it ends is finished.
     ///
     /// # Errors
-    /// What the driver's wait returned, in which case the future is dropped.
+    /// What the driver's wait returned, and `Other` once the program has [ended](LoopHandle::end). The future is then
+    /// dropped.
     ///
     /// # Panics
     /// If it is called from a callback of this loop. A panic of the future passes through.
@@ -51,6 +52,11 @@ impl EventLoop {
         let outcome = with_borrowed(root, |root| {
             let root = AbortAtEnd { lp: &self.handle, task: self.handle.spawn_at(root, site) };
             while !root.task.is_finished() {
+                if self.has_ended() {
+                    return Err(io::Error::other(
+                        "the program on this loop has ended: no future runs any more",
+                    ));
+                }
                 run::run(&self.handle, Mode::from(RunMode::Default))?;
             }
             Ok::<_, io::Error>(root.task.try_take())
@@ -67,7 +73,10 @@ struct StopAtEnd<'a>(&'a LoopHandle);
 
 impl Drop for StopAtEnd<'_> {
     fn drop(&mut self) {
-        self.0.stop();
+        // A run that a panic or an error left drops the future later: the next run is not to stop for it.
+        if self.0.is_running() {
+            self.0.stop();
+        }
     }
 }
 

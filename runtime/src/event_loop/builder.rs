@@ -109,7 +109,7 @@ impl Builder {
             schedule: self.schedule,
             limits: self.limits,
             driver,
-            inbox,
+            door: Door(Some(inbox)),
             virtual_time: self.virtual_time,
         }
     }
@@ -126,18 +126,36 @@ pub struct PreparedLoop {
     schedule: Schedule,
     limits: Limits,
     driver: Driver,
-    inbox: Arc<Inbox>,
+    door: Door,
     virtual_time: bool,
+}
+
+/// The inbox of a loop that has not begun. It closes with the loop that never was.
+struct Door(Option<Arc<Inbox>>);
+
+impl Door {
+    fn inbox(&self) -> &Arc<Inbox> {
+        self.0.as_ref().expect("the inbox is there until the loop begins")
+    }
+}
+
+impl Drop for Door {
+    fn drop(&mut self) {
+        if let Some(inbox) = self.0.take() {
+            drop(inbox.close());
+        }
+    }
 }
 
 impl PreparedLoop {
     /// The door into the loop for other threads. What is posted runs once the loop does.
     pub fn remote(&self) -> Remote {
-        Remote::new(Arc::clone(&self.inbox))
+        Remote::new(Arc::clone(self.door.inbox()))
     }
 
     /// Makes the loop on this thread, where it stays.
-    pub fn into_loop(self) -> EventLoop {
+    pub fn into_loop(mut self) -> EventLoop {
+        let inbox = self.door.0.take().expect("a loop begins once");
         let state = LoopState {
             io_budget: Cell::new(self.limits.task_io_budget),
             schedule: self.schedule,
@@ -163,7 +181,7 @@ impl PreparedLoop {
             sources: Sources::new(),
             tasks: RefCell::default(),
             driver: RefCell::new(self.driver),
-            inbox: self.inbox,
+            inbox,
             arrived: Queue::new(),
             taken: RefCell::default(),
             read_buffer: Cell::default(),

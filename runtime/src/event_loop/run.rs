@@ -122,8 +122,11 @@ impl<'a> Running<'a> {
 impl Drop for Running<'_> {
     fn drop(&mut self) {
         self.lp.state.running.set(false);
-        // From here on the first message rings: the loop is not looking.
-        self.lp.state.inbox.fall_asleep();
+        // From here on the first message rings: the loop is not looking. What came since it last looked did not ring. In a
+        // loop that is not alive the next run would not take it either.
+        if !self.lp.state.inbox.fall_asleep() && self.lp.is_alive() {
+            self.lp.state.inbox.ring();
+        }
     }
 }
 

@@ -31,12 +31,12 @@ impl LoopHandle {
         if self.has_ended() {
             return;
         }
+        // Before the hook, which may end the program again.
+        self.state.ended.set(Some(code));
         let hook = self.state.hooks.exit.borrow().clone();
-        let ended = End { lp: self, code };
         if let Some(hook) = hook {
             hook(self, code);
         }
-        drop(ended);
     }
 
     /// True once the program has ended.
@@ -60,17 +60,5 @@ impl LoopHandle {
         if let Some(hook) = hook {
             self.call(|lp| hook(lp));
         }
-    }
-}
-
-/// Marks the program as ended, also if the exit hook panics.
-struct End<'a> {
-    lp: &'a LoopHandle,
-    code: i32,
-}
-
-impl Drop for End<'_> {
-    fn drop(&mut self) {
-        self.lp.state.ended.set(Some(self.code));
     }
 }

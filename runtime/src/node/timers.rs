@@ -185,7 +185,8 @@ struct Pass {
 
 impl Pass {
     fn run_list(&mut self, lp: &LoopHandle, running: Running, now: Millis) {
-        if self.ran && lp.state.schedule.drain_timers == Drain::EachList {
+        // Before the list is looked at: a tick may refresh or clear its first timer. Source: Node, `processTimers`.
+        if self.ran && lp.state.schedule.drain_timers != Drain::EachPhase {
             self.drain(lp);
         }
         while let Next::Timer(id) = next_in(lp, running, now) {

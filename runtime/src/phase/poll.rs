@@ -16,6 +16,11 @@ use crate::time::clock::{NEVER, Nanos};
 /// Waits as long as `poll_wait` says, then runs what came.
 pub(super) fn run(lp: &LoopHandle, mode: Mode) -> io::Result<()> {
     let mut wait = poll_wait(lp, mode);
+    // A panic that the hook took leaves the queues undrained, and the callback that would drain them may never come.
+    while wait != Wait::Zero && !lp.state.has_drained() {
+        lp.checkpoint();
+        wait = poll_wait(lp, mode);
+    }
     for round in 0..lp.state.limits.waits_per_poll {
         let full = begin(lp, wait)?;
         if round == 0 {

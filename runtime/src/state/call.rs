@@ -6,7 +6,7 @@
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
-use super::{Callback, LoopHandle};
+use super::{Callback, LoopHandle, LoopState};
 use crate::schedule::Drain;
 
 /// A panic that no task caught: what the uncaught hook gets.
@@ -42,6 +42,14 @@ impl Uncaught {
 /// User code panicked, and the uncaught hook took it. Nothing was drained.
 pub(crate) struct Thrown;
 
+impl LoopState {
+    /// True if both queues of user code are empty.
+    #[inline]
+    pub(crate) fn has_drained(&self) -> bool {
+        self.ticks.is_empty() && self.microtasks.is_empty()
+    }
+}
+
 impl LoopHandle {
     /// Runs a callback and then the checkpoint, as the schedule's general rule says.
     #[inline]
@@ -68,7 +76,7 @@ impl LoopHandle {
     /// Drains ticks and microtasks until both are empty. Two loads when they are.
     #[inline]
     pub(crate) fn checkpoint(&self) {
-        if !self.state.ticks.is_empty() || !self.state.microtasks.is_empty() {
+        if !self.state.has_drained() {
             self.drain();
         }
     }
@@ -76,7 +84,7 @@ impl LoopHandle {
     #[inline(never)]
     fn drain(&self) {
         let lp = &self.state;
-        while !lp.ticks.is_empty() || !lp.microtasks.is_empty() {
+        while !lp.has_drained() {
             while let Some(tick) = lp.ticks.pop() {
                 // A tick that panics abandons the drain. Source: SEMANTICS X6, `processTicksAndRejections`.
                 if self.invoke(|lp| tick.call(lp)).is_err() {

@@ -92,6 +92,14 @@ impl Inbox {
         self.push(message, |_| true, |message| message).map_err(|(_, message)| message)
     }
 
+    /// Gives the loop a reason to turn, unless it has one: wakes coalesce with whatever waits.
+    pub(crate) fn send_wake(&self) -> Result<(), Refused> {
+        match self.push(Message::Wake, |messages| messages.items.is_empty(), |message| message) {
+            Err((Refused::Closed, _)) => Err(Refused::Closed),
+            Ok(()) | Err((Refused::Full, _)) => Ok(()),
+        }
+    }
+
     /// Puts in a closure, which is packed only if it is taken.
     ///
     /// # Errors
@@ -130,7 +138,7 @@ impl Inbox {
     }
 
     /// Wakes the loop if it sleeps.
-    fn ring(&self) {
+    pub(crate) fn ring(&self) {
         let was_asleep =
             self.sleep.compare_exchange(ASLEEP, RUNG, Ordering::SeqCst, Ordering::SeqCst).is_ok();
         if was_asleep {

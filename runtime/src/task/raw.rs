@@ -225,7 +225,7 @@ pub(crate) fn new_task<S: Scheduler, F: Future + 'static>(
             state: Cell::new(JOINED | REFERENCED | TABLED | HELD),
             key: Cell::new(usize::MAX),
             scheduler: Cell::new(Some(scheduler.clone())),
-            home: NonNull::from(&**scheduler.inbox()),
+            home: home_of(scheduler),
             inbox: OnceLock::new(),
             join_waker: Cell::new(None),
             site,
@@ -234,6 +234,11 @@ pub(crate) fn new_task<S: Scheduler, F: Future + 'static>(
     });
     let header = NonNull::from(Box::leak(cell)).cast::<Header<S>>();
     (Task(header), RawJoin { header, _output: PhantomData })
+}
+
+/// The loop's door, as `Arc` hands it out: a pointer made from a reference could not lead back to the count.
+fn home_of<S: Scheduler>(scheduler: &S) -> NonNull<S::Inbox> {
+    NonNull::new(Arc::as_ptr(scheduler.inbox()).cast_mut()).expect("an `Arc` points to something")
 }
 
 /// The reference that the loop's table holds until the task completes.
@@ -367,7 +372,8 @@ impl<S: Scheduler, T> RawJoin<S, T> {
     pub(crate) fn abandon(&self) -> Option<Payload> {
         let header = header_of(&self.header);
         header.state.update(|state| state & !JOINED);
-        drop(header.join_waker.take());
+        // Dropped on the way out: a waker that is not ours may panic, and the stage must be clear by then.
+        let _joiner = header.join_waker.take();
         if !header.has(COMPLETE) {
             return None;
         }
@@ -472,10 +478,9 @@ fn complete<S: Scheduler>(task: NonNull<Header<S>>) {
     let referenced = header.has(REFERENCED);
     header.state.update(|state| (state & !(SCHEDULED | RUNNING | NOTIFIED)) | COMPLETE);
     let mut ended = Ended::Reported { referenced };
+    let mut joiner = None;
     if header.has(JOINED) {
-        if let Some(waker) = header.join_waker.take() {
-            waker.wake();
-        }
+        joiner = header.join_waker.take();
     } else {
         // SAFETY: the task is complete, so nobody polls its stage; this is the owner's thread.
         let unseen = unsafe { (header.vtable.clear)(task) };
@@ -483,9 +488,13 @@ fn complete<S: Scheduler>(task: NonNull<Header<S>>) {
             ended = Ended::Unhandled { referenced, payload };
         }
     }
-    // Last: `finished` drops the table's reference, which may be the one that keeps the cell.
+    // `finished` drops the table's reference, which may be the one that keeps the cell.
     if let Some(scheduler) = header.scheduler.take() {
         scheduler.finished(header.key.get(), ended);
+    }
+    // Last: a waker that is not ours may panic, and by now the task owns nothing that is bound to this thread.
+    if let Some(waker) = joiner {
+        waker.wake();
     }
 }
 
@@ -603,9 +612,9 @@ unsafe fn set_stage<S: Scheduler, F: Future>(task: NonNull<Header<S>>, next: Sta
     if let Err(payload) = catch_unwind(AssertUnwindSafe(|| *stage = next)) {
         // SAFETY: as above.
         let stage = unsafe { stage_of::<S, F>(task) };
-        if matches!(stage, Stage::Done(_)) {
-            *stage = Stage::Done(Outcome::Panicked(payload));
-        }
+        let unseen = std::mem::replace(stage, Stage::Done(Outcome::Panicked(payload)));
+        // The first panic is reported; what the drop of the output adds to it is not.
+        let _ = catch_unwind(AssertUnwindSafe(|| drop(unseen)));
     }
 }
 

@@ -18,8 +18,8 @@ use crate::state::handles::HandleKey;
 ///
 /// # Ordering
 /// Completions are delivered in the order of sending, in the poll phase (or where [`Schedule::completions`] says), each
-/// with its own checkpoint. A batch wakes the loop once. None is delivered once the port is closed. If a callback panics and the panic leaves `run`, the next run
-/// delivers the rest. Source: SEMANTICS W2, M4.
+/// with its own checkpoint. A batch wakes the loop once. None is delivered once the port is closed. If a callback
+/// panics and the panic leaves `run`, the next run delivers the rest. Source: SEMANTICS W2, M4.
 ///
 /// [`Schedule::completions`]: crate::Schedule::completions
 ///

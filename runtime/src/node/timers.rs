@@ -207,7 +207,7 @@ impl Pass {
         let timer = lp.change_lists(|lists| lists.begin_run(id));
         match timer {
             None => true, // cleared by the drain just before
-            Some(ListedTimer::Timeout(callback)) => {
+            Some(ListedTimer::Timeout(mut callback)) => {
                 lp.change_lists(|lists| lists.forget(id));
                 lp.invoke(|lp| callback.call(lp)).is_ok()
             }

@@ -40,7 +40,7 @@ fn run_immediates(lp: &LoopHandle) {
 }
 
 /// Runs an immediate and, if it did not panic, the checkpoint. True if it panicked.
-fn run_one(lp: &LoopHandle, immediate: Callback) -> bool {
+fn run_one(lp: &LoopHandle, mut immediate: Callback) -> bool {
     let thrown = lp.invoke(|lp| immediate.call(lp)).is_err();
     if !thrown && lp.state.schedule.drain_immediates == Drain::EachCallback {
         lp.checkpoint();

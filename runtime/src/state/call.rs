@@ -85,13 +85,13 @@ impl LoopHandle {
     fn drain(&self) {
         let lp = &self.state;
         while !lp.has_drained() {
-            while let Some(tick) = lp.ticks.pop() {
+            while let Some(mut tick) = lp.ticks.pop() {
                 // A tick that panics abandons the drain. Source: SEMANTICS X6, `processTicksAndRejections`.
                 if self.invoke(|lp| tick.call(lp)).is_err() {
                     return;
                 }
             }
-            while let Some(microtask) = lp.microtasks.pop() {
+            while let Some(mut microtask) = lp.microtasks.pop() {
                 // One that panics does not stop the drain. Source: X5.
                 let _thrown = self.invoke(|lp| microtask.call(lp));
             }

@@ -22,7 +22,7 @@ use std::any::Any;
 use std::cell::{Cell, UnsafeCell};
 use std::future::Future;
 use std::marker::PhantomData;
-use std::mem::{ManuallyDrop, MaybeUninit, align_of, size_of};
+use std::mem::{ManuallyDrop, MaybeUninit, align_of, needs_drop, size_of};
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::pin::Pin;
 use std::ptr::NonNull;
@@ -51,7 +51,13 @@ pub(crate) struct Thunk<Cx: 'static, const N: usize = WORDS> {
 
 struct ThunkVtable<Cx> {
     call: unsafe fn(*mut (), &Cx),
-    drop: unsafe fn(*mut ()),
+    /// `None` where there is nothing to drop.
+    drop: Option<unsafe fn(*mut ())>,
+}
+
+impl<Cx: 'static> ThunkVtable<Cx> {
+    /// Of a thunk that was called.
+    const SPENT: &'static Self = &Self { call: call_nothing, drop: None };
 }
 
 impl<Cx: 'static, const N: usize> Thunk<Cx, N> {
@@ -75,28 +81,38 @@ impl<Cx: 'static, const N: usize> Thunk<Cx, N> {
         unsafe { words.as_mut_ptr().cast::<F>().write(f) };
         Self {
             words,
-            vtable: const { &ThunkVtable { call: call::<F, Cx>, drop: drop_in_place::<F> } },
+            vtable: const { &ThunkVtable { call: call::<F, Cx>, drop: drop_of::<F>() } },
             _local: PhantomData,
         }
     }
 
-    /// Calls the closure and consumes it.
+    /// Calls the closure, which is consumed: a second call does nothing.
+    ///
+    /// Not by value: what the queue just stored would be moved again before its stores are done, and the processor
+    /// waits for them then.
     #[inline]
-    pub(crate) fn call(self, cx: &Cx) {
-        let mut this = ManuallyDrop::new(self);
-        let closure = this.words.as_mut_ptr().cast();
-        // SAFETY: `closure` holds the `F` that `vtable` was made for, and `ManuallyDrop` keeps it from being dropped again.
-        unsafe { (this.vtable.call)(closure, cx) }
+    pub(crate) fn call(&mut self, cx: &Cx) {
+        let vtable = std::mem::replace(&mut self.vtable, ThunkVtable::SPENT);
+        let closure = self.words.as_mut_ptr().cast();
+        // SAFETY: `closure` holds the `F` that `vtable` was made for, and `SPENT` keeps it from being used again.
+        unsafe { (vtable.call)(closure, cx) }
     }
 }
 
 impl<Cx, const N: usize> Drop for Thunk<Cx, N> {
     fn drop(&mut self) {
-        let closure = self.words.as_mut_ptr().cast();
-        // SAFETY: `closure` holds the `F` that `vtable` was made for; a called thunk never gets here.
-        unsafe { (self.vtable.drop)(closure) }
+        if let Some(drop) = self.vtable.drop {
+            // SAFETY: the words hold the `F` that `vtable` was made for: a thunk that was called is `SPENT`.
+            unsafe { drop(self.words.as_mut_ptr().cast()) }
+        }
     }
 }
+
+const fn drop_of<F>() -> Option<unsafe fn(*mut ())> {
+    if needs_drop::<F>() { Some(drop_in_place::<F>) } else { None }
+}
+
+unsafe fn call_nothing<Cx>(_closure: *mut (), _cx: &Cx) {}
 
 /// # Safety
 /// `closure` points to an `F` that is not used afterwards.

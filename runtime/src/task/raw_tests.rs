@@ -144,7 +144,7 @@ fn a_large_or_overaligned_closure_is_boxed_and_dropped_once() {
     struct Aligned(u8);
     let (value, drops) = counted();
     let (large, aligned) = ([1_u64; 32], Aligned(2));
-    let thunk = Thunk::new(move |sum: &Cell<u64>| {
+    let mut thunk = Thunk::new(move |sum: &Cell<u64>| {
         let (_value, aligned) = (value, aligned);
         assert_eq!(&raw const aligned as usize % 64, 0);
         sum.set(large.iter().sum::<u64>() + u64::from(aligned.0));
@@ -169,6 +169,15 @@ fn a_thunk_that_is_not_called_drops_its_closure() {
 }
 
 #[test]
+fn a_thunk_is_called_once() {
+    let calls = Cell::new(0);
+    let mut thunk: Thunk<Cell<u32>> = Thunk::new(|calls: &Cell<u32>| calls.set(calls.get() + 1));
+    thunk.call(&calls);
+    thunk.call(&calls);
+    assert_eq!(calls.get(), 1);
+}
+
+#[test]
 fn a_thunk_without_captures_works() {
     Thunk::new(|count: &Cell<u32>| count.set(1)).call(&Cell::new(0));
     drop(Thunk::new(|(): &()| {}));
@@ -179,7 +188,7 @@ fn a_thunk_that_panics_drops_its_closure_once() {
     for large in [false, true] {
         let (value, drops) = counted();
         let ballast = [0_u64; 8];
-        let thunk = if large {
+        let mut thunk = if large {
             Thunk::new(move |(): &()| {
                 let _owned = (&value, ballast);
                 panic!("thunk");

@@ -357,16 +357,8 @@ fn a_read_callback_that_panics_is_called_again_for_the_end_of_the_stream() {
 #[test]
 fn what_a_panic_left_in_the_queues_runs_before_the_loop_sleeps() {
     let (lp, trace) = hooked(Schedule::libuv()); // where no immediate follows a panic
-    let _alive = lp.begin_request();
-    lp.set_immediate(throws(&trace));
-    lp.timer(ms(50), trace.logs("timer"));
-    lp.turn();
-    assert_eq!(trace.take(), ["caught thrown"]);
-    lp.set_immediate(|_| {}); // a turn that does not sleep drains behind the next callback, as ever
-    lp.turn();
-    assert_eq!(trace.take(), ["tick of the thrower"]);
-    lp.set_immediate(throws(&trace));
-    lp.turn();
-    assert_eq!(lp.event_loop().run(RunMode::Once).unwrap(), Outcome::Alive);
-    assert_eq!(trace.take(), ["caught thrown", "tick of the thrower"]);
+    lp.event_loop().timer(ms(1), throws(&trace));
+    lp.event_loop().timer(ms(50), trace.logs("a later timer"));
+    lp.event_loop().run(RunMode::Default).unwrap();
+    assert_eq!(trace.take(), ["caught thrown", "tick of the thrower", "a later timer"]);
 }

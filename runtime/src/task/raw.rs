@@ -224,6 +224,8 @@ pub(crate) fn new_task<S: Scheduler, F: Future + 'static>(
     future: F,
     site: &'static Location<'static>,
 ) -> (Task<S>, RawJoin<S, F::Output>) {
+    // As `Arc` hands it out: a pointer made from a reference could not lead back to the count.
+    let home = Arc::as_ptr(scheduler.inbox()).cast_mut();
     let cell = Box::new(TaskCell {
         header: Header {
             vtable: const {
@@ -241,7 +243,7 @@ pub(crate) fn new_task<S: Scheduler, F: Future + 'static>(
             state: Cell::new(JOINED | REFERENCED | TABLED | HELD),
             key: Cell::new(usize::MAX),
             scheduler: Cell::new(Some(scheduler.clone())),
-            home: home_of(scheduler),
+            home: NonNull::new(home).expect("an `Arc` points to something"),
             inbox: OnceLock::new(),
             join_waker: Cell::new(None),
             site,
@@ -250,11 +252,6 @@ pub(crate) fn new_task<S: Scheduler, F: Future + 'static>(
     });
     let header = NonNull::from(Box::leak(cell)).cast::<Header<S>>();
     (Task(header), RawJoin { header, _output: PhantomData })
-}
-
-/// The loop's door, as `Arc` hands it out: a pointer made from a reference could not lead back to the count.
-fn home_of<S: Scheduler>(scheduler: &S) -> NonNull<S::Inbox> {
-    NonNull::new(Arc::as_ptr(scheduler.inbox()).cast_mut()).expect("an `Arc` points to something")
 }
 
 /// The reference that the loop's table holds until the task completes.
@@ -388,7 +385,7 @@ impl<S: Scheduler, T> RawJoin<S, T> {
     pub(crate) fn abandon(&self) -> Option<Payload> {
         let header = header_of(&self.header);
         header.state.update(|state| state & !JOINED);
-        // Dropped on the way out: a waker that is not ours may panic, and the stage must be clear by then.
+        // Dropped last: a foreign waker may panic, and the stage must be clear by then.
         let _joiner = header.join_waker.take();
         if !header.has(COMPLETE) {
             return None;
@@ -418,7 +415,7 @@ impl<S: Scheduler> WokenTask<S> {
         assert_eq!(header.owner, ThreadNumber::current(), "a task is scheduled on its loop's thread");
         // Acquire pairs with the Release of `wake_remotely`: what the waker's thread did before is seen by the task.
         header.woken_remotely.swap(false, Ordering::AcqRel);
-        wake_locally(self.0);
+        schedule(self.0);
     }
 }
 
@@ -471,10 +468,6 @@ fn schedule<S: Scheduler>(task: NonNull<Header<S>>) {
     with_scheduler(header, |scheduler| scheduler.ready(ReadyTask(task)));
 }
 
-fn wake_locally<S: Scheduler>(task: NonNull<Header<S>>) {
-    schedule(task);
-}
-
 /// Drops the future unless it has ended, and completes the task.
 fn cancel<S: Scheduler>(task: NonNull<Header<S>>) {
     let header = header_of(&task);
@@ -508,10 +501,8 @@ fn complete<S: Scheduler>(task: NonNull<Header<S>>) {
     if let Some(scheduler) = header.scheduler.take() {
         scheduler.finished(header.key.get(), ended);
     }
-    // Last: a waker that is not ours may panic, and by now the task owns nothing that is bound to this thread.
-    if let Some(waker) = joiner {
-        waker.wake();
-    }
+    // Last: a foreign waker may panic, and by now the task owns nothing that is bound to this thread.
+    joiner.into_iter().for_each(Waker::wake);
 }
 
 /// Gives up one half of the owner's side, and the reference with the second.
@@ -697,7 +688,7 @@ unsafe fn waker_clone<S: Scheduler>(data: *const ()) -> RawWaker {
 unsafe fn waker_wake<S: Scheduler>(data: *const ()) {
     let task = waker_task::<S>(data);
     if header_of(&task).owner == ThreadNumber::current() {
-        wake_locally(task);
+        schedule(task);
         release(task);
     } else {
         wake_remotely(WokenTask(task));
@@ -708,7 +699,7 @@ unsafe fn waker_wake_by_ref<S: Scheduler>(data: *const ()) {
     let task = waker_task::<S>(data);
     let header = header_of(&task);
     if header.owner == ThreadNumber::current() {
-        wake_locally(task);
+        schedule(task);
     } else {
         header.inbox();
         // Relaxed: as in `waker_clone`.

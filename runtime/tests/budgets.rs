@@ -16,9 +16,9 @@ use trace::Trace;
 /// A loop with small limits.
 fn limited() -> EventLoop {
     let limits = Limits {
-        task_io_budget: 3,
-        reads_per_turn: 2,
-        accepts_per_turn: 2,
+        task_io_budget: std::num::NonZeroU32::new(3).expect("not zero"),
+        reads_per_turn: std::num::NonZeroU32::new(2).expect("not zero"),
+        accepts_per_turn: std::num::NonZeroU32::new(2).expect("not zero"),
         read_buffer_len: NonZeroUsize::new(1).unwrap(),
         ..Limits::default()
     };

@@ -65,7 +65,8 @@ impl Builder {
 
     /// Has time stand still but for what the loop would wait for, which passes at once.
     ///
-    /// Where a request is under way or something may still come from a source, the loop waits for that in real time.
+    /// Where a request is under way, or no timer is running, the loop waits in real time. What a source may still bring
+    /// is looked for once before time passes.
     pub fn virtual_time(mut self, virtual_time: bool) -> Self {
         self.virtual_time = virtual_time;
         self
@@ -157,7 +158,7 @@ impl PreparedLoop {
     pub fn into_loop(mut self) -> EventLoop {
         let inbox = self.door.0.take().expect("a loop begins once");
         let state = LoopState {
-            io_budget: Cell::new(self.limits.task_io_budget),
+            io_budget: Cell::new(self.limits.task_io_budget.get()),
             schedule: self.schedule,
             limits: self.limits,
             hooks: Hooks::new(),
@@ -187,6 +188,7 @@ impl PreparedLoop {
             read_buffer: Cell::default(),
             alive: Liveness::new(),
             requests: Cell::new(0),
+            requests_unreferenced: Cell::new(0),
             has_alarm: Cell::new(false),
             rung: Cell::new(false),
             stop: Cell::new(false),

@@ -93,7 +93,8 @@ impl EventLoop {
     /// # Ordering
     /// `main`, then a drain; turns until the loop is no longer alive; the [before-exit hook](LoopHandle::on_before_exit)
     /// with a drain, and turns again if that brought the loop back; at last the [exit hook](LoopHandle::on_exit),
-    /// after which nothing runs. [`end`](LoopHandle::end) goes straight to the exit hook.
+    /// after which nothing runs. [`end`](LoopHandle::end) goes straight to the exit hook, and
+    /// [`stop`](LoopHandle::stop) does so once the phases that it lets run are over.
     /// Source: SEMANTICS, "machine on one page"; E1 to E5.
     ///
     /// # Errors

@@ -40,7 +40,11 @@ pub(super) fn run_program(lp: &LoopHandle, main: impl FnOnce(&LoopHandle)) -> io
         lp.checkpoint();
     }
     while !lp.has_ended() {
-        run_turns(lp, Mode::from(RunMode::Default))?;
+        // A program that stops its loop leaves it as it is, alive or not, and ends.
+        if run_turns(lp, Mode::from(RunMode::Default))? == Outcome::Stopped {
+            lp.end(0);
+            break;
+        }
         lp.before_exit();
         if !lp.is_alive() {
             lp.end(0);

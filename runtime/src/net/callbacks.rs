@@ -57,8 +57,8 @@ pub(super) struct Writes {
     /// Bytes in the queue.
     len: usize,
     shutdown: Option<OnDone>,
-    /// A task that waits for the queue to empty before it writes.
-    flushed: Option<Waker>,
+    /// Tasks that wait for the queue to empty before they write.
+    flushed: Vec<Waker>,
 }
 
 struct QueuedWrite {
@@ -255,7 +255,9 @@ impl TcpStream {
         let mut writes = self.inner.writes.borrow_mut();
         match &mut *writes {
             Some(writes) if !writes.queue.is_empty() => {
-                writes.flushed = Some(cx.waker().clone());
+                if !writes.flushed.iter().any(|known| known.will_wake(cx.waker())) {
+                    writes.flushed.push(cx.waker().clone());
+                }
                 Poll::Pending
             }
             _ => Poll::Ready(()),
@@ -283,9 +285,7 @@ impl TcpStream {
                     self.owe(on_done, Err(sys::cancelled()));
                 }
             }
-            if let Some(waker) = writes.flushed.take() {
-                waker.wake();
-            }
+            writes.flushed.drain(..).for_each(Waker::wake);
         }
         if lp.state.closed.get() {
             return true;
@@ -364,12 +364,11 @@ impl TcpStream {
                 let first = writes.queue.pop_front();
                 let rest = first.as_ref().map_or(0, |write| write.bytes.len() - write.written);
                 writes.len -= rest;
-                let flushed = if writes.queue.is_empty() { writes.flushed.take() } else { None };
+                let flushed =
+                    if writes.queue.is_empty() { std::mem::take(&mut writes.flushed) } else { Vec::new() };
                 (first.and_then(|write| write.on_done), flushed)
             });
-            if let Some(waker) = flushed {
-                waker.wake();
-            }
+            flushed.into_iter().for_each(Waker::wake);
             let failed = result.is_err();
             self.inner.lp.state.alive.release();
             match done {
@@ -427,7 +426,7 @@ impl TcpStream {
     fn read_ready(&self, readiness: Readiness) {
         let lp = &self.inner.lp;
         let mut more = readiness.has(Readiness::ANY_READ);
-        for _ in 0..lp.state.limits.reads_per_turn {
+        for _ in 0..lp.state.limits.reads_per_turn.get() {
             if !more || !self.is_reading() {
                 return;
             }
@@ -516,8 +515,8 @@ impl Ready for Inner {
 
     fn forget(&self) {
         let mut writes = self.writes.take();
-        if let Some(waker) = writes.as_mut().and_then(|writes| writes.flushed.take()) {
-            waker.wake();
+        if let Some(writes) = &mut writes {
+            writes.flushed.drain(..).for_each(Waker::wake);
         }
         drop((self.reader.stop(), writes)); // while nothing is borrowed: they may own anything
     }

@@ -260,7 +260,7 @@ impl TcpListener {
     fn accept_ready(&self) {
         let inner = &self.inner;
         let sources = &inner.lp.state.sources;
-        for _ in 0..inner.lp.state.limits.accepts_per_turn {
+        for _ in 0..inner.lp.state.limits.accepts_per_turn.get() {
             let ready = sources.readiness(inner.token).has(Readiness::ANY_READ);
             if !ready || inner.paused.get() || inner.on_connection.borrow().is_none() {
                 return;

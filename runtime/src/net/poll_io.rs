@@ -55,22 +55,6 @@ impl LoopHandle {
             }
         }
     }
-
-    /// Counts one ready operation of the task that runs. False if it has had its share of this poll.
-    fn spend_budget(&self) -> bool {
-        let budget = &self.state.io_budget;
-        match budget.get().checked_sub(1) {
-            Some(left) => {
-                budget.set(left);
-                true
-            }
-            None => {
-                // For futures that a foreign executor polls, where no task of ours begins anew.
-                budget.set(self.state.limits.task_io_budget);
-                false
-            }
-        }
-    }
 }
 
 impl Direction {

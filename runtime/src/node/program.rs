@@ -26,7 +26,8 @@ impl LoopHandle {
 
     /// Ends the program: runs the exit hook on the spot, and lets no callback run after this one.
     ///
-    /// The callback that calls it goes on to its own end. Ending twice does nothing. Source: SEMANTICS E4.
+    /// The callback that calls it goes on to its own end. Ending twice does nothing: the first code
+    /// stays. Source: SEMANTICS E4.
     pub fn end(&self, code: i32) {
         if self.has_ended() {
             return;

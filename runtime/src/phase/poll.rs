@@ -21,7 +21,7 @@ pub(super) fn run(lp: &LoopHandle, mode: Mode) -> io::Result<()> {
         lp.checkpoint();
         wait = poll_wait(lp, mode);
     }
-    for round in 0..lp.state.limits.waits_per_poll {
+    for round in 0..lp.state.limits.waits_per_poll.get() {
         let full = begin(lp, wait)?;
         if round == 0 {
             lp.state.sources.begin(); // what uses up its budget from here on waits for the next phase

@@ -55,7 +55,11 @@ impl Request {
     }
 
     fn set_referenced(&mut self, referenced: bool) {
-        self.lp.state.alive.change(self.referenced, referenced);
+        let state = &self.lp.state;
+        state.alive.change(self.referenced, referenced);
+        let unreferenced =
+            state.requests_unreferenced.get() + usize::from(self.referenced) - usize::from(referenced);
+        state.requests_unreferenced.set(unreferenced);
         self.referenced = referenced;
     }
 }

@@ -124,6 +124,8 @@ pub(crate) struct LoopState {
     pub(crate) alive: Liveness,
     /// Requests whose completion is to come from another thread.
     pub(crate) requests: Cell<usize>,
+    /// Of these, how many let the loop end.
+    pub(crate) requests_unreferenced: Cell<usize>,
     pub(crate) has_alarm: Cell<bool>,
     /// The alarm was rung, and the driver not asked since: until it is, its descriptor stays readable for a host.
     pub(crate) rung: Cell<bool>,

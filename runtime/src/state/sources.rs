@@ -35,8 +35,14 @@ pub(crate) struct Source {
     readiness: Readiness,
     reader: Option<Waker>,
     writer: Option<Waker>,
+    /// Tasks beyond the first that wait, in either direction: several may accept from clones of one listener.
+    others: Vec<Waker>,
     target: Option<Rc<dyn Ready>>,
 }
+
+/// How many tasks beyond the first may wait for one source. More have the first ones look again: a waker that nobody
+/// needs any more is told from the others by being woken.
+const OTHERS_MAX: usize = 1024;
 
 struct Slot {
     generation: u32,
@@ -129,18 +135,20 @@ impl Sources {
 
     /// Notes who waits for a source that is not ready.
     pub(crate) fn wait(&self, token: Token, direction: Direction, waker: &Waker) {
-        let replaced = self.with(token, |source| {
+        let crowd = self.with(token, |source| {
             let slot = match direction {
                 Direction::Read => &mut source.reader,
                 Direction::Write => &mut source.writer,
             };
             match slot {
-                Some(known) if known.will_wake(waker) => None,
-                _ => slot.replace(waker.clone()),
+                None => *slot = Some(waker.clone()),
+                Some(known) if known.will_wake(waker) => {}
+                Some(_) => return source.join_others(waker),
             }
+            Vec::new()
         });
-        // Dropped here, outside the borrow: it may own the task, and that a source.
-        drop(replaced);
+        // Woken here, outside the borrow.
+        crowd.into_iter().flatten().for_each(Waker::wake);
     }
 
     /// Has the loop call `target` when the source is ready, or nobody.
@@ -174,6 +182,7 @@ impl Sources {
             Waiting {
                 reader: source.reader.take_if(|_| event.readiness.has(Readiness::ANY_READ)),
                 writer: source.writer.take_if(|_| event.readiness.has(Readiness::ANY_WRITE)),
+                others: std::mem::take(&mut source.others),
                 target: source.target.clone().filter(|_| !source.in_line),
                 readiness: source.readiness,
             }
@@ -217,8 +226,28 @@ impl Sources {
 pub(crate) struct Waiting {
     reader: Option<Waker>,
     writer: Option<Waker>,
+    others: Vec<Waker>,
     target: Option<Rc<dyn Ready>>,
     readiness: Readiness,
+}
+
+impl Source {
+    /// Notes one more task that waits. Gives those to be woken because they are too many.
+    fn join_others(&mut self, waker: &Waker) -> Vec<Waker> {
+        let others = &mut self.others;
+        if others.iter().any(|known| known.will_wake(waker)) {
+            return Vec::new();
+        }
+        let crowd = if others.len() < OTHERS_MAX { Vec::new() } else { std::mem::take(others) };
+        others.push(waker.clone());
+        crowd
+    }
+
+    /// Takes all who wait.
+    fn take_waiting(&mut self) -> impl Iterator<Item = Waker> + use<> {
+        let others = std::mem::take(&mut self.others);
+        self.reader.take().into_iter().chain(self.writer.take()).chain(others)
+    }
 }
 
 impl Waiting {
@@ -228,9 +257,10 @@ impl Waiting {
     /// of the stream and take what was cut off for complete. Source: libuv, `uv__stream_io`.
     pub(crate) fn notify(self, lp: &LoopHandle) {
         if self.reader.is_some() || self.writer.is_some() {
-            lp.call(|_| {
-                self.reader.into_iter().chain(self.writer).for_each(Waker::wake);
-            });
+            lp.call(|_| self.reader.into_iter().chain(self.writer).for_each(Waker::wake));
+        }
+        if !self.others.is_empty() {
+            lp.call(|_| self.others.into_iter().for_each(Waker::wake));
         }
         if let Some(target) = self.target {
             target.ready(lp, self.readiness);
@@ -257,6 +287,7 @@ impl LoopHandle {
             readiness: Readiness::default(),
             reader: None,
             writer: None,
+            others: Vec::new(),
             target: None,
         };
         if self.state.closed.get() {
@@ -277,9 +308,7 @@ impl LoopHandle {
         source.flags.update(&self.state.alive, |flags| flags.active = false);
         // It fails only if the descriptor was closed under us; then the system has forgotten it already.
         let _ = self.state.driver.borrow_mut().deregister(source.fd);
-        for waker in [source.writer.take(), source.reader.take()].into_iter().flatten() {
-            waker.wake();
-        }
+        source.take_waiting().for_each(Waker::wake);
     }
 
     /// Forgets all sources, and drops the callbacks they had. Whoever waits for one is woken, and finds it gone. Their
@@ -287,10 +316,10 @@ impl LoopHandle {
     pub(crate) fn drop_sources(&self) {
         let slots = self.state.sources.slots.take();
         self.state.sources.registered.set(0);
-        for source in slots.into_iter().filter_map(|slot| slot.source) {
+        for mut source in slots.into_iter().filter_map(|slot| slot.source) {
             // It fails only if the descriptor was closed under us.
             let _ = self.state.driver.borrow_mut().deregister(source.fd);
-            source.reader.into_iter().chain(source.writer).for_each(Waker::wake);
+            source.take_waiting().for_each(Waker::wake);
             if let Some(target) = source.target {
                 target.forget();
             }

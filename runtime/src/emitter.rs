@@ -171,12 +171,14 @@ impl<K: Clone + Eq + Hash, A: ?Sized> EventEmitter<K, A> {
     /// Removes all listeners of an event, of the program's or of the emitter's own. Where somebody listens to removals,
     /// the newest goes first. Source: SEMANTICS V4.
     pub fn remove_all(&self, event: &Event<K>) {
-        if self.count(&Event::ListenerRemoved) == 0 || *event == Event::ListenerRemoved {
+        if self.count(&Event::ListenerRemoved) == 0 {
             let gone = self.inner.events.borrow_mut().remove(event);
             drop(gone);
             return;
         }
-        while let Some(id) = self.listeners(event).last().map(|listener| listener.id) {
+        // Those of the moment: what is added meanwhile stays.
+        let ids: Vec<ListenerId> = self.listeners(event).iter().map(|listener| listener.id).collect();
+        for id in ids.into_iter().rev() {
             self.remove(event, id);
         }
     }
@@ -203,6 +205,12 @@ impl<K: Clone + Eq + Hash, A: ?Sized> EventEmitter<K, A> {
         A: Sized,
     {
         if self.emit(event, &argument) { Ok(()) } else { Err(argument) }
+    }
+
+    /// Tells the listeners of an event of the emitter's own that `about` is what has come or gone; those of an event of the
+    /// program are not called. For a program that stands in for the emitter.
+    pub fn emit_own(&self, event: &Event<K>, about: &Event<K>) {
+        self.tell(event, about);
     }
 
     /// How many listeners an event has.

@@ -16,6 +16,18 @@ impl fmt::Display for Closing {
 
 impl Error for Closing {}
 
+/// The loop keeps real time, which nobody can move.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RealTime;
+
+impl fmt::Display for RealTime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("only the clock of a loop in virtual time can be moved")
+    }
+}
+
+impl Error for RealTime {}
+
 /// Why [`Timer::again`](crate::Timer::again) did nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]

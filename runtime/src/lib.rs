@@ -117,9 +117,10 @@ mod task;
 #[cfg(feature = "test-util")]
 mod test_loop;
 mod time;
+mod warning;
 
 pub use emitter::{Event, EventEmitter, ListenerId, ListenerOptions};
-pub use error::{AgainError, Closing, Elapsed, JoinError, RemoteError};
+pub use error::{AgainError, Closing, Elapsed, JoinError, RealTime, RemoteError};
 pub use event_loop::{Builder, Busy, EventLoop, PreparedLoop};
 pub use free::{
     interval, next_tick, queue_microtask, set_immediate, set_interval, set_timeout, sleep, spawn, timeout,
@@ -133,7 +134,7 @@ pub use handle::walk::HandleInfo;
 pub use handle::watcher::{Check, Idle, Prepare, Watcher};
 pub use limits::Limits;
 pub use remote::Remote;
-pub use schedule::{Drain, FileHops, Phase, Schedule, TimerBatch};
+pub use schedule::{Drain, FileHops, ListTimers, Phase, Schedule, TimerBatch};
 pub use state::LoopHandle;
 pub use state::call::Uncaught;
 pub use state::current::{current, try_current};
@@ -144,3 +145,4 @@ pub use state::mode::{Outcome, RunMode};
 #[cfg(feature = "test-util")]
 pub use test_loop::{ScriptedSource, TestLoop};
 pub use time::lists::TimeoutId;
+pub use warning::Warning;

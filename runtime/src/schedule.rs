@@ -47,6 +47,18 @@ pub enum TimerBatch {
     UntilNoneDue,
 }
 
+/// Which loop timers stand for the lists of `set_timeout` and its kin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ListTimers {
+    /// One loop timer for all lists. When it is due it runs all lists that are due by one reading of the clock. Clearing an
+    /// unreferenced timer that was the last of its list leaves the empty list. Node 11 and later; SEMANTICS T6, T14.
+    Shared,
+    /// A loop timer for each list, which reads the clock and is a handle that is closed when the list is empty. A timer
+    /// that is unreferenced while it is set leaves its list for one of its own. Node 10; SEMANTICS T6, T12, T14.
+    EachList,
+}
+
 /// How many jobs a whole file takes: each job is a hop through the pool, and so a poll phase.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -84,6 +96,17 @@ pub struct Schedule {
     pub pending_after_poll: u32,
     /// Which timers one timers phase runs.
     pub timer_batch: TimerBatch,
+    /// Which loop timers the lists of `set_timeout` hang on.
+    pub list_timers: ListTimers,
+    /// Fractions of a millisecond are cut off a delay before its list is chosen. In Node 10 each fraction has a list.
+    /// Source: SEMANTICS T1.
+    pub delays_are_whole: bool,
+    /// The first delay that is negative, and the first that is not a number, are [warned](crate::Warning) of. Node 24
+    /// and later; SEMANTICS T2.
+    pub odd_delays_warn: bool,
+    /// An interval whose callback panicked, and whose panic the uncaught hook took, is armed again. Not in Node 10.
+    /// Source: SEMANTICS X9.
+    pub interval_survives_panic: bool,
     /// When the queues are drained in the timers phase.
     pub drain_timers: Drain,
     /// When the queues are drained among the immediates.
@@ -92,6 +115,9 @@ pub struct Schedule {
     pub drain: Drain,
     /// The check phase drains before its first immediate, which finds work only after a panic. Node 12 to 24.
     pub check_opens_with_drain: bool,
+    /// If the last immediate of a check phase panics, the phase goes on with those set meanwhile. In Node 10 only if
+    /// another one of the phase panicked before. Source: SEMANTICS I5.
+    pub last_panic_takes_new_immediates: bool,
     /// The clock is read before poll computes how long to wait, so a callback that blocked does not make poll
     /// oversleep. libuv only when it is configured with `UV_METRICS_IDLE_TIME`, as Node does.
     pub wait_reads_clock: bool,
@@ -127,10 +153,15 @@ impl Schedule {
             once_ending: Cow::Borrowed(&[]),
             pending_after_poll: 8,
             timer_batch: TimerBatch::DueAtStart,
+            list_timers: ListTimers::Shared,
+            delays_are_whole: true,
+            odd_delays_warn: true,
+            interval_survives_panic: true,
             drain_timers: Drain::EachCallback,
             drain_immediates: Drain::EachCallback,
             drain: Drain::EachCallback,
             check_opens_with_drain: false,
+            last_panic_takes_new_immediates: true,
             wait_reads_clock: true,
             uncaught_queues_immediate: true,
             main_panic_drains: true,
@@ -139,14 +170,19 @@ impl Schedule {
         }
     }
 
-    /// Node 22 and 24 on libuv 1.51.
-    pub fn node22() -> Self {
+    /// Node 24 on libuv 1.51.
+    pub fn node24() -> Self {
         Self {
-            name: Cow::Borrowed("node22"),
+            name: Cow::Borrowed("node24"),
             check_opens_with_drain: true,
             file_hops: FileHops::PerCall,
             ..Self::node26()
         }
+    }
+
+    /// Node 22 on libuv 1.51.
+    pub fn node22() -> Self {
+        Self { name: Cow::Borrowed("node22"), odd_delays_warn: false, ..Self::node24() }
     }
 
     /// Node 20 on libuv 1.46.
@@ -162,6 +198,22 @@ impl Schedule {
             turn: Cow::Borrowed(CLASSIC_TURN),
             once_ending: Cow::Borrowed(TIMERS),
             ..Self::node20()
+        }
+    }
+
+    /// Node 10 on libuv 1.34: queues drain once per list of timers and once per check phase.
+    pub fn node10() -> Self {
+        Self {
+            name: Cow::Borrowed("node10"),
+            list_timers: ListTimers::EachList,
+            delays_are_whole: false,
+            interval_survives_panic: false,
+            drain_timers: Drain::EachList,
+            drain_immediates: Drain::EachPhase,
+            check_opens_with_drain: false,
+            last_panic_takes_new_immediates: false,
+            main_panic_drains: false,
+            ..Self::node12()
         }
     }
 

@@ -13,7 +13,6 @@ use crate::state::LoopHandle;
 use crate::state::handles::HandleKind;
 use crate::state::mode::{Outcome, RunMode};
 use crate::state::sources::Ready;
-use crate::time::clock::nanos;
 
 /// A run of a test ends after this many turns: a loop that would go on for ever fails instead of hanging.
 const TURNS_MAX: usize = 100_000;
@@ -129,8 +128,7 @@ impl TestLoop {
 
     /// Lets time pass. Nothing runs.
     pub fn advance(&self, time: Duration) {
-        let clock = &self.inner.handle.state.clock;
-        clock.advance_to(clock.read().saturating_add(nanos(time)));
+        self.inner.handle.advance_clock(time).expect("a test loop is in virtual time");
     }
 
     /// Runs one turn, which does not wait. What was queued before runs first.

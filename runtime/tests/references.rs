@@ -211,7 +211,7 @@ fn an_unreferenced_task_that_yields_still_goes_on_at_once() {
 }
 
 fn listener(lp: &EventLoop) -> TcpListener {
-    TcpListener::bind(lp, "127.0.0.1:0".parse().unwrap()).unwrap()
+    TcpListener::bind(lp, "127.0.0.1:0".parse().expect("an address")).expect("a port is free")
 }
 
 #[test]

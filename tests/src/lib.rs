@@ -1,4 +1,4 @@
-//! What the workspace tests share: scenarios of the order of callbacks, a model of the rules behind them, a generator
+//! What the workspace tests share: scenarios of the order of callbacks, a runner that plays them on phaseloop, a model of the rules behind them, a generator
 //! of more and real Node.js to compare with; peers that tests start; the source code as `tidy` reads it.
 
 pub mod generate;
@@ -7,5 +7,6 @@ pub mod node;
 pub mod peers;
 mod random;
 pub mod ratchet;
+pub mod runner;
 pub mod scenario;
 pub mod source;

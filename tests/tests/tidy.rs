@@ -20,6 +20,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("error", WORDS),
     ("limits", WORDS),
     ("schedule", WORDS),
+    ("warning", WORDS),
     ("driver", LEAF),
     ("sys", LEAF),
     ("task", LEAF),

@@ -159,6 +159,7 @@ impl PreparedLoop {
         let inbox = self.door.0.take().expect("a loop begins once");
         let state = LoopState {
             io_budget: Cell::new(self.limits.task_io_budget.get()),
+            lists: RefCell::new(TimerLists::new(self.schedule.list_timers)),
             schedule: self.schedule,
             limits: self.limits,
             hooks: Hooks::new(),
@@ -166,7 +167,6 @@ impl PreparedLoop {
             clock: if self.virtual_time { Clock::virtual_time() } else { Clock::system() },
             time: LoopTime::new(),
             timers: RefCell::new(TimerTable::new()),
-            lists: RefCell::new(TimerLists::new()),
             lists_timer: Cell::new(None),
             ticks: Queue::new(),
             microtasks: Queue::new(),

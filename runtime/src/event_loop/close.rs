@@ -100,6 +100,7 @@ impl LoopHandle {
         drop(state.hooks.drained.take());
         drop(state.hooks.before_exit.take());
         drop(state.hooks.exit.take());
+        drop(state.hooks.warning.take());
         drop(state.context.take());
     }
 }

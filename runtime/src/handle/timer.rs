@@ -4,7 +4,7 @@ use std::fmt;
 use std::panic::Location;
 use std::time::{Duration, Instant};
 
-use crate::error::{AgainError, Closing};
+use crate::error::{AgainError, Closing, RealTime};
 use crate::state::handles::{Body, HandleKey, HandleKind, MissedTicks};
 use crate::state::{LoopHandle, TimerAction};
 use crate::time::clock::{Nanos, nanos};
@@ -25,6 +25,25 @@ impl LoopHandle {
     /// Reads the clock, so that timers started from here on count from this moment. For callbacks that take long.
     pub fn update_now(&self) -> Instant {
         self.state.clock.instant(self.state.update_now())
+    }
+
+    /// Moves the clock of a loop in [virtual time](crate::Builder::virtual_time) on: what a callback that takes `time`
+    /// does to it. The loop's time stays as it is until the clock is read.
+    ///
+    /// # Errors
+    /// `RealTime` if the loop keeps real time.
+    pub fn advance_clock(&self, time: Duration) -> Result<(), RealTime> {
+        let clock = &self.state.clock;
+        if !clock.is_virtual() {
+            return Err(RealTime);
+        }
+        clock.advance_to(clock.read().saturating_add(nanos(time)));
+        Ok(())
+    }
+
+    /// True if the loop runs in [virtual time](crate::Builder::virtual_time).
+    pub fn is_time_virtual(&self) -> bool {
+        self.state.clock.is_virtual()
     }
 
     /// Runs `f` once, `delay` after the loop's time.

@@ -55,6 +55,13 @@ impl LoopHandle {
         drop(old);
     }
 
+    /// Has the next checkpoint drain, and so tell the [drained hook](Self::on_drained), even if nothing is queued.
+    pub fn request_drain(&self) {
+        if !self.state.hooks.drain_requested.replace(true) {
+            self.owe_drain();
+        }
+    }
+
     /// Runs the before-exit hook and drains.
     pub(crate) fn before_exit(&self) {
         let hook = self.state.hooks.before_exit.borrow().clone();

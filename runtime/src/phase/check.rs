@@ -1,12 +1,14 @@
 //! Check: handles that run just after poll, last started first, and then immediates in the order of their setting.
 //!
 //! Immediates that are set in the phase wait for the next one. After a panic that the uncaught hook took, the rest of the
-//! batch still runs; if the *last* one panicked, the phase starts again with what was set meanwhile.
+//! batch still runs; if the *last* one panicked, the phase starts again with what was set meanwhile. A tick that panics
+//! between two immediates counts as a panic of the phase, one that panics after the last does not.
 //! Source: libuv, `uv__run_check`; Node, `processImmediate` and `CheckImmediate`; SEMANTICS I1, I4, I5, M3, X3.
 
 use crate::handle::watcher::run_batch;
 use crate::schedule::Drain;
-use crate::state::{Callback, LoopHandle};
+use crate::state::call::Thrown;
+use crate::state::{LoopHandle, LoopState};
 
 /// Runs the check handles, then the immediates.
 pub(super) fn run(lp: &LoopHandle) {
@@ -15,35 +17,37 @@ pub(super) fn run(lp: &LoopHandle) {
 }
 
 fn run_immediates(lp: &LoopHandle) {
-    let lp_state = &lp.state;
-    if !lp_state.immediates.is_due() {
+    let LoopState { immediates, schedule, .. } = &*lp.state;
+    if !immediates.is_due() {
         return;
     }
-    if lp_state.schedule.check_opens_with_drain {
+    if schedule.check_opens_with_drain {
         lp.checkpoint();
     }
-    lp_state.immediates.begin();
-    let mut thrown = false;
-    loop {
-        match lp_state.immediates.next() {
-            Some(immediate) => thrown = run_one(lp, immediate),
-            None if thrown => {
-                thrown = false;
-                lp_state.immediates.begin();
+    immediates.begin();
+    let mut panics = 0;
+    while run_up_to_panic(lp).is_err() {
+        panics += 1;
+        if !immediates.has_next() {
+            if panics == 1 && !schedule.last_panic_takes_new_immediates {
+                return;
             }
-            None => break,
+            immediates.begin();
         }
     }
-    if lp_state.schedule.drain_immediates != Drain::EachCallback {
-        lp.checkpoint();
-    }
+    lp.checkpoint();
 }
 
-/// Runs an immediate and, if it did not panic, the checkpoint. True if it panicked.
-fn run_one(lp: &LoopHandle, mut immediate: Callback) -> bool {
-    let thrown = lp.invoke(|lp| immediate.call(lp)).is_err();
-    if !thrown && lp.state.schedule.drain_immediates == Drain::EachCallback {
-        lp.checkpoint();
+/// Runs the batch up to a panic, also of a tick. The queues drain *before* each immediate but the first, so that after a
+/// panic nothing is drained until the next immediate has run.
+fn run_up_to_panic(lp: &LoopHandle) -> Result<(), Thrown> {
+    let LoopState { immediates, schedule, .. } = &*lp.state;
+    let drains = schedule.drain_immediates == Drain::EachCallback;
+    while let Some(mut immediate) = immediates.next() {
+        lp.invoke(|lp| immediate.call(lp))?;
+        if drains && !lp.is_drained() && immediates.has_next() {
+            lp.try_checkpoint()?;
+        }
     }
-    thrown
+    Ok(())
 }

@@ -10,6 +10,9 @@ pub(super) fn run(lp: &LoopHandle) {
     begin(lp);
     while let Some(closing) = next(lp) {
         lp.state.alive.release();
+        if closing.is_silent() {
+            continue; // nothing ran, so nothing is drained
+        }
         let released = closing.release.and_then(|key| lp.state.handles.borrow_mut().remove(key));
         lp.call(|lp| {
             drop(released);

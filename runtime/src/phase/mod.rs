@@ -22,7 +22,7 @@ pub(crate) fn only_immediates_are_due(lp: &LoopHandle) -> bool {
     let watched =
         state.idle.active() + state.prepare.active() + state.check.active() + state.sources.registered();
     let only = watched == 0
-        && state.immediates.is_due()
+        && state.immediates.referenced() > 0 // else poll waits
         && state.pending.is_empty()
         && state.timers.borrow().is_empty()
         && state.closing.borrow().is_empty()

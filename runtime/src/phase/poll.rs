@@ -47,7 +47,7 @@ pub(crate) enum Wait {
 /// Decides how long to block: each reason not to is a line here.
 pub(crate) fn poll_wait(lp: &LoopHandle, mode: Mode) -> Wait {
     let state = &lp.state;
-    if !mode.may_wait() || state.stop.get() || !lp.is_alive() {
+    if !mode.may_wait() || lp.must_leave() || !lp.is_alive() {
         return Wait::Zero;
     }
     if state.idle.active() > 0 || !state.pending.is_empty() {

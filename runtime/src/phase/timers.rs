@@ -54,7 +54,7 @@ fn fire(lp: &LoopHandle, key: TimerKey) {
         Some(TimerAction::Wake(waker)) => lp.call(|_| waker.wake()),
         Some(TimerAction::Lists) => {
             put_back(lp, key, TimerAction::Lists);
-            node::timers::run_lists(lp);
+            node::lists::run_lists(lp);
         }
         None => {}
     }

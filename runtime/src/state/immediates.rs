@@ -114,6 +114,15 @@ impl Immediates {
         }
     }
 
+    /// True if the batch holds an immediate that was not cleared.
+    pub(crate) fn has_next(&self) -> bool {
+        let mut batch = self.batch.borrow_mut();
+        while batch.items.front().is_some_and(|item| item.callback.is_none()) {
+            batch.pop();
+        }
+        !batch.items.is_empty()
+    }
+
     /// Takes all callbacks out, for the caller to drop.
     pub(crate) fn take_all(&self) -> Vec<Callback> {
         self.referenced.set(0);

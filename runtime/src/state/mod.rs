@@ -145,3 +145,10 @@ pub(crate) struct Closing {
     pub(crate) release: Option<HandleKey>,
     pub(crate) callback: Option<Callback>,
 }
+
+impl Closing {
+    /// True if no user code runs when it is closed.
+    pub(crate) fn is_silent(&self) -> bool {
+        self.release.is_none() && self.callback.is_none()
+    }
+}

@@ -1,20 +1,71 @@
-//! Node's timers as data: one list per duration, the lists ordered by due time.
+//! Node's timers as data: one list per delay, the lists ordered by due time.
 //!
 //! A list is due when its *first* timer was due at the moment the list was put in order; it keeps that time when timers
 //! leave or are refreshed. When its turn comes all its due timers run, before a timer of another list that was due
 //! earlier than some of them. That is observable (SEMANTICS T5, T7, T14), so it is kept exactly. It is also fast: a
 //! timer is set, cleared and refreshed in constant time.
 //!
-//! Times are whole milliseconds since the loop's origin, as in Node.
+//! Times are whole milliseconds since the loop's origin, as in Node; delays may have fractions, as in Node 10.
 //! Source: Node 26, `lib/internal/timers.js`; measured, see SEMANTICS T3 to T14.
 
 use std::collections::{BTreeSet, HashMap};
 use std::hash::{BuildHasherDefault, Hasher};
 
+use crate::schedule::ListTimers;
+
 const NONE: u32 = u32::MAX;
 
 /// Milliseconds.
 pub(crate) type Millis = u64;
+
+/// How long after its start a timer is due. Timers of one delay share a list, and so do those whose delays differ by less
+/// than a microsecond.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Delay {
+    micros: u64,
+}
+
+impl Delay {
+    pub(crate) const fn from_millis(millis: Millis) -> Self {
+        Self { micros: millis * MICROS_PER_MILLI }
+    }
+
+    pub(crate) const fn from_micros(micros: u64) -> Self {
+        Self { micros }
+    }
+
+    /// In milliseconds, rounded up.
+    pub(crate) const fn millis(self) -> Millis {
+        self.micros.div_ceil(MICROS_PER_MILLI)
+    }
+
+    fn is_over(self, elapsed: Millis) -> bool {
+        elapsed.saturating_mul(MICROS_PER_MILLI) >= self.micros
+    }
+}
+
+const MICROS_PER_MILLI: u64 = 1000;
+
+/// Which timers share a list: those of one delay, or a single one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+struct ListName(u64);
+
+impl ListName {
+    /// Set in the names of lists that a single timer has for itself. Delays end below, at 2^41 microseconds.
+    const OWN: u64 = 1 << 63;
+
+    fn of(delay: Delay) -> Self {
+        Self(delay.micros)
+    }
+
+    fn own(index: u32) -> Self {
+        Self(Self::OWN | u64::from(index))
+    }
+
+    fn is_own(self) -> bool {
+        self.0 & Self::OWN != 0
+    }
+}
 
 /// A timer on a list. A key that outlives its timer finds nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -29,14 +80,37 @@ struct Item<T> {
     generation: u32,
     next: u32,
     prev: u32,
-    duration: Millis,
+    delay: Delay,
     start: Millis,
     linked: bool,
-    /// Not yet run and not cleared; an interval stays armed while it runs.
-    armed: bool,
+    state: ItemState,
     referenced: bool,
-    in_use: bool,
+    /// It has a list of its own.
+    own: bool,
     value: Option<T>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum ItemState {
+    Free,
+    /// It has run and waits to be refreshed.
+    Idle,
+    /// Not yet run and not cleared; an interval stays armed while it runs.
+    Armed,
+}
+
+impl<T> Item<T> {
+    fn is_armed(&self) -> bool {
+        self.state == ItemState::Armed
+    }
+
+    fn name(&self, index: u32) -> ListName {
+        if self.own { ListName::own(index) } else { ListName::of(self.delay) }
+    }
+
+    fn counts(&self) -> bool {
+        self.is_armed() && self.referenced
+    }
 }
 
 /// The place of a list among the lists: by due time, then by the age of that time.
@@ -44,12 +118,12 @@ struct Item<T> {
 pub(crate) struct ListKey {
     pub(crate) due: Millis,
     age: u64,
-    duration: Millis,
+    name: ListName,
 }
 
 struct List {
     key: ListKey,
-    /// Tells a list from a later one of the same duration.
+    /// Tells a list from a later one of the same name.
     id: u64,
     first: u32,
     last: u32,
@@ -58,8 +132,15 @@ struct List {
 /// The list that is being run.
 #[derive(Clone, Copy)]
 pub(crate) struct Running {
-    duration: Millis,
+    name: ListName,
     id: u64,
+}
+
+impl Running {
+    /// True for the list of a single timer that was unreferenced ([`ListTimers::EachList`]).
+    pub(crate) fn is_own(self) -> bool {
+        self.name.is_own()
+    }
 }
 
 /// What comes next in the running list.
@@ -74,33 +155,39 @@ pub(crate) enum Next {
 pub(crate) struct TimerLists<T> {
     items: Vec<Item<T>>,
     free: u32,
-    lists: HashMap<Millis, List, BuildHasherDefault<DurationHasher>>,
+    lists: HashMap<ListName, List, BuildHasherDefault<NameHasher>>,
     order: BTreeSet<ListKey>,
+    timers: ListTimers,
     ages: u64,
     ids: u64,
     referenced: usize,
+    /// Lists that came to their end since `take_ended` was called.
+    ended: usize,
 }
 
 impl<T> TimerLists<T> {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(timers: ListTimers) -> Self {
         Self {
             items: Vec::new(),
             free: NONE,
             lists: HashMap::default(),
             order: BTreeSet::new(),
+            timers,
             ages: 0,
             ids: 0,
             referenced: 0,
+            ended: 0,
         }
     }
 
-    /// Sets a timer of `duration`, counted from `start`, as the newest of its list.
-    pub(crate) fn insert(&mut self, duration: Millis, start: Millis, value: T) -> TimeoutId {
+    /// Sets a timer of `delay`, counted from `start`, as the newest of its list.
+    pub(crate) fn insert(&mut self, delay: Delay, start: Millis, value: T) -> TimeoutId {
         let index = self.allocate();
         let item = &mut self.items[index as usize];
-        item.duration = duration;
-        item.armed = true;
+        item.delay = delay;
+        item.state = ItemState::Armed;
         item.referenced = true;
+        item.own = false;
         item.value = Some(value);
         let id = TimeoutId { index, generation: item.generation };
         self.referenced += 1;
@@ -108,48 +195,77 @@ impl<T> TimerLists<T> {
         id
     }
 
-    /// Restarts a timer at `start`, behind the others of its list. False for one that was cleared.
-    pub(crate) fn refresh(&mut self, id: TimeoutId, start: Millis) -> bool {
-        let Some(item) = self.item(id) else { return false };
-        if !item.armed {
-            item.armed = true;
+    /// False for a timer that was cleared, and for one that has run and had a list of its own.
+    pub(crate) fn can_refresh(&mut self, id: TimeoutId) -> bool {
+        self.item(id).is_some_and(|item| item.linked || !item.own)
+    }
+
+    /// Restarts a timer that can be refreshed at `start`, behind the others of its list.
+    pub(crate) fn refresh(&mut self, id: TimeoutId, start: Millis) {
+        let Some(item) = self.item(id) else { return };
+        if !item.is_armed() {
+            item.state = ItemState::Armed;
             self.referenced += usize::from(self.items[id.index as usize].referenced);
         }
         self.unlink(id.index);
         self.append(id.index, start);
-        true
     }
 
-    /// Removes a timer, and its list if it was the last. An unreferenced timer leaves its empty list in place: the next
-    /// timer of that duration inherits the list's due time (T14).
+    /// Removes a timer, and its list if it was the last. With one loop timer for all, an unreferenced timer leaves its empty
+    /// list in place: the next timer of that delay inherits the list's due time (T14).
     pub(crate) fn remove(&mut self, id: TimeoutId) -> Option<T> {
         self.item(id)?;
         self.unlink(id.index);
-        let item = &mut self.items[id.index as usize];
-        let (referenced, duration, armed) = (item.referenced, item.duration, item.armed);
+        let item = &self.items[id.index as usize];
+        let (name, leaves_list) =
+            (item.name(id.index), !item.referenced && self.timers == ListTimers::Shared);
+        self.referenced -= usize::from(item.counts());
         let value = self.free_item(id.index);
-        if armed && referenced {
-            self.referenced -= 1;
-        }
-        if referenced && self.lists.get(&duration).is_some_and(|list| list.first == NONE) {
-            self.remove_list(duration);
+        if !leaves_list {
+            self.end_if_empty(name);
         }
         value
+    }
+
+    /// Gives a timer that is set a list of its own, for good. False if it is not set or has one.
+    pub(crate) fn give_own_list(&mut self, id: TimeoutId) -> bool {
+        let Some(item) = self.item(id) else { return false };
+        if item.own || !item.linked {
+            return false;
+        }
+        let (name, start) = (ListName::of(item.delay), item.start);
+        self.unlink(id.index);
+        if self.is_empty(name) {
+            self.remove_list(name); // not an end: its loop timer goes to the new list
+        }
+        self.items[id.index as usize].own = true;
+        self.append(id.index, start);
+        true
+    }
+
+    /// How many lists have ended since the last time.
+    pub(crate) fn take_ended(&mut self) -> usize {
+        std::mem::take(&mut self.ended)
+    }
+
+    /// Ends the running list if it is empty.
+    pub(crate) fn end_running(&mut self, running: Running) {
+        self.end_if_empty(running.name);
     }
 
     /// Lets an armed timer count, or not. False for one that is gone.
     pub(crate) fn set_referenced(&mut self, id: TimeoutId, referenced: bool) -> bool {
         let Some(item) = self.item(id) else { return false };
-        let before = item.armed && item.referenced;
+        let before = item.counts();
         item.referenced = referenced;
-        let after = item.armed && referenced;
+        let after = item.counts();
         self.referenced = self.referenced + usize::from(after) - usize::from(before);
         true
     }
 
     pub(crate) fn is_referenced(&self, id: TimeoutId) -> Option<bool> {
         let item = self.items.get(id.index as usize)?;
-        (item.in_use && item.generation == id.generation).then_some(item.referenced)
+        (item.state != ItemState::Free && item.generation == id.generation).then_some(item.referenced)
     }
 
     /// How many armed timers are referenced.
@@ -160,26 +276,32 @@ impl<T> TimerLists<T> {
     /// The list that comes first.
     pub(crate) fn first_list(&self) -> Option<(ListKey, Running)> {
         let key = *self.order.first()?;
-        let list = self.lists.get(&key.duration)?;
-        Some((key, Running { duration: key.duration, id: list.id }))
+        let list = self.lists.get(&key.name)?;
+        Some((key, Running { name: key.name, id: list.id }))
     }
 
-    /// The first timer of the running list if it is due at `now`; else ends the list or puts it back in order.
-    pub(crate) fn next_in(&mut self, running: Running, now: Millis) -> Next {
-        let Some(list) = self.lists.get_mut(&running.duration).filter(|list| list.id == running.id) else {
+    /// The first timer of the running list if it is due at `now`; else ends the list or puts it back in order, to be due
+    /// when that timer is, but not before `soonest`.
+    pub(crate) fn next_in(
+        &mut self,
+        running: Running,
+        now: Millis,
+        soonest: impl FnOnce() -> Millis,
+    ) -> Next {
+        let Some(list) = self.lists.get_mut(&running.name).filter(|list| list.id == running.id) else {
             return Next::Done; // cleared to the end meanwhile
         };
         if list.first == NONE {
-            self.remove_list(running.duration);
+            self.end_if_empty(running.name);
             return Next::Done;
         }
         let item = &self.items[list.first as usize];
-        if now.saturating_sub(item.start) >= item.duration {
+        if item.delay.is_over(now.saturating_sub(item.start)) {
             return Next::Timer(TimeoutId { index: list.first, generation: item.generation });
         }
         self.order.remove(&list.key);
         self.ages += 1;
-        list.key.due = (item.start + item.duration).max(now + 1);
+        list.key.due = (item.start + item.delay.millis()).max(soonest());
         list.key.age = self.ages;
         self.order.insert(list.key);
         Next::Done
@@ -190,6 +312,12 @@ impl<T> TimerLists<T> {
         self.item(id)?;
         self.unlink(id.index);
         self.items[id.index as usize].value.take()
+    }
+
+    /// The delay of a timer that is still there.
+    pub(crate) fn delay(&self, id: TimeoutId) -> Option<Delay> {
+        let item = self.items.get(id.index as usize)?;
+        (item.state != ItemState::Free && item.generation == id.generation).then_some(item.delay)
     }
 
     /// Puts the callback of a timer back and, for an interval, arms it again with the start `start`.
@@ -211,7 +339,7 @@ impl<T> TimerLists<T> {
     /// Forgets a one-shot timer that has run.
     pub(crate) fn forget(&mut self, id: TimeoutId) {
         let Some(item) = self.item(id) else { return };
-        let counted = item.armed && item.referenced;
+        let counted = item.counts();
         self.referenced -= usize::from(counted);
         self.unlink(id.index);
         self.free_item(id.index);
@@ -219,29 +347,32 @@ impl<T> TimerLists<T> {
 
     /// Takes all callbacks out, to be dropped by the caller.
     pub(crate) fn take_all(&mut self) -> Vec<T> {
-        let old = std::mem::replace(self, Self::new());
+        let old = std::mem::replace(self, Self::new(self.timers));
         old.items.into_iter().filter_map(|item| item.value).collect()
     }
 
     /// A timer that has run and was not refreshed counts no longer.
     fn disarm_unless_linked(&mut self, id: TimeoutId) {
         let item = &mut self.items[id.index as usize];
-        if !item.linked && item.armed {
-            item.armed = false;
+        if !item.linked && item.is_armed() {
+            item.state = ItemState::Idle;
             self.referenced -= usize::from(item.referenced);
         }
     }
 
     fn item(&mut self, id: TimeoutId) -> Option<&mut Item<T>> {
-        self.items.get_mut(id.index as usize).filter(|item| item.in_use && item.generation == id.generation)
+        self.items
+            .get_mut(id.index as usize)
+            .filter(|item| item.state != ItemState::Free && item.generation == id.generation)
     }
 
     fn append(&mut self, index: u32, start: Millis) {
-        let duration = self.items[index as usize].duration;
-        let list = self.lists.entry(duration).or_insert_with(|| {
+        let item = &self.items[index as usize];
+        let (name, delay) = (item.name(index), item.delay);
+        let list = self.lists.entry(name).or_insert_with(|| {
             self.ages += 1;
             self.ids += 1;
-            let key = ListKey { due: start + duration, age: self.ages, duration };
+            let key = ListKey { due: start + delay.millis(), age: self.ages, name };
             self.order.insert(key);
             List { key, id: self.ids, first: NONE, last: NONE }
         });
@@ -260,7 +391,7 @@ impl<T> TimerLists<T> {
         if !std::mem::replace(&mut item.linked, false) {
             return;
         }
-        let (prev, next, duration) = (item.prev, item.next, item.duration);
+        let (prev, next, name) = (item.prev, item.next, item.name(index));
         if prev != NONE {
             self.items[prev as usize].next = next;
         }
@@ -268,7 +399,7 @@ impl<T> TimerLists<T> {
             self.items[next as usize].prev = prev;
         }
         if prev == NONE || next == NONE {
-            let list = self.lists.get_mut(&duration).expect("a linked timer is on a list");
+            let list = self.lists.get_mut(&name).expect("a linked timer is on a list");
             if prev == NONE {
                 list.first = next;
             }
@@ -278,8 +409,19 @@ impl<T> TimerLists<T> {
         }
     }
 
-    fn remove_list(&mut self, duration: Millis) {
-        if let Some(list) = self.lists.remove(&duration) {
+    fn is_empty(&self, name: ListName) -> bool {
+        self.lists.get(&name).is_some_and(|list| list.first == NONE)
+    }
+
+    fn end_if_empty(&mut self, name: ListName) {
+        if self.is_empty(name) {
+            self.remove_list(name);
+            self.ended += 1;
+        }
+    }
+
+    fn remove_list(&mut self, name: ListName) {
+        if let Some(list) = self.lists.remove(&name) {
             self.order.remove(&list.key);
         }
     }
@@ -291,12 +433,12 @@ impl<T> TimerLists<T> {
                 generation: 0,
                 next: NONE,
                 prev: NONE,
-                duration: 0,
+                delay: Delay::from_millis(0),
                 start: 0,
                 linked: false,
-                armed: false,
+                state: ItemState::Idle,
                 referenced: false,
-                in_use: true,
+                own: false,
                 value: None,
             });
             return index;
@@ -304,14 +446,13 @@ impl<T> TimerLists<T> {
         let index = self.free;
         let item = &mut self.items[index as usize];
         self.free = item.next;
-        item.in_use = true;
+        item.state = ItemState::Idle;
         index
     }
 
     fn free_item(&mut self, index: u32) -> Option<T> {
         let item = &mut self.items[index as usize];
-        item.in_use = false;
-        item.armed = false;
+        item.state = ItemState::Free;
         item.generation = item.generation.wrapping_add(1);
         item.next = self.free;
         self.free = index;
@@ -319,12 +460,12 @@ impl<T> TimerLists<T> {
     }
 }
 
-/// Spreads a duration over the table. Durations are chosen by the program, not by its peers, so this need not be
+/// Spreads a delay over the table. Delays are chosen by the program, not by its peers, so this need not be
 /// proof against an adversary.
 #[derive(Default)]
-pub(crate) struct DurationHasher(u64);
+pub(crate) struct NameHasher(u64);
 
-impl Hasher for DurationHasher {
+impl Hasher for NameHasher {
     fn finish(&self) -> u64 {
         self.0
     }
@@ -342,7 +483,8 @@ impl Hasher for DurationHasher {
 
 #[cfg(test)]
 mod tests {
-    use super::{Next, TimerLists};
+    use super::{Delay, Next, TimerLists};
+    use crate::schedule::ListTimers;
 
     /// Runs every due timer at `now`, list by list, as the timers phase does.
     fn run(lists: &mut TimerLists<&'static str>, now: u64) -> Vec<&'static str> {
@@ -351,7 +493,7 @@ mod tests {
             if key.due > now {
                 break;
             }
-            while let Next::Timer(id) = lists.next_in(running, now) {
+            while let Next::Timer(id) = lists.next_in(running, now, || now + 1) {
                 ran.extend(lists.begin_run(id));
                 lists.forget(id);
             }
@@ -361,31 +503,32 @@ mod tests {
 
     #[test]
     fn a_whole_list_runs_before_an_earlier_timer_of_another() {
-        let mut lists = TimerLists::new();
-        lists.insert(10, 0, "a");
-        lists.insert(12, 1, "b");
-        lists.insert(10, 5, "c");
+        let mut lists = TimerLists::new(ListTimers::Shared);
+        lists.insert(Delay::from_millis(10), 0, "a");
+        lists.insert(Delay::from_millis(12), 1, "b");
+        lists.insert(Delay::from_millis(10), 5, "c");
         assert_eq!(run(&mut lists, 40), ["a", "c", "b"]);
         assert_eq!(lists.referenced(), 0);
     }
 
     #[test]
     fn refresh_moves_the_timer_but_not_its_list() {
-        let mut lists = TimerLists::new();
-        let a = lists.insert(10, 0, "a");
-        lists.insert(11, 0, "b");
-        assert!(lists.refresh(a, 5));
+        let mut lists = TimerLists::new(ListTimers::Shared);
+        let a = lists.insert(Delay::from_millis(10), 0, "a");
+        lists.insert(Delay::from_millis(11), 0, "b");
+        assert!(lists.can_refresh(a));
+        lists.refresh(a, 5);
         assert_eq!(run(&mut lists, 30), ["a", "b"], "the list kept its due time of 10");
     }
 
     #[test]
     fn clearing_an_unreferenced_timer_leaves_its_list() {
-        let mut lists = TimerLists::new();
-        let a = lists.insert(10, 0, "a");
+        let mut lists = TimerLists::new(ListTimers::Shared);
+        let a = lists.insert(Delay::from_millis(10), 0, "a");
         lists.set_referenced(a, false);
         assert_eq!(lists.remove(a), Some("a"));
-        lists.insert(12, 0, "b");
-        lists.insert(10, 8, "c");
+        lists.insert(Delay::from_millis(12), 0, "b");
+        lists.insert(Delay::from_millis(10), 8, "c");
         assert_eq!(run(&mut lists, 30), ["c", "b"], "c inherited the due time of 10");
         assert_eq!(lists.remove(a), None);
     }

@@ -12,6 +12,7 @@ mod operation;
 mod parse;
 mod profile;
 mod text;
+pub mod visit;
 mod write;
 
 pub use cursor::ScenarioError;

@@ -1,0 +1,56 @@
+//! Delays as Node takes them: any number, of which few are taken as they are.
+//!
+//! Source: Node, `class Timeout` in `lib/internal/timers.js`; SEMANTICS T1, T2.
+
+use std::cell::Cell;
+use std::time::Duration;
+
+use crate::state::LoopHandle;
+use crate::time::lists::{Delay, Millis};
+use crate::warning::Warning;
+
+/// The longest delay that Node knows; a longer one becomes 1 ms.
+const MILLIS_MAX: Millis = (1 << 31) - 1;
+
+/// What stands for a delay that is too short, too long or none.
+const SHORTEST: Delay = Delay::from_millis(1);
+
+impl LoopHandle {
+    /// The delay that stands for `delay`, with a warning if it is too long.
+    pub(super) fn delay_of(&self, delay: Duration) -> Delay {
+        let millis = delay.as_millis();
+        if !(1..=u128::from(MILLIS_MAX)).contains(&millis) {
+            if millis > 0 {
+                self.emit_warning(Warning::TimeoutOverflow);
+            }
+            return SHORTEST;
+        }
+        if self.state.schedule.delays_are_whole {
+            Delay::from_millis(millis as Millis)
+        } else {
+            Delay::from_micros(delay.as_micros() as u64)
+        }
+    }
+
+    /// The delay that stands for `ms` milliseconds, with the warnings it deserves.
+    pub(super) fn delay_of_ms(&self, ms: f64) -> Delay {
+        if ms >= 1.0 {
+            let micros = ms.min(2.0 * MILLIS_MAX as f64) * 1000.0;
+            return self.delay_of(Duration::from_micros(micros as u64));
+        }
+        if self.state.schedule.odd_delays_warn {
+            if ms < 0.0 {
+                self.warn_once(Warning::TimeoutNegative, &self.state.hooks.warned_of_negative);
+            } else if ms.is_nan() {
+                self.warn_once(Warning::TimeoutNaN, &self.state.hooks.warned_of_nan);
+            }
+        }
+        SHORTEST
+    }
+
+    fn warn_once(&self, warning: Warning, warned: &Cell<bool>) {
+        if !warned.replace(true) {
+            self.emit_warning(warning);
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! Running the lists of `set_timeout` and its kin, when the loop timer that stands for them is due.
+//!
+//! The queues drain *before* each list and each timer but the first, so that nothing is drained after a panic until the
+//! next timer has run; but if nothing is left of the list that panicked, its ticks run before the next list. A tick that
+//! panics in between counts as a panic of the phase.
+//! Source: Node 26, `processTimers` and `Environment::RunTimers`; Node 10, `listOnTimeout`; SEMANTICS T5, T6, M1, M2, X1, X9.
+
+use crate::schedule::{Drain, ListTimers};
+use crate::state::call::Thrown;
+use crate::state::{Closing, ListedTimer, LoopHandle};
+use crate::time::lists::{ListKey, Millis, Next, Running, TimeoutId};
+
+use super::timers::NANOS_PER_MILLI;
+
+/// Runs the lists that are due.
+pub(crate) fn run_lists(lp: &LoopHandle) {
+    match lp.state.schedule.list_timers {
+        ListTimers::Shared => run_together(lp),
+        ListTimers::EachList => run_one_by_one(lp),
+    }
+}
+
+/// All lists that are due now, as one callback of the loop.
+fn run_together(lp: &LoopHandle) {
+    let now = lp.read_millis();
+    let rearm = Rearm { lp };
+    while run_pass(lp, now).is_err() {}
+    drop(rearm);
+    drain_between_lists(lp).unwrap_or_default();
+}
+
+/// Runs due lists up to a panic. Then the list that panicked comes first again, even if nothing is left in it.
+fn run_pass(lp: &LoopHandle, now: Millis) -> Result<(), Thrown> {
+    let mut is_first = true;
+    while let Some((_, running)) = first_list(lp).filter(|(list, _)| list.due <= now) {
+        if !is_first {
+            drain_between_lists(lp)?;
+        }
+        is_first = false;
+        run_list(lp, running, now)?;
+    }
+    Ok(())
+}
+
+/// Each list as a callback of its own, while one is due by the loop's cached time, which each reads anew.
+fn run_one_by_one(lp: &LoopHandle) {
+    let rearm = Rearm { lp };
+    while let Some((_, running)) = first_list(lp).filter(|(list, _)| list.due <= cached_millis(lp)) {
+        run_alone(lp, running);
+    }
+    drop(rearm);
+}
+
+/// A list, and a drain at its end. After a panic, even of a tick in that drain, the list is called again; that of an
+/// unreferenced timer is not.
+fn run_alone(lp: &LoopHandle, running: Running) {
+    loop {
+        let now = lp.read_millis();
+        let outcome = run_list(lp, running, now).and_then(|()| drain_between_lists(lp));
+        if outcome.is_ok() || running.is_own() {
+            break;
+        }
+    }
+    lp.state.lists.borrow_mut().end_running(running);
+    lp.close_ended_lists();
+}
+
+/// Runs the due timers of a list, up to a panic.
+fn run_list(lp: &LoopHandle, running: Running, now: Millis) -> Result<(), Thrown> {
+    let mut is_first = true;
+    while let Next::Timer(id) = next_in(lp, running, now) {
+        if !is_first && lp.state.schedule.drain_timers == Drain::EachCallback {
+            lp.try_checkpoint()?;
+        }
+        is_first = false;
+        run_timer(lp, id)?;
+    }
+    Ok(())
+}
+
+fn drain_between_lists(lp: &LoopHandle) -> Result<(), Thrown> {
+    if lp.state.schedule.drain_timers == Drain::EachPhase { Ok(()) } else { lp.try_checkpoint() }
+}
+
+/// Runs a timer, unless the drain just before has cleared it.
+fn run_timer(lp: &LoopHandle, id: TimeoutId) -> Result<(), Thrown> {
+    let timer = lp.change_lists(|lists| lists.begin_run(id));
+    match timer {
+        None => Ok(()),
+        Some(ListedTimer::Timeout(mut callback)) => {
+            lp.change_lists(|lists| lists.forget(id));
+            lp.invoke(|lp| callback.call(lp))
+        }
+        Some(timer) => run_again_and_again(lp, id, timer),
+    }
+}
+
+/// Runs a timer that stays, and puts it back.
+fn run_again_and_again(lp: &LoopHandle, id: TimeoutId, timer: ListedTimer) -> Result<(), Thrown> {
+    let next_start = matches!(timer, ListedTimer::Interval(_)).then(|| lp.read_millis());
+    let survives = lp.state.schedule.interval_survives_panic;
+    let mut running = PutBack { lp, id, rearm: next_start.filter(|_| survives), timer: Some(timer) };
+    lp.invoke(|lp| {
+        if let Some(ListedTimer::Interval(callback) | ListedTimer::Refreshable(callback)) = &mut running.timer
+        {
+            callback(lp);
+        }
+    })?;
+    running.rearm = next_start;
+    Ok(())
+}
+
+/// Puts a timer back after its callback, also if it panicked.
+struct PutBack<'a> {
+    lp: &'a LoopHandle,
+    id: TimeoutId,
+    /// The start of an interval's next period.
+    rearm: Option<Millis>,
+    timer: Option<ListedTimer>,
+}
+
+impl Drop for PutBack<'_> {
+    fn drop(&mut self) {
+        let Some(timer) = self.timer.take() else { return };
+        let rearm = match self.lp.state.schedule.list_timers {
+            ListTimers::Shared => self.rearm,
+            // A loop timer of its own is due 1 ms ahead at the earliest.
+            ListTimers::EachList => self.rearm.map(|start| self.start_ahead(start)),
+        };
+        // What was cleared meanwhile comes back, and is dropped here.
+        drop(self.lp.change_lists(|lists| lists.end_run(self.id, timer, rearm)));
+    }
+}
+
+impl PutBack<'_> {
+    /// The start, not before `start`, from which the timer is due 1 ms ahead at the earliest. The clock is read for one that
+    /// is still there only.
+    fn start_ahead(&self, start: Millis) -> Millis {
+        let delay = self.lp.state.lists.borrow().delay(self.id);
+        delay.map_or(start, |delay| start.max((self.lp.read_millis() + 1).saturating_sub(delay.millis())))
+    }
+}
+
+/// Sets the loop timer for what is left, at least a millisecond ahead; also when a panic leaves the phase.
+struct Rearm<'a> {
+    lp: &'a LoopHandle,
+}
+
+impl Drop for Rearm<'_> {
+    fn drop(&mut self) {
+        if let Some((list, _)) = first_list(self.lp)
+            && let Some(timer) = self.lp.state.lists_timer.get()
+        {
+            let due = list.due.max(cached_millis(self.lp) + 1);
+            self.lp.state.timers.borrow_mut().start(timer, due * NANOS_PER_MILLI);
+        }
+    }
+}
+
+fn first_list(lp: &LoopHandle) -> Option<(ListKey, Running)> {
+    lp.state.lists.borrow().first_list()
+}
+
+fn next_in(lp: &LoopHandle, running: Running, now: Millis) -> Next {
+    let shares_timer = lp.state.schedule.list_timers == ListTimers::Shared;
+    let soonest = || 1 + if shares_timer { now } else { lp.read_millis() };
+    lp.state.lists.borrow_mut().next_in(running, now, soonest)
+}
+
+fn cached_millis(lp: &LoopHandle) -> Millis {
+    lp.state.now() / NANOS_PER_MILLI
+}
+
+impl LoopHandle {
+    /// Where each list has a loop timer: closes those of lists that have ended, as Node 10 does. That takes until the next
+    /// close phase and keeps poll from waiting.
+    pub(super) fn close_ended_lists(&self) {
+        if self.state.schedule.list_timers == ListTimers::Shared || self.state.closed.get() {
+            return;
+        }
+        for _ in 0..self.state.lists.borrow_mut().take_ended() {
+            self.state.alive.hold();
+            self.state.closing.borrow_mut().push(Closing { release: None, callback: None });
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! One run of a program: the process from its main body to the exit listeners.
+
+use super::Time;
+use super::jobs::Jobs;
+use super::listeners::Emitters;
+use super::profile::{Language, language_of, schedule_of};
+use super::promise::{PromiseRef, Rejections};
+use super::stream::Stream;
+use super::throw;
+use crate::scenario::{Body, Callback, Label, Op, Profile, visit};
+use phaseloop::{EventEmitter, EventLoop, ImmediateId, ListenerId, LoopHandle, TimeoutId};
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::io;
+use std::rc::Rc;
+use std::time::Duration;
+
+/// The state of a process that runs a program.
+pub(super) struct Player {
+    pub(super) lp: LoopHandle,
+    pub(super) language: Language,
+    trace: RefCell<Vec<String>>,
+    /// The newest object of each label.
+    objects: RefCell<HashMap<Label, Object>>,
+    pub(super) emitters: Emitters,
+    pub(super) rejections: Rejections,
+    pub(super) jobs: Jobs,
+    /// Only programs that send have one.
+    pub(super) stream: Option<Stream>,
+    pub(super) before_exit: RefCell<Vec<BeforeExit>>,
+    pub(super) exit: RefCell<Vec<Callback>>,
+}
+
+/// What an id stands for.
+#[derive(Clone)]
+pub(super) enum Object {
+    Timer(TimeoutId),
+    Immediate(ImmediateId),
+    Listener(EventEmitter<Label>, ListenerId),
+    Promise(PromiseRef),
+}
+
+/// A beforeExit listener.
+#[derive(Clone)]
+pub(super) struct BeforeExit {
+    pub(super) callback: Callback,
+    /// In how many calls the body runs.
+    pub(super) times: u32,
+    pub(super) calls: Rc<Cell<u32>>,
+}
+
+/// Runs a program and gives its trace.
+pub(super) fn play(program: &Body, profile: Profile, time: Time) -> io::Result<Vec<String>> {
+    let builder = EventLoop::builder().schedule(schedule_of(profile));
+    let event_loop = builder.virtual_time(time == Time::Virtual).build()?;
+    let lp = event_loop.handle();
+    let sends = visit::any(program, &|op| matches!(op, Op::Send(_)));
+    let player = Rc::new(Player {
+        language: language_of(profile),
+        trace: RefCell::default(),
+        objects: RefCell::default(),
+        emitters: Emitters::default(),
+        rejections: Rejections::default(),
+        jobs: Jobs::new(&lp, schedule_of(profile).file_hops)?,
+        stream: if sends { Some(Stream::connect(&lp)?) } else { None },
+        before_exit: RefCell::default(),
+        exit: RefCell::default(),
+        lp,
+    });
+    player.hook_into_the_loop();
+    let main = Rc::clone(&player);
+    event_loop.run_program(|_| main.execute_body(program))?;
+    Ok(player.trace.take())
+}
+
+impl Player {
+    fn hook_into_the_loop(self: &Rc<Self>) {
+        let lp = &self.lp;
+        let player = Rc::clone(self);
+        lp.on_uncaught(move |_, uncaught| {
+            if let Some(label) = throw::label_of(uncaught) {
+                player.record(format!("uncaught:{label}"));
+            }
+        });
+        let player = Rc::clone(self);
+        lp.on_warning(move |_, warning| player.record(format!("warning:{warning}")));
+        let player = Rc::clone(self);
+        lp.on_drained(move |_| player.report_rejections());
+        let player = Rc::clone(self);
+        lp.on_before_exit(move |_| player.call_before_exit());
+        let player = Rc::clone(self);
+        lp.on_exit(move |_, _| player.call_exit());
+    }
+
+    /// Appends to the trace.
+    pub(super) fn record(&self, line: impl Into<String>) {
+        self.trace.borrow_mut().push(line.into());
+    }
+
+    /// Calling a callback: record the label, then execute the body.
+    pub(super) fn call(self: &Rc<Self>, callback: &Callback) {
+        self.record(&*callback.label);
+        self.execute_body(&callback.body);
+    }
+
+    /// A callback as the loop takes it.
+    pub(super) fn caller(self: &Rc<Self>, callback: &Callback) -> impl Fn(&LoopHandle) + 'static {
+        let (player, callback) = (Rc::clone(self), callback.clone());
+        move |_| player.call(&callback)
+    }
+
+    pub(super) fn execute_body(self: &Rc<Self>, body: &[Op]) {
+        for op in body {
+            self.execute(op);
+        }
+    }
+
+    /// Blocks the loop's thread for at least `ms`.
+    ///
+    /// In virtual time the clock moves on instead. Whatever was submitted before has come when real time has
+    /// passed, so jobs are waited for; a byte that was sent is there at once ([`Stream::send`]).
+    pub(super) fn busy(&self, ms: f64) {
+        let time = Duration::from_secs_f64(ms.max(0.0) / 1000.0);
+        if self.lp.is_time_virtual() {
+            self.jobs.wait_until_idle();
+            self.lp.advance_clock(time).expect("the loop is in virtual time");
+        } else {
+            std::thread::sleep(time);
+        }
+    }
+
+    /// Makes `object` the newest of its label.
+    pub(super) fn name(&self, label: &Label, object: Object) {
+        self.objects.borrow_mut().insert(label.clone(), object);
+    }
+
+    pub(super) fn object(&self, label: &Label) -> Option<Object> {
+        self.objects.borrow().get(label).cloned()
+    }
+
+    fn call_before_exit(self: &Rc<Self>) {
+        let listeners = self.before_exit.borrow().clone();
+        for BeforeExit { callback, times, calls } in listeners {
+            calls.set(calls.get() + 1);
+            self.record(&*callback.label);
+            if calls.get() <= times {
+                self.execute_body(&callback.body);
+            }
+        }
+    }
+
+    fn call_exit(self: &Rc<Self>) {
+        for listener in self.exit.take() {
+            self.call(&listener);
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! The command line of the scenario runner: what it prints, and with which code it exits.
+
+use std::env;
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+const GIVEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/conformance/given/Q2-ticks-drain-fully-first.json");
+const CORPUS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/conformance/corpus");
+
+#[test]
+fn a_trace_is_one_line_of_json() {
+    let [code, stdout, stderr] = scenario(&["--profile", "node26", GIVEN]);
+    assert_eq!((code.as_str(), stderr.as_str()), ("0", ""));
+    let trace: Vec<String> = serde_json::from_str(&stdout).expect("an array of strings");
+    assert!(!trace.is_empty());
+    assert_eq!(stdout.trim_end().lines().count(), 1);
+    assert_eq!(scenario(&["--virtual-time", "--profile", "node26", GIVEN])[1], stdout);
+}
+
+#[test]
+fn what_cannot_be_understood_exits_with_2() {
+    for (arguments, problem) in [
+        (&["--profile", "node11", GIVEN][..], "unknown profile node11"),
+        (&[GIVEN], "--profile is missing"),
+        (&["--profile"], "--profile needs a value"),
+        (&["--profile", "node26"], "name one file"),
+        (&["--profile", "node26", GIVEN, GIVEN], "name one file"),
+        (&["--check"], "name a file or a folder to check"),
+        (&["--fast", GIVEN], "unknown option --fast"),
+        (&["--profile", "node26", "absent.json"], "absent.json: cannot be read"),
+    ] {
+        let [code, stdout, stderr] = scenario(arguments);
+        assert_eq!((code.as_str(), stdout.as_str()), ("2", ""), "{arguments:?}");
+        assert!(stderr.contains(problem), "{arguments:?}: {stderr}");
+    }
+}
+
+#[test]
+fn an_unknown_operation_or_field_exits_with_2() {
+    for (name, op, problem) in [
+        ("operation", r#"{ "op": "fly" }"#, "fly"),
+        ("field", r#"{ "op": "log", "label": "a", "colour": "red" }"#, "unknown field \"colour\""),
+        ("json", "]", "not JSON"),
+    ] {
+        let file = File::write(name, op, "");
+        let [code, stdout, stderr] = scenario(&["--profile", "node26", &file.path()]);
+        assert_eq!((code.as_str(), stdout.as_str()), ("2", ""), "{name}");
+        assert!(stderr.contains(problem), "{name}: {stderr}");
+    }
+}
+
+#[test]
+fn a_check_counts_and_exits_with_0() {
+    let [code, stdout, _] = scenario(&["--virtual-time", "--check", GIVEN, CORPUS]);
+    assert_eq!(code, "0", "{stdout}");
+    assert!(stdout.trim_end().ends_with("traces are as recorded"), "{stdout}");
+}
+
+#[test]
+fn a_difference_is_shown_and_exits_with_1() {
+    let expect = r#", "expect": [{ "profiles": ["node20", "node26"], "trace": ["b"] }]"#;
+    let file = File::write("difference", r#"{ "op": "log", "label": "a" }"#, expect);
+    let [code, stdout, _] = scenario(&["--check", "--profile", "node26", &file.path()]);
+    assert_eq!(code, "1");
+    assert!(stdout.contains("in node26\n  recorded [\"b\"]\n  ran      [\"a\"]\n0 of 1 traces"), "{stdout}");
+    let [_, stdout, _] = scenario(&["--check", &file.path()]);
+    assert!(stdout.contains("0 of 2 traces"), "{stdout}");
+}
+
+/// Exit code, stdout and stderr of the runner.
+fn scenario(arguments: &[&str]) -> [String; 3] {
+    let output = Command::new(env!("CARGO_BIN_EXE_scenario")).args(arguments).output().expect("it starts");
+    let text = |bytes| String::from_utf8(bytes).expect("it prints text");
+    let code = output.status.code().expect("no signal ends it");
+    [code.to_string(), text(output.stdout), text(output.stderr)]
+}
+
+/// A scenario of one operation in a file, for as long as it is needed.
+struct File(PathBuf);
+
+impl File {
+    fn write(name: &str, op: &str, rest: &str) -> File {
+        let name = format!("phaseloop-cli-{name}-{}", std::process::id());
+        let path = env::temp_dir().join(format!("{name}.json"));
+        let head = format!(r#""name": "{name}", "rule": "combined", "about": "One operation.""#);
+        fs::write(&path, format!(r#"{{ {head}, "program": [{op}]{rest} }}"#)).expect("it is written");
+        File(path)
+    }
+
+    fn path(&self) -> String {
+        self.0.display().to_string()
+    }
+}
+
+impl Drop for File {
+    fn drop(&mut self) {
+        // What is left behind in the temporary folder harms nobody.
+        let _ = fs::remove_file(&self.0);
+    }
+}

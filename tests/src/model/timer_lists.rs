@@ -54,6 +54,8 @@ struct List {
     due: f64,
     /// Among lists that are due at the same time the one with the lowest age comes first.
     age: u64,
+    /// Its first age: tells it from a later list of the same key.
+    born: u64,
     timers: VecDeque<TimerId>,
 }
 
@@ -85,7 +87,7 @@ impl Timers {
 
     fn add_list(&mut self, key: Key, due: f64, id: TimerId, cached: f64, rules: &Rules) {
         self.ages += 1;
-        self.lists.push(List { key, due, age: self.ages, timers: VecDeque::from([id]) });
+        self.lists.push(List { key, due, age: self.ages, born: self.ages, timers: VecDeque::from([id]) });
         if rules.one_loop_timer && self.next_due.is_none_or(|next| due < next) {
             self.next_due = Some(due);
             self.loop_timer = Some(cached + self.all[id].duration);
@@ -122,8 +124,15 @@ impl Timers {
         list.map(|list| (list.key, list.due))
     }
 
-    pub(super) fn first_of(&self, key: Key) -> Option<TimerId> {
-        self.lists.iter().find(|list| list.key == key)?.timers.front().copied()
+    /// When the list of that key was made.
+    pub(super) fn born(&self, key: Key) -> Option<u64> {
+        self.lists.iter().find(|list| list.key == key).map(|list| list.born)
+    }
+
+    /// The first timer of the list of that key, if it is still the one made then.
+    pub(super) fn first_of(&self, key: Key, born: Option<u64>) -> Option<TimerId> {
+        let list = self.lists.iter().find(|list| list.key == key && Some(list.born) == born)?;
+        list.timers.front().copied()
     }
 
     /// Sets the due time of a list and puts it behind those that are due at the same time.

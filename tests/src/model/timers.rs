@@ -51,12 +51,13 @@ impl Machine<'_> {
             if due > now {
                 break;
             }
+            let born = self.timers.born(key);
             let drains = !is_first && self.rules.drain_between_lists;
             if drains && self.drain()? == Outcome::Threw {
                 return Ok(Outcome::Threw);
             }
             is_first = false;
-            if self.run_list(key, now)? == Outcome::Threw {
+            if self.run_list(key, born, now)? == Outcome::Threw {
                 return Ok(Outcome::Threw);
             }
         }
@@ -78,10 +79,11 @@ impl Machine<'_> {
     /// A list as a callback of its own, with a drain at its end. After a throw, even of a tick, it is called
     /// again; the list of an unreferenced timer is not.
     fn run_list_by_itself(&mut self, key: Key, began: f64) -> Result<(), Ended> {
+        let born = self.timers.born(key);
         loop {
             self.step()?;
             let now = if self.rules.phase_reads_the_clock_once { began } else { self.read_clock() };
-            let mut outcome = self.run_list(key, now)?;
+            let mut outcome = self.run_list(key, born, now)?;
             if outcome == Outcome::Done && self.rules.drain_between_lists {
                 outcome = self.drain()?;
             }
@@ -92,10 +94,10 @@ impl Machine<'_> {
         }
     }
 
-    /// Runs the due timers of a list, up to a throw.
-    fn run_list(&mut self, key: Key, now: f64) -> Result<Outcome, Ended> {
+    /// Runs the due timers of a list, up to a throw. A list of the same key that is made meanwhile is another.
+    fn run_list(&mut self, key: Key, born: Option<u64>, now: f64) -> Result<Outcome, Ended> {
         let mut is_first = true;
-        while let Some(id) = self.timers.first_of(key) {
+        while let Some(id) = self.timers.first_of(key, born) {
             self.step()?;
             let due = self.timers.all[id].start + self.timers.all[id].duration;
             if now < due {

@@ -1,5 +1,5 @@
 // 10,000 slots; each operation clears a slot's timer and sets one due in 5 to 6 s.
-// Node reads the clock once a turn, and its turn is no part of the question: one block runs in one turn.
+// Node reads the clock at each insert, and its turn is no part of the question: one block runs in one turn.
 'use strict';
 const { start, stop, ops, numbers } = require('./measure.js');
 

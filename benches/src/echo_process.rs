@@ -29,9 +29,12 @@ const BACKLOG: i32 = 4096;
 /// How a server runs: takes a listener and the length of its read buffer, and does not return.
 type Serve = fn(TcpListener, usize) -> !;
 
-/// The echo servers that are Rust programs, by name. phaseloop's are added here.
+/// The echo servers that are Rust programs, by name.
 const SERVERS: &[(&str, Serve)] = &[
     ("floor", peers::floor::echo),
+    ("phaseloop", peers::phaseloop::echo),
+    ("phaseloop-task", peers::phaseloop::echo_task),
+    ("phaseloop-own-buf", peers::phaseloop::echo_own_buf),
     ("tokio", peers::tokio::echo),
     ("tokio-one-worker", peers::tokio::echo_one_worker),
     ("tokio-shared-buf", peers::tokio::echo_shared),

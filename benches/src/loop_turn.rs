@@ -3,7 +3,12 @@
 //! A callback re-schedules itself for the next turn, and an I/O driver is present, which every turn asks without
 //! blocking. tokio asks its driver once in 61 polls unless told otherwise: here it is told to ask each time. smol asks
 //! between two polls of the root future. monoio and compio submit what is queued to io_uring and so make no system
-//! call while nothing is: theirs is the same step of the program, not the same work.
+//! call while nothing is: theirs is the same step of the program, not the same work. phaseloop asks
+//! while a source is registered: that is its driver being present. Without a source it is a contestant of its own.
+
+use std::cell::Cell;
+use std::net::Ipv4Addr;
+use std::rc::Rc;
 
 use crate::peers;
 use crate::question::{Bound, Contestant, Goal, Question, Sample, Unit};
@@ -19,6 +24,8 @@ pub const QUESTIONS: &[Question] = &[Question {
     goals: &[Goal { of: "phaseloop", bound: Bound::Times(0.6, "libuv") }],
     contestants: &[
         Contestant::floor("floor", floor),
+        Contestant::ours("phaseloop", phaseloop),
+        Contestant::ours("phaseloop-no-source", phaseloop_no_source),
         #[cfg(feature = "libuv")]
         Contestant::peer("libuv", libuv),
         Contestant::peer("tokio", tokio),
@@ -41,6 +48,38 @@ fn floor(turns: u64) -> Sample {
         ran = std::hint::black_box(ran + 1);
     }
     watch.stop(ran)
+}
+
+/// With a listener that nobody connects to.
+fn phaseloop(turns: u64) -> Sample {
+    let lp = peers::phaseloop::new_loop();
+    let silent = phaseloop::net::TcpListener::bind(&lp, (Ipv4Addr::LOCALHOST, 0).into());
+    let _silent = silent.expect("loopback has a free port");
+    turn_by_immediates(&lp, turns)
+}
+
+/// With nothing that the driver could report.
+fn phaseloop_no_source(turns: u64) -> Sample {
+    turn_by_immediates(&peers::phaseloop::new_loop(), turns)
+}
+
+fn turn_by_immediates(lp: &phaseloop::EventLoop, turns: u64) -> Sample {
+    let ran = Rc::new(Cell::new(0));
+    let watch = Stopwatch::start();
+    set_immediate(lp, ran.clone(), turns);
+    peers::phaseloop::run(lp);
+    let sample = watch.stop(turns);
+    assert_eq!(ran.get(), turns);
+    sample
+}
+
+fn set_immediate(lp: &phaseloop::LoopHandle, ran: Rc<Cell<u64>>, turns: u64) {
+    lp.set_immediate(move |lp| {
+        ran.set(ran.get() + 1);
+        if ran.get() < turns {
+            set_immediate(lp, ran, turns);
+        }
+    });
 }
 
 #[cfg(feature = "libuv")]

@@ -3,6 +3,8 @@
 //! The helper thread is parked (`std::thread::park`) until it is asked; the loop has nothing else to do and sleeps in
 //! its driver until it is woken. Both threads sleep once a round trip, so two context switches are in every figure.
 
+use std::cell::OnceCell;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Poll;
@@ -24,6 +26,8 @@ pub const QUESTIONS: &[Question] = &[Question {
     goals: &[Goal { of: "phaseloop", bound: Bound::TimesBest(1.05) }],
     contestants: &[
         Contestant::floor("floor", floor),
+        Contestant::ours("phaseloop", |trips| peers::phaseloop::block_on(async |_| ask_often(trips).await)),
+        Contestant::ours("phaseloop-wakeup", phaseloop_wakeup),
         #[cfg(feature = "libuv")]
         Contestant::peer("libuv", libuv),
         Contestant::peer("tokio", |trips| peers::tokio::current_thread().block_on(ask_often(trips))),
@@ -105,6 +109,40 @@ async fn ask_often(trips: u64) -> Sample {
     }
     let sample = watch.stop(trips);
     helper.end();
+    sample
+}
+
+/// The callback front: the helper asks for a wakeup's callback.
+fn phaseloop_wakeup(trips: u64) -> Sample {
+    let lp = peers::phaseloop::new_loop();
+    let helper: Rc<OnceCell<Helper>> = Rc::default();
+    let mut number = 1;
+    let wakeup = phaseloop::Wakeup::new(&lp, {
+        let helper = helper.clone();
+        move |wakeup| {
+            let helper = helper.get().expect("it was started before the loop");
+            if !helper.has_answered(number) {
+                return;
+            }
+            if number == trips {
+                return wakeup.close();
+            }
+            number += 1;
+            helper.ask(number);
+        }
+    });
+    let sender = wakeup.sender();
+    let wake = move || {
+        let _ = sender.send(); // the helper's last answer comes when the loop is gone
+    };
+    let started = helper.get_or_init(|| Helper::start(wake));
+    let watch = Stopwatch::start();
+    started.ask(1);
+    peers::phaseloop::run(&lp);
+    let sample = watch.stop(trips);
+    assert!(started.has_answered(trips));
+    drop((lp, wakeup));
+    Rc::into_inner(helper).and_then(OnceCell::into_inner).expect("the loop dropped its callback").end();
     sample
 }
 

@@ -25,6 +25,8 @@ pub const QUESTIONS: &[Question] = &[Question {
     goals: &[Goal { of: "phaseloop", bound: Bound::TimesBest(0.8) }],
     contestants: &[
         Contestant::floor("floor", floor),
+        Contestant::ours("phaseloop", phaseloop),
+        Contestant::ours("phaseloop-futures", phaseloop_futures),
         Contestant::peer("tokio", tokio),
         Contestant::peer("tokio-local-set", tokio_local_set),
         Contestant::peer("smol", smol),
@@ -86,16 +88,49 @@ fn tokio_local_set(hops: u64) -> Sample {
     peers::tokio::block_on_local(root)
 }
 
+fn phaseloop_channel() -> (phaseloop::channel::Sender<u64>, impl Future<Output = u64> + 'static) {
+    let (sender, receiver) = phaseloop::channel::oneshot();
+    (sender, async move { receiver.await.expect("the sender sends") })
+}
+
+/// With the channel that stays on the loop's thread.
+fn phaseloop(hops: u64) -> Sample {
+    let send = |sender: phaseloop::channel::Sender<u64>, value| sender.send(value).expect("it is awaited");
+    peers::phaseloop::block_on(async |lp| {
+        let link = |receiver, sender| link_phaseloop(&lp, receiver, move |value| send(sender, value));
+        chains(hops, phaseloop_channel, link, send).await
+    })
+}
+
+fn futures_channel() -> (futures::channel::oneshot::Sender<u64>, impl Future<Output = u64> + 'static) {
+    let (sender, receiver) = futures::channel::oneshot::channel();
+    (sender, async move { receiver.await.expect("the sender sends") })
+}
+
+/// With the channel of the futures crate, which any thread may use.
+fn phaseloop_futures(hops: u64) -> Sample {
+    let send =
+        |sender: futures::channel::oneshot::Sender<u64>, value| sender.send(value).expect("it is awaited");
+    peers::phaseloop::block_on(async |lp| {
+        let link = |receiver, sender| link_phaseloop(&lp, receiver, move |value| send(sender, value));
+        chains(hops, futures_channel, link, send).await
+    })
+}
+
+fn link_phaseloop(
+    lp: &phaseloop::LoopHandle,
+    receiver: impl Future<Output = u64> + 'static,
+    send: impl FnOnce(u64) + 'static,
+) {
+    lp.spawn(async move { send(receiver.await + 1) }).detach();
+}
+
 fn smol(hops: u64) -> Sample {
-    use futures::channel::oneshot;
-    let send = |sender: oneshot::Sender<u64>, value| sender.send(value).expect("it is awaited");
-    let channel = || {
-        let (sender, receiver) = oneshot::channel();
-        (sender, async move { receiver.await.expect("the sender sends") })
-    };
+    let send =
+        |sender: futures::channel::oneshot::Sender<u64>, value| sender.send(value).expect("it is awaited");
     peers::smol::block_on_local(async move |executor| {
         let link = move |receiver, sender| link_smol(&executor, receiver, sender);
-        chains(hops, channel, link, send).await
+        chains(hops, futures_channel, link, send).await
     })
 }
 

@@ -25,6 +25,7 @@ pub const QUESTIONS: &[Question] = &[
         goals: GOALS,
         contestants: &[
             Contestant::floor("floor", |ops| floor(ops, 1)),
+            Contestant::ours("phaseloop", |ops| phaseloop(ops, 1)),
             Contestant::peer("tokio", |ops| tokio(ops, 1)),
             Contestant::peer("tokio-local-set", |ops| tokio_local_set(ops, 1)),
             Contestant::peer("smol", |ops| smol(ops, 1)),
@@ -42,6 +43,7 @@ pub const QUESTIONS: &[Question] = &[
         goals: GOALS,
         contestants: &[
             Contestant::floor("floor", |ops| floor(ops, BATCH)),
+            Contestant::ours("phaseloop", |ops| phaseloop(ops, BATCH)),
             Contestant::peer("tokio", |ops| tokio(ops, BATCH)),
             Contestant::peer("tokio-local-set", |ops| tokio_local_set(ops, BATCH)),
             Contestant::peer("smol", |ops| smol(ops, BATCH)),
@@ -98,6 +100,14 @@ fn floor(ops: u64, batch: u64) -> Sample {
     let sample = watch.stop(ops);
     assert_eq!(sum, ops * (ops - 1) / 2);
     sample
+}
+
+fn phaseloop(ops: u64, batch: u64) -> Sample {
+    peers::phaseloop::block_on(async |lp| {
+        let spawn = |number| lp.spawn(async move { number });
+        let join = async |handle: phaseloop::JoinHandle<u64>| handle.await.expect("the task ends well");
+        spawn_and_join(ops, batch, spawn, join).await
+    })
 }
 
 fn tokio(ops: u64, batch: u64) -> Sample {

@@ -17,6 +17,7 @@ pub const QUESTIONS: &[Question] = &[Question {
     goals: &[Goal { of: "phaseloop", bound: Bound::TimesBest(0.25) }],
     contestants: &[
         Contestant::floor("floor", floor),
+        Contestant::ours("phaseloop", phaseloop),
         Contestant::peer("tokio", tokio),
         Contestant::peer("tokio-local-set", tokio_local_set),
         Contestant::peer("smol", smol),
@@ -35,6 +36,10 @@ fn floor(yields: u64) -> Sample {
             return sample;
         }
     }
+}
+
+fn phaseloop(yields: u64) -> Sample {
+    peers::phaseloop::block_on(async |lp| lp.spawn(yield_often(yields)).await.expect("the task ends well"))
 }
 
 fn tokio(yields: u64) -> Sample {

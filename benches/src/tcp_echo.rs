@@ -19,6 +19,9 @@ macro_rules! contestants {
     ($size:expr) => {
         &[
             Contestant::floor("floor", |messages| echo("floor", $size, messages)),
+            Contestant::ours("phaseloop", |messages| echo("phaseloop", $size, messages)),
+            Contestant::ours("phaseloop-task", |messages| echo("phaseloop-task", $size, messages)),
+            Contestant::ours("phaseloop-own-buf", |messages| echo("phaseloop-own-buf", $size, messages)),
             Contestant::peer("tokio", |messages| echo("tokio", $size, messages)),
             Contestant::peer("tokio-one-worker", |messages| echo("tokio-one-worker", $size, messages)),
             Contestant::peer("tokio-shared-buf", |messages| echo("tokio-shared-buf", $size, messages)),

@@ -25,6 +25,9 @@ pub const QUESTIONS: &[Question] = &[Question {
     ],
     contestants: &[
         Contestant::floor("floor", |count| idle("floor", count)),
+        Contestant::ours("phaseloop", |count| idle("phaseloop", count)),
+        Contestant::ours("phaseloop-task", |count| idle("phaseloop-task", count)),
+        Contestant::ours("phaseloop-own-buf", |count| idle("phaseloop-own-buf", count)),
         #[cfg(feature = "libuv")]
         Contestant::peer("libuv", |count| idle("libuv", count)),
         Contestant::peer("tokio", |count| idle("tokio", count)),

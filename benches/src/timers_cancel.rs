@@ -3,7 +3,9 @@
 //! 10,000 slots hold a timer each. An operation cancels a slot's timer and inserts one that is due in 5 to 6 s. The
 //! clock is read every 100 operations, as a loop reads it once a turn. Nothing fires.
 
+use std::cell::Cell;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::Context;
 use std::time::{Duration, Instant};
 
@@ -27,6 +29,8 @@ pub const QUESTIONS: &[Question] = &[Question {
     goals: &[Goal { of: "phaseloop", bound: Bound::TimesBest(0.25) }],
     contestants: &[
         Contestant::floor("floor", floor),
+        Contestant::ours("phaseloop", phaseloop),
+        Contestant::ours("phaseloop-lists", phaseloop_lists),
         Contestant::peer("tokio-sleep", tokio_sleep),
         Contestant::peer("tokio-delay-queue", tokio_delay_queue),
         #[cfg(feature = "libuv")]
@@ -88,6 +92,50 @@ fn floor(ops: u64) -> Sample {
             wheel.insert(op.slot, now_ms + op.delay.as_millis() as u64);
         },
     )
+}
+
+/// The loop's own timers.
+fn phaseloop(ops: u64) -> Sample {
+    let lp = peers::phaseloop::new_loop();
+    let fired = Rc::new(Cell::new(0));
+    let insert = |delay| {
+        let fired = fired.clone();
+        lp.timer(delay, move |_| fired.set(fired.get() + 1))
+    };
+    let mut slots: Vec<_> = delays(SLOTS, LOW_MS, HIGH_MS).into_iter().map(insert).collect();
+    let sample = measure(
+        ops,
+        || lp.update_now(),
+        |_, op| {
+            assert!(lp.stop_timer(slots[op.slot]));
+            slots[op.slot] = insert(op.delay);
+        },
+    );
+    assert!(slots.into_iter().all(|timer| lp.stop_timer(timer)));
+    assert_eq!(fired.get(), 0);
+    sample
+}
+
+/// Timers by Node's rules: each insert reads the clock.
+fn phaseloop_lists(ops: u64) -> Sample {
+    let lp = peers::phaseloop::new_loop();
+    let fired = Rc::new(Cell::new(0));
+    let insert = |delay| {
+        let fired = fired.clone();
+        lp.set_timeout(delay, move |_| fired.set(fired.get() + 1))
+    };
+    let mut slots: Vec<_> = delays(SLOTS, LOW_MS, HIGH_MS).into_iter().map(insert).collect();
+    let sample = measure(
+        ops,
+        || (),
+        |(), op| {
+            assert!(lp.clear_timeout(slots[op.slot]));
+            slots[op.slot] = insert(op.delay);
+        },
+    );
+    assert!(slots.into_iter().all(|timer| lp.clear_timeout(timer)));
+    assert_eq!(fired.get(), 0);
+    sample
 }
 
 /// Futures: the old one is dropped, the new one polled once, which inserts it.

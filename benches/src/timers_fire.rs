@@ -2,6 +2,8 @@
 //!
 //! The delays are the same for all, from 1 to 1000 ms at random. The loop sleeps in between: CPU time is counted.
 
+use std::cell::Cell;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use futures::StreamExt;
@@ -25,6 +27,9 @@ pub const QUESTIONS: &[Question] = &[Question {
     goals: &[Goal { of: "phaseloop", bound: Bound::TimesBest(0.4) }],
     contestants: &[
         Contestant::floor("floor", floor),
+        Contestant::ours("phaseloop", phaseloop),
+        Contestant::ours("phaseloop-lists", phaseloop_lists),
+        Contestant::ours("phaseloop-sleep", phaseloop_sleep),
         Contestant::peer("tokio-delay-queue", tokio_delay_queue),
         Contestant::peer("tokio-sleep", tokio_sleep),
         #[cfg(feature = "libuv")]
@@ -67,6 +72,44 @@ fn floor(timers: u64) -> Sample {
         wheel.drain(now_ms, |_| fired += 1);
     }
     checked(watch, timers, fired, Duration::from_millis(longest))
+}
+
+/// The loop's own timers.
+fn phaseloop(timers: u64) -> Sample {
+    let delays = delays(timers, LOW_MS, HIGH_MS);
+    let longest = delays.iter().copied().max().unwrap_or_default();
+    let lp = peers::phaseloop::new_loop();
+    let fired = Rc::new(Cell::new(0));
+    let watch = Stopwatch::start();
+    lp.update_now();
+    for &delay in &delays {
+        let fired = fired.clone();
+        lp.timer(delay, move |_| fired.set(fired.get() + 1));
+    }
+    peers::phaseloop::run(&lp);
+    checked(watch, timers, fired.get(), longest)
+}
+
+/// Timers by Node's rules.
+fn phaseloop_lists(timers: u64) -> Sample {
+    let delays = delays(timers, LOW_MS, HIGH_MS);
+    let longest = delays.iter().copied().max().unwrap_or_default();
+    let lp = peers::phaseloop::new_loop();
+    let fired = Rc::new(Cell::new(0));
+    let watch = Stopwatch::start();
+    for &delay in &delays {
+        let fired = fired.clone();
+        lp.set_timeout(delay, move |_| fired.set(fired.get() + 1));
+    }
+    peers::phaseloop::run(&lp);
+    checked(watch, timers, fired.get(), longest.saturating_sub(Duration::from_millis(1))) // their clock is cut to ms
+}
+
+fn phaseloop_sleep(timers: u64) -> Sample {
+    peers::phaseloop::block_on(async |lp| {
+        let spawn = |begin: &Instant, delay| lp.spawn(lp.sleep_until(*begin + delay));
+        join_all(delays(timers, LOW_MS, HIGH_MS), Instant::now, spawn).await
+    })
 }
 
 fn tokio_delay_queue(timers: u64) -> Sample {

@@ -27,6 +27,8 @@ pub const QUESTIONS: &[Question] = &[Question {
     contestants: &[
         Contestant::floor("floor-lazy", floor_lazy),
         Contestant::floor("floor-wheel", floor_wheel),
+        Contestant::ours("phaseloop", phaseloop),
+        Contestant::ours("phaseloop-lists", phaseloop_lists),
         Contestant::peer("tokio-sleep", tokio_sleep),
         Contestant::peer("tokio-delay-queue", tokio_delay_queue),
         #[cfg(feature = "libuv")]
@@ -39,8 +41,7 @@ pub const QUESTIONS: &[Question] = &[Question {
 
 /// Goes through `ops` operations: `clock` reads the time, `push` pushes one timer.
 fn measure<N>(ops: u64, mut clock: impl FnMut() -> N, mut push: impl FnMut(&N, usize)) -> Sample {
-    let mut numbers = Numbers::new();
-    let order: Vec<usize> = (0..50_000).map(|_| numbers.between(0, TIMERS - 1) as usize).collect();
+    let order = order();
     let watch = Stopwatch::start();
     let mut done = 0;
     for turn in order.chunks(OPS_A_CLOCK).cycle() {
@@ -54,6 +55,16 @@ fn measure<N>(ops: u64, mut clock: impl FnMut() -> N, mut push: impl FnMut(&N, u
         }
     }
     watch.stop(done)
+}
+
+/// Every timer five times, shuffled: one that was left out would fire in a run that lasts as long as the delay.
+fn order() -> Vec<usize> {
+    let mut numbers = Numbers::new();
+    let mut order: Vec<usize> = (0..5).flat_map(|_| 0..TIMERS as usize).collect();
+    for last in (1..order.len()).rev() {
+        order.swap(last, numbers.between(0, last as u64) as usize);
+    }
+    order
 }
 
 /// Only the later deadline is stored; the timer would be filed again when it expires.
@@ -84,6 +95,25 @@ fn floor_wheel(ops: u64) -> Sample {
             wheel.insert(index, now_ms + DELAY.as_millis() as u64);
         },
     )
+}
+
+/// The loop's own timers.
+fn phaseloop(ops: u64) -> Sample {
+    let lp = peers::phaseloop::new_loop();
+    let timers: Vec<_> = (0..TIMERS).map(|_| lp.timer(DELAY, |_| unreachable!("a timer fired"))).collect();
+    let sample = measure(ops, || lp.update_now(), |_, index| assert!(lp.restart_timer(timers[index], DELAY)));
+    assert!(timers.into_iter().all(|timer| lp.stop_timer(timer)));
+    sample
+}
+
+/// Timers by Node's rules: each re-arm reads the clock.
+fn phaseloop_lists(ops: u64) -> Sample {
+    let lp = peers::phaseloop::new_loop();
+    let timers: Vec<_> =
+        (0..TIMERS).map(|_| lp.set_timeout(DELAY, |_| unreachable!("a timer fired"))).collect();
+    let sample = measure(ops, || (), |(), index| assert!(lp.refresh_timeout(timers[index])));
+    assert!(timers.into_iter().all(|timer| lp.clear_timeout(timer)));
+    sample
 }
 
 /// Futures that can be reset: each is polled once first, which inserts it, and looked at again at the end.

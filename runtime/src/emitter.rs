@@ -269,7 +269,9 @@ impl<K: Clone + Eq + Hash, A: ?Sized> EventEmitter<K, A> {
             let Some(at) = entry.listeners.iter().position(|known| known.id == id) else { return false };
             let removed = Rc::make_mut(&mut entry.listeners).remove(at);
             entry.warned = entry.warned && entry.listeners.len() > 1;
-            removed
+            // An emitter whose keys are names of single requests must not remember them all.
+            let last = entry.listeners.is_empty().then(|| events.remove_entry(event));
+            (removed, last)
         };
         // Dropped while nothing is borrowed: it may own anything.
         drop(removed);

@@ -1,13 +1,14 @@
 //! What bounds a loop's queues, buffers and batches.
 
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
 
 /// The limits of one loop. Each has a default that suits a server.
 ///
 /// ```
 /// use phaseloop::{EventLoop, Limits};
 ///
-/// let limits = Limits { task_io_budget: 32, ..Limits::default() };
+/// let task_io_budget = 32.try_into().expect("not zero");
+/// let limits = Limits { task_io_budget, ..Limits::default() };
 /// let lp = EventLoop::builder().limits(limits).build()?;
 /// # Ok::<(), std::io::Error>(())
 /// ```
@@ -17,13 +18,13 @@ pub struct Limits {
     pub events_per_wait: NonZeroUsize,
     /// Waits that one poll phase may make while each comes back full; libuv's figure, so that timers are not late
     /// behind a flood of events.
-    pub waits_per_poll: u32,
+    pub waits_per_poll: NonZeroU32,
     /// Ready reads and writes that a task may do in one poll of it before it has to let others run.
-    pub task_io_budget: u32,
+    pub task_io_budget: NonZeroU32,
     /// Reads that one source with a read callback may do in one turn.
-    pub reads_per_turn: u32,
+    pub reads_per_turn: NonZeroU32,
     /// Connections that one listener may accept in one turn.
-    pub accepts_per_turn: u32,
+    pub accepts_per_turn: NonZeroU32,
     /// Bytes of the buffer that the loop lends to reads, of which there is one.
     pub read_buffer_len: NonZeroUsize,
     /// Bytes that may wait on one stream to be written. `queue_write` refuses what might go beyond, also a single write
@@ -37,10 +38,10 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             events_per_wait: NonZeroUsize::new(1024).expect("not zero"),
-            waits_per_poll: 48,
-            task_io_budget: 128,
-            reads_per_turn: 16,
-            accepts_per_turn: 64,
+            waits_per_poll: NonZeroU32::new(48).expect("not zero"),
+            task_io_budget: NonZeroU32::new(128).expect("not zero"),
+            reads_per_turn: NonZeroU32::new(16).expect("not zero"),
+            accepts_per_turn: NonZeroU32::new(64).expect("not zero"),
             read_buffer_len: NonZeroUsize::new(64 * 1024).expect("not zero"),
             write_queue_len_max: 64 * 1024 * 1024,
             remote_queue_len_max: 1 << 20,

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::error::RemoteError;
 use crate::state::LoopHandle;
-use crate::state::inbox::{Inbox, Message, Posted, Refused};
+use crate::state::inbox::{Inbox, Posted, Refused};
 
 /// Reaches a loop from any thread: posts closures, spawns futures, wakes.
 ///
@@ -85,7 +85,7 @@ impl Remote {
     /// Ends the wait that the loop is in, or else its next one, and has it turn once.
     pub fn wake(&self) {
         // A loop that is gone does not wait.
-        let _ = self.inbox.send(Message::Wake);
+        let _ = self.inbox.send_wake();
     }
 
     /// True if the loop is gone.

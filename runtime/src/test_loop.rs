@@ -246,7 +246,7 @@ struct Target {
 type OnReady = Box<dyn FnMut(&TestLoop)>;
 
 impl Ready for Target {
-    fn ready(self: Rc<Self>, lp: &LoopHandle) {
+    fn ready(self: Rc<Self>, lp: &LoopHandle, _readiness: Readiness) {
         let test_loop = (self.lp)();
         lp.call(|_| (self.on_ready.borrow_mut())(&test_loop));
     }

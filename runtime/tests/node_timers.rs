@@ -1,5 +1,7 @@
 //! Timeouts and intervals by Node's rules: T1 to T15 of the semantics, as far as virtual time can show them.
 
+#![allow(clippy::unwrap_used, reason = "in helpers of tests too, a failure names its line")]
+
 mod trace;
 
 use std::cell::{Cell, RefCell};
@@ -288,4 +290,21 @@ fn a_busy_timeout_does_not_make_the_next_one_run_twice() {
     assert_eq!(trace.take(), ["busy"], "the phase reads the clock once");
     lp.turn();
     assert_eq!(trace.take(), ["other"]);
+}
+
+#[test]
+fn a_tick_between_two_lists_may_refresh_the_first_timer_of_the_second() {
+    let (lp, trace) = (TestLoop::new(), Trace::default());
+    let second: Rc<Cell<Option<TimeoutId>>> = Rc::default();
+    let refreshed = Rc::clone(&second);
+    lp.set_timeout(ms(1), move |lp| {
+        lp.next_tick(move |lp| assert!(lp.refresh_timeout(refreshed.get().unwrap())));
+    });
+    second.set(Some(lp.set_timeout(ms(2), trace.logs("refreshed"))));
+    lp.advance(ms(5));
+    lp.turn();
+    assert!(trace.take().is_empty());
+    lp.advance(ms(2));
+    lp.turn();
+    assert_eq!(trace.take(), ["refreshed"]);
 }

@@ -1,5 +1,7 @@
 //! Panics of callbacks: rules X1 to X6 with an uncaught hook, and what a loop without one has left for the next run.
 
+#![allow(clippy::unwrap_used, reason = "in helpers of tests too, a failure names its line")]
+
 mod trace;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -350,4 +352,13 @@ fn a_read_callback_that_panics_is_called_again_for_the_end_of_the_stream() {
         lp.run(RunMode::NoWait).unwrap();
     }
     assert_eq!(trace.take(), ["end"]);
+}
+
+#[test]
+fn what_a_panic_left_in_the_queues_runs_before_the_loop_sleeps() {
+    let (lp, trace) = hooked(Schedule::libuv()); // where no immediate follows a panic
+    lp.event_loop().timer(ms(1), throws(&trace));
+    lp.event_loop().timer(ms(50), trace.logs("a later timer"));
+    lp.event_loop().run(RunMode::Default).unwrap();
+    assert_eq!(trace.take(), ["caught thrown", "tick of the thrower", "a later timer"]);
 }

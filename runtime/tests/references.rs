@@ -1,5 +1,7 @@
 //! Ref and unref: what keeps a loop alive, for each kind of thing that can.
 
+#![allow(clippy::unwrap_used, reason = "in helpers of tests too, a failure names its line")]
+
 use std::net::TcpStream as StdStream;
 use std::time::Duration;
 

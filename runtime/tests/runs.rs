@@ -1,5 +1,7 @@
 //! What a run does: its modes, when it ends, the order of a turn, and how long poll may wait.
 
+#![allow(clippy::unwrap_used, reason = "in helpers of tests too, a failure names its line")]
+
 mod trace;
 
 use std::cell::Cell;
@@ -466,4 +468,16 @@ fn the_loops_time_stands_still_within_a_turn_until_it_is_updated() {
         assert_eq!(lp.now(), before + ms(20));
     });
     lp.turn();
+}
+
+#[test]
+fn an_exit_hook_that_ends_the_program_again_runs_once() {
+    let (lp, trace) = (TestLoop::new(), Trace::default());
+    let logged = trace.clone();
+    lp.on_exit(move |lp, code| {
+        logged.log(format!("exit {code}"));
+        lp.end(2);
+    });
+    assert_eq!(lp.event_loop().run_program(|lp| lp.end(1)).unwrap(), 1);
+    assert_eq!(trace.take(), ["exit 1"]);
 }

@@ -354,7 +354,10 @@ fn connections_can_be_had_as_a_stream() {
 
 #[test]
 fn a_turn_accepts_no_more_than_its_budget() {
-    let lp = loop_with(Limits { accepts_per_turn: 3, ..Limits::default() });
+    let lp = loop_with(Limits {
+        accepts_per_turn: std::num::NonZeroU32::new(3).expect("not zero"),
+        ..Limits::default()
+    });
     let listener = TcpListener::bind(&lp, localhost()).unwrap();
     let address = listener.local_addr().unwrap();
     let _peers: Vec<Peer> = (0..20).map(|_| Peer::connect(address).unwrap()).collect();

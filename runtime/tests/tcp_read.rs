@@ -277,7 +277,7 @@ fn flood(mut peer: std::net::TcpStream) -> thread::JoinHandle<()> {
 fn a_flood_lets_timers_and_other_streams_go_on() {
     let lp = loop_with(Limits {
         read_buffer_len: NonZeroUsize::new(64).unwrap(),
-        reads_per_turn: 4,
+        reads_per_turn: std::num::NonZeroU32::new(4).expect("not zero"),
         ..Limits::default()
     });
     let (flooded, peer) = with_peer(&lp);
@@ -308,7 +308,7 @@ fn a_flood_lets_timers_and_other_streams_go_on() {
 fn a_turn_reads_no_more_than_its_budget() {
     let lp = loop_with(Limits {
         read_buffer_len: NonZeroUsize::new(1).unwrap(),
-        reads_per_turn: 4,
+        reads_per_turn: std::num::NonZeroU32::new(4).expect("not zero"),
         ..Limits::default()
     });
     let (stream, mut peer) = with_peer(&lp);
@@ -338,7 +338,7 @@ fn further_waits_of_a_poll_phase_give_no_second_budget() {
     let lp = loop_with(Limits {
         read_buffer_len: NonZeroUsize::new(64).unwrap(),
         events_per_wait: NonZeroUsize::new(1).unwrap(), // each wait comes back full, so poll waits again
-        reads_per_turn: 4,
+        reads_per_turn: std::num::NonZeroU32::new(4).expect("not zero"),
         ..Limits::default()
     });
     let most = Rc::new(Cell::new(0));

@@ -1,12 +1,16 @@
 //! Timers as libuv has them: order, repeats, restarts, and what lies at the ends of the range.
 
+#![allow(clippy::unwrap_used, reason = "in helpers of tests too, a failure names its line")]
+
 mod trace;
 
 use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use phaseloop::{AgainError, Check, Closing, MissedTicks, Outcome, RunMode, Schedule, TestLoop, Timer};
+use phaseloop::{
+    AgainError, Check, Closing, EventLoop, MissedTicks, Outcome, RunMode, Schedule, TestLoop, Timer,
+};
 use trace::{Trace, ms};
 
 fn log_after(lp: &TestLoop, delay: Duration, line: &'static str) {
@@ -323,4 +327,14 @@ fn time_left_is_counted_by_the_loops_time() {
     assert_eq!(lp.timer_due_in(id), Some(ms(6)));
     lp.stop_timer(id);
     assert_eq!(lp.timer_due_in(id), None);
+}
+
+#[test]
+fn a_timer_that_is_never_due_does_not_keep_poll_from_waiting() {
+    let lp = EventLoop::new().unwrap();
+    lp.timer(Duration::MAX, |_| unreachable!("it is never due"));
+    lp.timer(ms(1), |_| {});
+    lp.timer(ms(20), |lp| lp.stop());
+    assert_eq!(lp.run(RunMode::Default).unwrap(), Outcome::Stopped);
+    assert!(lp.metrics().turns < 10, "{} turns", lp.metrics().turns);
 }

@@ -18,6 +18,9 @@ const USAGE: &str = "usage: instructions [SERVER...] [--size 64] [--messages 200
 /// Who is asked if nobody is named.
 const SERVERS: &[&str] = &[
     "floor",
+    "phaseloop",
+    "phaseloop-task",
+    "phaseloop-own-buf",
     "tokio",
     "tokio-one-worker",
     "tokio-shared-buf",

@@ -6,5 +6,6 @@ pub(crate) mod floor;
 pub(crate) mod libuv;
 pub(crate) mod monoio;
 pub(crate) mod node;
+pub(crate) mod phaseloop;
 pub(crate) mod smol;
 pub(crate) mod tokio;

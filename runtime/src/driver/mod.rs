@@ -2,6 +2,7 @@
 //!
 //! `system` asks through mio; `scripted` is told by a test. Nothing outside this folder names mio.
 
+use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, RawFd};
 use std::sync::Arc;
@@ -39,6 +40,11 @@ impl Readiness {
 
     pub(crate) fn without(self, other: Self) -> Self {
         Self(self.0 & !other.0)
+    }
+
+    /// These bits, or none: without a branch, for a dispatch looks at every bit of every event.
+    fn only_if(self, set: bool) -> Self {
+        Self(self.0 * u8::from(set))
     }
 
     /// True if any bit of `other` is set.
@@ -96,7 +102,7 @@ impl Driver {
     }
 
     /// Waits for readiness for at most `timeout`, or for ever, and appends what became ready to `events`.
-    pub(crate) fn wait(&mut self, timeout: Option<Duration>, events: &mut Vec<Event>) -> io::Result<()> {
+    pub(crate) fn wait(&mut self, timeout: Option<Duration>, events: &mut VecDeque<Event>) -> io::Result<()> {
         match self {
             Self::System(system) => system.wait(timeout, events),
             #[cfg(feature = "test-util")]

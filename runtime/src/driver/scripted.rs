@@ -1,5 +1,6 @@
 //! A driver without an operating system: a test says what becomes ready, and no wait ever blocks.
 
+use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -47,8 +48,12 @@ impl Scripted {
         Ok(())
     }
 
-    pub(crate) fn wait(&mut self, _timeout: Option<Duration>, events: &mut Vec<Event>) -> io::Result<()> {
-        events.append(&mut self.script.events.lock());
+    pub(crate) fn wait(
+        &mut self,
+        _timeout: Option<Duration>,
+        events: &mut VecDeque<Event>,
+    ) -> io::Result<()> {
+        events.extend(self.script.events.lock().drain(..));
         Ok(())
     }
 

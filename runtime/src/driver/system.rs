@@ -1,5 +1,6 @@
 //! The driver on mio: epoll on Linux, kqueue on the BSDs and macOS.
 
+use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::sync::Arc;
@@ -59,7 +60,7 @@ impl System {
         self.poll.registry().deregister(&mut SourceFd(&fd))
     }
 
-    pub(crate) fn wait(&mut self, timeout: Option<Duration>, events: &mut Vec<Event>) -> io::Result<()> {
+    pub(crate) fn wait(&mut self, timeout: Option<Duration>, events: &mut VecDeque<Event>) -> io::Result<()> {
         if self.events.capacity() == 0 {
             self.events = mio::Events::with_capacity(self.events_len);
         }
@@ -126,12 +127,11 @@ fn mio_interest(interest: Readiness) -> mio::Interest {
 }
 
 fn readiness_of(event: &mio::event::Event) -> Readiness {
-    let bits = [
-        (event.is_readable(), Readiness::READABLE),
-        (event.is_writable(), Readiness::WRITABLE),
-        (event.is_read_closed() || event.is_error(), Readiness::READ_CLOSED),
-        (event.is_write_closed() || event.is_error(), Readiness::WRITE_CLOSED),
-        (event.is_priority(), Readiness::URGENT),
-    ];
-    bits.iter().filter(|(set, _)| *set).fold(Readiness::default(), |all, (_, bit)| all.with(*bit))
+    let failed = event.is_error();
+    Readiness::READABLE
+        .only_if(event.is_readable())
+        .with(Readiness::WRITABLE.only_if(event.is_writable()))
+        .with(Readiness::READ_CLOSED.only_if(event.is_read_closed() | failed))
+        .with(Readiness::WRITE_CLOSED.only_if(event.is_write_closed() | failed))
+        .with(Readiness::URGENT.only_if(event.is_priority()))
 }

@@ -22,7 +22,8 @@ impl EventLoop {
     /// The future is a task: it is polled at checkpoints, like every other. The turn in which it ends is finished.
     ///
     /// # Errors
-    /// What the driver's wait returned, in which case the future is dropped.
+    /// What the driver's wait returned, and `Other` once the program has [ended](LoopHandle::end). The future is then
+    /// dropped.
     ///
     /// # Panics
     /// If it is called from a callback of this loop. A panic of the future passes through.
@@ -49,11 +50,16 @@ impl EventLoop {
             output.replace(Some(result));
         });
         let outcome = with_borrowed(root, |root| {
-            let task = AbortAtEnd(self.handle.spawn_at(root, site));
-            while !task.0.is_finished() {
+            let root = AbortAtEnd { lp: &self.handle, task: self.handle.spawn_at(root, site) };
+            while !root.task.is_finished() {
+                if self.has_ended() {
+                    return Err(io::Error::other(
+                        "the program on this loop has ended: no future runs any more",
+                    ));
+                }
                 run::run(&self.handle, Mode::from(RunMode::Default))?;
             }
-            Ok::<_, io::Error>(task.0.try_take())
+            Ok::<_, io::Error>(root.task.try_take())
         })?;
         if let Some(Err(JoinError::Panicked(payload))) = outcome {
             std::panic::resume_unwind(payload);
@@ -67,15 +73,23 @@ struct StopAtEnd<'a>(&'a LoopHandle);
 
 impl Drop for StopAtEnd<'_> {
     fn drop(&mut self) {
-        self.0.stop();
+        // A run that a panic or an error left drops the future later: the next run is not to stop for it.
+        if self.0.is_running() {
+            self.0.stop();
+        }
     }
 }
 
-/// Cancels the task of a run that failed, or that a panic left.
-struct AbortAtEnd(JoinHandle<()>);
+/// Cancels the task of a run that failed, or that a panic left. Its stop, if a panic left that too, is of no use to the
+/// next run.
+struct AbortAtEnd<'a> {
+    lp: &'a LoopHandle,
+    task: JoinHandle<()>,
+}
 
-impl Drop for AbortAtEnd {
+impl Drop for AbortAtEnd<'_> {
     fn drop(&mut self) {
-        self.0.abort();
+        self.task.abort();
+        self.lp.state.stop.set(false);
     }
 }

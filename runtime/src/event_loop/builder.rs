@@ -65,7 +65,8 @@ impl Builder {
 
     /// Has time stand still but for what the loop would wait for, which passes at once.
     ///
-    /// Where a request is under way or something may still come from a source, the loop waits for that in real time.
+    /// Where a request is under way, or no timer is running, the loop waits in real time. What a source may still bring
+    /// is looked for once before time passes.
     pub fn virtual_time(mut self, virtual_time: bool) -> Self {
         self.virtual_time = virtual_time;
         self
@@ -109,7 +110,7 @@ impl Builder {
             schedule: self.schedule,
             limits: self.limits,
             driver,
-            inbox,
+            door: Door(Some(inbox)),
             virtual_time: self.virtual_time,
         }
     }
@@ -126,20 +127,38 @@ pub struct PreparedLoop {
     schedule: Schedule,
     limits: Limits,
     driver: Driver,
-    inbox: Arc<Inbox>,
+    door: Door,
     virtual_time: bool,
+}
+
+/// The inbox of a loop that has not begun. It closes with the loop that never was.
+struct Door(Option<Arc<Inbox>>);
+
+impl Door {
+    fn inbox(&self) -> &Arc<Inbox> {
+        self.0.as_ref().expect("the inbox is there until the loop begins")
+    }
+}
+
+impl Drop for Door {
+    fn drop(&mut self) {
+        if let Some(inbox) = self.0.take() {
+            drop(inbox.close());
+        }
+    }
 }
 
 impl PreparedLoop {
     /// The door into the loop for other threads. What is posted runs once the loop does.
     pub fn remote(&self) -> Remote {
-        Remote::new(Arc::clone(&self.inbox))
+        Remote::new(Arc::clone(self.door.inbox()))
     }
 
     /// Makes the loop on this thread, where it stays.
-    pub fn into_loop(self) -> EventLoop {
+    pub fn into_loop(mut self) -> EventLoop {
+        let inbox = self.door.0.take().expect("a loop begins once");
         let state = LoopState {
-            io_budget: Cell::new(self.limits.task_io_budget),
+            io_budget: Cell::new(self.limits.task_io_budget.get()),
             lists: RefCell::new(TimerLists::new(self.schedule.list_timers)),
             schedule: self.schedule,
             limits: self.limits,
@@ -163,13 +182,15 @@ impl PreparedLoop {
             sources: Sources::new(),
             tasks: RefCell::default(),
             driver: RefCell::new(self.driver),
-            inbox: self.inbox,
+            inbox,
             arrived: Queue::new(),
             taken: RefCell::default(),
-            read_buffer: RefCell::default(),
+            read_buffer: Cell::default(),
             alive: Liveness::new(),
             requests: Cell::new(0),
+            requests_unreferenced: Cell::new(0),
             has_alarm: Cell::new(false),
+            rung: Cell::new(false),
             stop: Cell::new(false),
             ended: Cell::new(None),
             running: Cell::new(false),

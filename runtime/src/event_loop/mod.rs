@@ -8,6 +8,7 @@ use std::io;
 use std::ops::Deref;
 use std::time::Instant;
 
+use crate::schedule::Schedule;
 use crate::state::LoopHandle;
 use crate::state::mode::{Mode, Outcome, RunMode};
 
@@ -92,7 +93,8 @@ impl EventLoop {
     /// # Ordering
     /// `main`, then a drain; turns until the loop is no longer alive; the [before-exit hook](LoopHandle::on_before_exit)
     /// with a drain, and turns again if that brought the loop back; at last the [exit hook](LoopHandle::on_exit),
-    /// after which nothing runs. [`end`](LoopHandle::end) goes straight to the exit hook.
+    /// after which nothing runs. [`end`](LoopHandle::end) goes straight to the exit hook, and
+    /// [`stop`](LoopHandle::stop) does so once the phases that it lets run are over.
     /// Source: SEMANTICS, "machine on one page"; E1 to E5.
     ///
     /// # Errors
@@ -128,14 +130,21 @@ impl LoopHandle {
     }
 
     /// True if something keeps the loop alive: an active and referenced handle or timer, a referenced immediate or task,
-    /// a request, or a closing handle.
+    /// a request, a closing handle, or a closure that another thread has posted.
     pub fn is_alive(&self) -> bool {
-        self.state.alive.count() > 0 || self.state.immediates.referenced() > 0
+        let state = &self.state;
+        let held = state.alive.count() > 0 || state.immediates.referenced() > 0;
+        held || state.inbox.has_calls() || !state.arrived.is_empty()
     }
 
     /// True once the running phases are the last: `stop` was called, or the program ended.
     pub(crate) fn must_leave(&self) -> bool {
         self.state.stop.get() || self.has_ended()
+    }
+
+    /// The order and the rules by which the loop turns.
+    pub fn schedule(&self) -> &Schedule {
+        &self.state.schedule
     }
 
     /// True inside of `run`.

@@ -40,7 +40,11 @@ pub(super) fn run_program(lp: &LoopHandle, main: impl FnOnce(&LoopHandle)) -> io
         lp.checkpoint();
     }
     while !lp.has_ended() {
-        run_turns(lp, Mode::from(RunMode::Default))?;
+        // A program that stops its loop leaves it as it is, alive or not, and ends.
+        if run_turns(lp, Mode::from(RunMode::Default))? == Outcome::Stopped {
+            lp.end(0);
+            break;
+        }
         lp.before_exit();
         if !lp.is_alive() {
             lp.end(0);
@@ -112,7 +116,9 @@ impl<'a> Running<'a> {
         );
         assert!(!state.closed.get(), "this loop is closed");
         state.running.set(true);
-        state.inbox.wake_up();
+        if state.inbox.wake_up() {
+            state.rung.set(true);
+        }
         Self { lp, _entered: Entered::new(lp) }
     }
 }
@@ -120,8 +126,11 @@ impl<'a> Running<'a> {
 impl Drop for Running<'_> {
     fn drop(&mut self) {
         self.lp.state.running.set(false);
-        // From here on the first message rings: the loop is not looking.
-        self.lp.state.inbox.fall_asleep();
+        // From here on the first message rings: the loop is not looking. What came since it last looked did not ring. In a
+        // loop that is not alive the next run would not take it either.
+        if !self.lp.state.inbox.fall_asleep() && self.lp.is_alive() {
+            self.lp.state.inbox.ring();
+        }
     }
 }
 

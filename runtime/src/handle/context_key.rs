@@ -89,4 +89,16 @@ impl LoopHandle {
         let (lp, context) = (self.clone(), self.captured_context());
         move |argument| lp.in_context(context.clone(), || f(argument))
     }
+
+    /// As `bind_context`, for a callback that runs once and gets the loop: for adapters that call back later.
+    pub fn bind_context_once<A>(
+        &self,
+        f: impl FnOnce(&Self, A) + 'static,
+    ) -> impl FnOnce(&Self, A) + 'static {
+        let context = self.captured_context();
+        move |lp: &Self, argument| match context {
+            None => f(lp, argument),
+            context => lp.in_context(context, || f(lp, argument)),
+        }
+    }
 }

@@ -138,7 +138,8 @@ impl Future for Sleep {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let Some(timer) = self.timer else {
-            if self.deadline <= self.lp.state.clock.read() {
+            // A loop that is gone wakes nobody.
+            if self.deadline <= self.lp.state.clock.read() || self.lp.is_closed() {
                 return Poll::Ready(());
             }
             self.start(cx.waker());
@@ -185,8 +186,13 @@ impl Interval {
     /// As [`tick`](Self::tick), for use in a `poll` function.
     pub fn poll_tick(&mut self, cx: &mut Context<'_>) -> Poll<Instant> {
         std::task::ready!(Pin::new(&mut self.sleep).poll(cx));
+        // A period shorter than what is done between two ticks is always over: let others run all the same.
+        if !self.sleep.lp.spend_budget() {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         let due = self.sleep.deadline;
-        let now = self.sleep.lp.state.now();
+        let now = self.sleep.lp.state.clock.read(); // by which the sleep was due; the loop's time may lag behind
         self.sleep.restart(next_due(due, self.period, now.max(due), self.missed));
         Poll::Ready(self.sleep.lp.state.clock.instant(due))
     }

@@ -113,8 +113,8 @@ pub struct JoinHandle<T> {
 }
 
 impl<T> JoinHandle<T> {
-    /// Ends the task: its future is dropped in the microtask queue, and the handle reports
-    /// [`JoinError::Cancelled`]. A task that has ended keeps its outcome.
+    /// Ends the task: its future is dropped where the task would have run next, which is in the microtask queue unless
+    /// it is yielding, and the handle reports [`JoinError::Cancelled`]. A task that has ended keeps its outcome.
     pub fn abort(&self) {
         self.raw.abort();
     }

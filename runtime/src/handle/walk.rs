@@ -64,9 +64,10 @@ impl LoopHandle {
         let tasks = self.state.tasks.borrow();
         let held = tasks.iter().filter(|(_, task)| task.is_referenced());
         reasons.extend(held.map(|(_, task)| format!("task from {}", task.site())));
-        let named = reasons.len() + self.request_count();
+        let requests = self.request_count() - self.state.requests_unreferenced.get();
+        let named = reasons.len() + requests;
         let counts = [
-            (self.request_count(), "requests"),
+            (requests, "requests"),
             (self.state.immediates.referenced(), "immediates"),
             (self.state.alive.count().saturating_sub(named), "timers, deferred callbacks or writes"),
         ];

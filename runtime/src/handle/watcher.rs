@@ -165,13 +165,16 @@ fn is_current(lp: &LoopHandle, start: Started) -> bool {
 crate::handle::walk::handle_methods!([K: kinds::Kind] Watcher<K>);
 
 impl LoopHandle {
-    /// Adds a handle to the table.
+    /// Adds a handle to the table. That of a closed loop takes none: then the key finds nothing.
     pub(crate) fn open_handle(
         &self,
         kind: HandleKind,
         body: Body,
         site: &'static Location<'static>,
     ) -> HandleKey {
+        if self.state.closed.get() {
+            return HandleKey::NEVER_USED;
+        }
         let handle = Handle { kind, flags: Flags::new(), site, callback: None, body };
         self.state.handles.borrow_mut().insert(handle)
     }

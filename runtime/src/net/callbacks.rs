@@ -4,6 +4,7 @@
 //! runs in *pending*, in the order of submission.
 //! Source: libuv, `uv__stream_io`; PROMISES, Streams and callback_stack.
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr};
@@ -31,18 +32,33 @@ pub enum ReadEvent<'a> {
 type OnRead = Box<dyn FnMut(&TcpStream, ReadEvent<'_>)>;
 type OnDone = Box<dyn FnOnce(&TcpStream, io::Result<()>)>;
 
-/// The state of the callback front.
+/// Who is called with what arrives.
 #[derive(Default)]
-pub(super) struct Callbacks {
-    on_read: Option<OnRead>,
+pub(super) struct Reader {
+    /// Out of its place while it runs.
+    on_read: Cell<Option<OnRead>>,
     /// Counts starts, so that a callback that was replaced in its own call is not put back.
-    read_starts: u32,
-    reading: bool,
-    writes: VecDeque<QueuedWrite>,
-    queued: usize,
+    starts: Cell<u32>,
+    reading: Cell<bool>,
+}
+
+impl Reader {
+    /// Takes the callback away, for the caller to drop or to call a last time.
+    fn stop(&self) -> Option<OnRead> {
+        self.reading.set(false);
+        self.on_read.take()
+    }
+}
+
+/// What waits to be written, and who waits for that.
+#[derive(Default)]
+pub(super) struct Writes {
+    queue: VecDeque<QueuedWrite>,
+    /// Bytes in the queue.
+    len: usize,
     shutdown: Option<OnDone>,
-    /// A task that waits for the queue to empty before it writes.
-    flushed: Option<Waker>,
+    /// Tasks that wait for the queue to empty before they write.
+    flushed: Vec<Waker>,
 }
 
 struct QueuedWrite {
@@ -117,12 +133,10 @@ impl TcpStream {
         if self.is_gone() {
             return Err(gone());
         }
-        let old = self.with_callbacks(|callbacks| {
-            callbacks.reading = true;
-            callbacks.read_starts = callbacks.read_starts.wrapping_add(1);
-            callbacks.on_read.replace(Box::new(on_read))
-        });
-        drop(old);
+        let reader = &self.inner.reader;
+        reader.reading.set(true);
+        reader.starts.set(reader.starts.get().wrapping_add(1));
+        drop(reader.on_read.replace(Some(Box::new(on_read))));
         self.follow();
         // What came before is there without a new event.
         self.inner.lp.state.sources.run_again(self.inner.token);
@@ -131,10 +145,7 @@ impl TcpStream {
 
     /// Calls the read callback no more, at once: also in the middle of a poll phase.
     pub fn read_stop(&self) {
-        let old = self.with_callbacks(|callbacks| {
-            callbacks.reading = false;
-            callbacks.on_read.take()
-        });
+        let old = self.inner.reader.stop();
         self.follow();
         drop(old);
     }
@@ -170,17 +181,19 @@ impl TcpStream {
     /// # Errors
     /// `WouldBlock` if it takes nothing, or if earlier writes are queued: bytes are never reordered. `BrokenPipe` after a
     /// shutdown, `NotConnected` for a closed stream, and what the system says.
+    #[inline]
     pub fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
-        if self.is_gone() {
+        let socket = self.inner.socket.borrow();
+        let Some(mut socket) = socket.as_ref().filter(|_| !self.inner.lp.is_closed()) else {
             return Err(gone());
-        }
+        };
         if self.inner.shut_down.get() {
             return Err(sys::broken_pipe());
         }
         if self.write_queue_len() > 0 {
             return Err(io::ErrorKind::WouldBlock.into());
         }
-        let written = self.with_socket(|mut socket| socket.write(bytes));
+        let written = socket.write(bytes);
         match &written {
             Ok(len) if *len < bytes.len() => self.clear_ready(Readiness::WRITABLE),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.clear_ready(Readiness::ANY_WRITE),
@@ -191,7 +204,7 @@ impl TcpStream {
 
     /// Bytes that wait to be written.
     pub fn write_queue_len(&self) -> usize {
-        self.inner.callbacks.borrow().as_ref().map_or(0, |callbacks| callbacks.queued)
+        self.inner.writes.borrow().as_ref().map_or(0, |writes| writes.len)
     }
 
     /// Sends the end of the stream when all that is queued is written, and calls back then.
@@ -203,7 +216,7 @@ impl TcpStream {
             return Err(gone());
         }
         self.inner.lp.state.alive.hold();
-        let rest = self.with_callbacks(|callbacks| callbacks.shutdown.replace(Box::new(on_done)));
+        let rest = self.with_writes(|writes| writes.shutdown.replace(Box::new(on_done)));
         debug_assert!(rest.is_none());
         self.follow();
         self.finish_shutdown();
@@ -239,10 +252,12 @@ impl TcpStream {
 
     /// Waits until the callback front has written all it has queued.
     pub(super) fn poll_flushed(&self, cx: &mut Context<'_>) -> Poll<()> {
-        let mut callbacks = self.inner.callbacks.borrow_mut();
-        match &mut *callbacks {
-            Some(callbacks) if !callbacks.writes.is_empty() => {
-                callbacks.flushed = Some(cx.waker().clone());
+        let mut writes = self.inner.writes.borrow_mut();
+        match &mut *writes {
+            Some(writes) if !writes.queue.is_empty() => {
+                if !writes.flushed.iter().any(|known| known.will_wake(cx.waker())) {
+                    writes.flushed.push(cx.waker().clone());
+                }
                 Poll::Pending
             }
             _ => Poll::Ready(()),
@@ -257,21 +272,20 @@ impl TcpStream {
     fn close_now(&self, callback: Option<Callback>) -> bool {
         let Some(socket) = self.inner.socket.borrow_mut().take() else { return false };
         let lp = &self.inner.lp;
-        let callbacks = self.inner.callbacks.borrow_mut().take();
+        let writes = self.inner.writes.take();
+        let _on_read = self.inner.reader.stop(); // dropped at the end, when all else is in order
         lp.close_source(self.inner.token);
         drop(socket);
-        if let Some(mut callbacks) = callbacks {
-            let writes = callbacks.writes.drain(..).map(|write| write.on_done);
-            let shutdown = callbacks.shutdown.take().map(Some);
-            for on_done in writes.chain(shutdown) {
+        if let Some(mut writes) = writes {
+            let queued = writes.queue.drain(..).map(|write| write.on_done);
+            let shutdown = writes.shutdown.take().map(Some);
+            for on_done in queued.chain(shutdown) {
                 lp.state.alive.release(); // the queue's hold; `owe` has its own
                 if let Some(on_done) = on_done {
                     self.owe(on_done, Err(sys::cancelled()));
                 }
             }
-            if let Some(waker) = callbacks.flushed.take() {
-                waker.wake();
-            }
+            writes.flushed.drain(..).for_each(Waker::wake);
         }
         if lp.state.closed.get() {
             return true;
@@ -289,8 +303,10 @@ impl TcpStream {
 
     fn enqueue(&self, bytes: &[u8], on_done: Option<OnDone>) -> io::Result<()> {
         // Asked before anything is written: a write that was begun can not be refused.
-        let len = self.write_queue_len().saturating_add(bytes.len());
-        if len > self.inner.lp.state.limits.write_queue_len_max && !self.is_gone() {
+        let queued = self.write_queue_len();
+        if queued.saturating_add(bytes.len()) > self.inner.lp.state.limits.write_queue_len_max
+            && !self.is_gone()
+        {
             return Err(io::ErrorKind::WouldBlock.into());
         }
         let written = match self.try_write(bytes) {
@@ -298,35 +314,38 @@ impl TcpStream {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => 0,
             written => written?,
         };
-        let rest = &bytes[written..];
-        if rest.is_empty() && self.write_queue_len() == 0 {
-            if let Some(on_done) = on_done {
-                self.owe(on_done, Ok(()));
-            }
-            return Ok(());
+        if written < bytes.len() || queued > 0 {
+            self.queue_rest(&bytes[written..], on_done);
+        } else if let Some(on_done) = on_done {
+            self.owe(on_done, Ok(()));
         }
-        self.inner.lp.state.alive.hold();
-        self.with_callbacks(|callbacks| {
-            callbacks.queued += rest.len();
-            callbacks.writes.push_back(QueuedWrite { bytes: rest.to_vec(), written: 0, on_done });
-        });
-        self.follow();
         Ok(())
     }
 
-    fn with_callbacks<R>(&self, f: impl FnOnce(&mut Callbacks) -> R) -> R {
-        f(self.inner.callbacks.borrow_mut().get_or_insert_default())
+    #[inline(never)] // nearly every write goes out whole
+    fn queue_rest(&self, rest: &[u8], on_done: Option<OnDone>) {
+        self.inner.lp.state.alive.hold();
+        self.with_writes(|writes| {
+            writes.len += rest.len();
+            writes.queue.push_back(QueuedWrite { bytes: rest.to_vec(), written: 0, on_done });
+        });
+        self.follow();
+    }
+
+    fn with_writes<R>(&self, f: impl FnOnce(&mut Writes) -> R) -> R {
+        f(self.inner.writes.borrow_mut().get_or_insert_default())
     }
 
     /// Has the loop hold the stream, and count it, as far as the callback front has something under way.
     fn follow(&self) {
         let lp = &self.inner.lp;
-        let (reading, busy) = self.with_callbacks(|callbacks| {
-            let writing = !callbacks.writes.is_empty() || callbacks.shutdown.is_some();
-            (callbacks.reading, callbacks.reading || writing)
-        });
+        let reading = self.inner.reader.reading.get();
+        let writes = self.inner.writes.borrow();
+        let writing = writes.as_ref().is_some_and(|w| !w.queue.is_empty() || w.shutdown.is_some());
+        drop(writes);
         lp.update_source(self.inner.token, |flags| flags.active = reading);
-        let target: Option<Rc<dyn Ready>> = busy.then(|| Rc::clone(&self.inner) as Rc<dyn Ready>);
+        let busy = reading || writing;
+        let target = busy.then(|| Rc::clone(&self.inner) as Rc<dyn Ready>);
         lp.state.sources.set_target(self.inner.token, target);
     }
 
@@ -341,16 +360,15 @@ impl TcpStream {
     /// Writes what is queued, as far as the system takes it.
     fn flush(&self) {
         while let Some(result) = self.write_first() {
-            let (done, flushed) = self.with_callbacks(|callbacks| {
-                let first = callbacks.writes.pop_front();
+            let (done, flushed) = self.with_writes(|writes| {
+                let first = writes.queue.pop_front();
                 let rest = first.as_ref().map_or(0, |write| write.bytes.len() - write.written);
-                callbacks.queued -= rest;
-                let flushed = if callbacks.writes.is_empty() { callbacks.flushed.take() } else { None };
+                writes.len -= rest;
+                let flushed =
+                    if writes.queue.is_empty() { std::mem::take(&mut writes.flushed) } else { Vec::new() };
                 (first.and_then(|write| write.on_done), flushed)
             });
-            if let Some(waker) = flushed {
-                waker.wake();
-            }
+            flushed.into_iter().for_each(Waker::wake);
             let failed = result.is_err();
             self.inner.lp.state.alive.release();
             match done {
@@ -369,8 +387,8 @@ impl TcpStream {
 
     /// Writes of the first queued write: `None` while it is not done or there is none.
     fn write_first(&self) -> Option<io::Result<()>> {
-        self.with_callbacks(|callbacks| {
-            let write = callbacks.writes.front_mut()?;
+        self.with_writes(|writes| {
+            let write = writes.queue.front_mut()?;
             loop {
                 let rest = &write.bytes[write.written..];
                 if rest.is_empty() {
@@ -380,7 +398,7 @@ impl TcpStream {
                     Ok(0) => return Some(Err(io::ErrorKind::WriteZero.into())),
                     Ok(len) => {
                         write.written += len;
-                        callbacks.queued -= len;
+                        writes.len -= len;
                     }
                     Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -395,8 +413,7 @@ impl TcpStream {
 
     /// Shuts down once the queue is empty.
     fn finish_shutdown(&self) {
-        let on_done =
-            self.with_callbacks(|callbacks| callbacks.shutdown.take_if(|_| callbacks.writes.is_empty()));
+        let on_done = self.with_writes(|writes| writes.shutdown.take_if(|_| writes.queue.is_empty()));
         if let Some(on_done) = on_done {
             let result = self.with_socket(|socket| socket.shutdown(Shutdown::Write));
             self.owe(on_done, result);
@@ -406,34 +423,44 @@ impl TcpStream {
     }
 
     /// Reads and calls back until the source is exhausted, reading stops, or the turn's budget is spent.
-    fn read_ready(&self) {
+    fn read_ready(&self, readiness: Readiness) {
         let lp = &self.inner.lp;
-        for _ in 0..lp.state.limits.reads_per_turn {
-            if !self.is_reading() || !self.has_ready(Readiness::ANY_READ) {
+        let mut more = readiness.has(Readiness::ANY_READ);
+        for _ in 0..lp.state.limits.reads_per_turn.get() {
+            if !more || !self.is_reading() {
                 return;
             }
             lp.call(|lp| {
                 let mut buffer = lp.borrow_read_buffer();
                 let result = self.with_socket(|mut socket| socket.read(&mut buffer));
+                more = self.may_read_more(&result, buffer.len());
                 self.handle_read(result, &buffer);
                 lp.return_read_buffer(buffer);
             });
         }
-        if self.is_reading() && self.has_ready(Readiness::ANY_READ) {
+        if more && self.is_reading() {
             lp.state.sources.run_again(self.inner.token);
         }
+    }
+
+    /// Notes what a read says of the source: whether the next one may find something too.
+    fn may_read_more(&self, result: &io::Result<usize>, full: usize) -> bool {
+        let (sources, token) = (&self.inner.lp.state.sources, self.inner.token);
+        let left = match result {
+            Ok(len) if (1..full).contains(len) => sources.exhaust(token, Readiness::READABLE),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                sources.clear(token, Readiness::ANY_READ)
+            }
+            _ => return true, // the end of the stream stays, and an error is for the next read to confirm
+        };
+        left.has(Readiness::ANY_READ)
     }
 
     fn handle_read(&self, result: io::Result<usize>, buffer: &[u8]) {
         match result {
             Ok(0) => self.end_reading(ReadEvent::End),
-            Ok(len) => {
-                if len < buffer.len() {
-                    self.inner.lp.state.sources.exhaust(self.inner.token, Readiness::READABLE);
-                }
-                self.call_reader(ReadEvent::Data(&buffer[..len]));
-            }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.clear_ready(Readiness::ANY_READ),
+            Ok(len) => self.call_reader(ReadEvent::Data(&buffer[..len])),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => self.end_reading(ReadEvent::Failed(error)),
         }
@@ -441,10 +468,7 @@ impl TcpStream {
 
     /// Stops reading, then says why.
     fn end_reading(&self, event: ReadEvent<'_>) {
-        let on_read = self.with_callbacks(|callbacks| {
-            callbacks.reading = false;
-            callbacks.on_read.take()
-        });
+        let on_read = self.inner.reader.stop();
         self.follow();
         if let Some(mut on_read) = on_read {
             on_read(self, event);
@@ -452,55 +476,49 @@ impl TcpStream {
     }
 
     fn call_reader(&self, event: ReadEvent<'_>) {
-        let taken =
-            self.with_callbacks(|callbacks| callbacks.on_read.take().map(|f| (f, callbacks.read_starts)));
-        let Some((on_read, start)) = taken else { return };
-        let mut restore = PutBack { stream: self, start, on_read: Some(on_read) };
-        if let Some(on_read) = &mut restore.on_read {
+        let reader = &self.inner.reader;
+        let mut running = PutBack { reader, start: reader.starts.get(), on_read: reader.on_read.take() };
+        if let Some(on_read) = &mut running.on_read {
             on_read(self, event);
         }
     }
 
     fn is_reading(&self) -> bool {
-        self.inner.callbacks.borrow().as_ref().is_some_and(|callbacks| callbacks.reading)
+        self.inner.reader.reading.get()
     }
 }
 
 /// Puts a read callback back after its call, also if it panicked, unless it was stopped or replaced in it.
 struct PutBack<'a> {
-    stream: &'a TcpStream,
+    reader: &'a Reader,
     start: u32,
     on_read: Option<OnRead>,
 }
 
 impl Drop for PutBack<'_> {
     fn drop(&mut self) {
-        let mut callbacks = self.stream.inner.callbacks.borrow_mut();
-        if let Some(callbacks) = &mut *callbacks
-            && callbacks.reading
-            && callbacks.read_starts == self.start
-        {
-            callbacks.on_read = self.on_read.take();
+        if self.reader.reading.get() && self.reader.starts.get() == self.start {
+            self.reader.on_read.set(self.on_read.take());
         }
     }
 }
 
 impl Ready for Inner {
-    fn ready(self: Rc<Self>, lp: &LoopHandle) {
+    fn ready(self: Rc<Self>, lp: &LoopHandle, readiness: Readiness) {
         let stream = TcpStream { inner: self };
         // First, so that the reader gets the error of a reset: the system gives it once, and then the end of the stream.
-        stream.read_ready();
+        stream.read_ready(readiness);
         if stream.write_queue_len() > 0 && stream.has_ready(Readiness::ANY_WRITE) {
             lp.call(|_| stream.flush()); // it may wake a task, or close the stream
         }
     }
 
     fn forget(&self) {
-        let mut callbacks = self.callbacks.borrow_mut().take();
-        if let Some(waker) = callbacks.as_mut().and_then(|callbacks| callbacks.flushed.take()) {
-            waker.wake();
+        let mut writes = self.writes.take();
+        if let Some(writes) = &mut writes {
+            writes.flushed.drain(..).for_each(Waker::wake);
         }
-        drop(callbacks); // while nothing is borrowed: they may own anything
+        drop((self.reader.stop(), writes)); // while nothing is borrowed: they may own anything
     }
 }
 
@@ -512,6 +530,6 @@ impl LoopHandle {
     }
 
     fn return_read_buffer(&self, buffer: Box<[u8]>) {
-        self.state.read_buffer.replace(Some(buffer));
+        self.state.read_buffer.set(Some(buffer));
     }
 }

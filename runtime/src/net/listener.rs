@@ -260,7 +260,7 @@ impl TcpListener {
     fn accept_ready(&self) {
         let inner = &self.inner;
         let sources = &inner.lp.state.sources;
-        for _ in 0..inner.lp.state.limits.accepts_per_turn {
+        for _ in 0..inner.lp.state.limits.accepts_per_turn.get() {
             let ready = sources.readiness(inner.token).has(Readiness::ANY_READ);
             if !ready || inner.paused.get() || inner.on_connection.borrow().is_none() {
                 return;
@@ -268,7 +268,8 @@ impl TcpListener {
             match self.accept_now() {
                 Ok((stream, _)) => inner.lp.call(|_| self.call_back(Ok(stream))),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    return sources.clear(inner.token, Readiness::ANY_READ);
+                    sources.clear(inner.token, Readiness::ANY_READ);
+                    return;
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => {
@@ -323,7 +324,7 @@ impl Drop for PutBack<'_> {
 }
 
 impl Ready for Inner {
-    fn ready(self: Rc<Self>, _lp: &LoopHandle) {
+    fn ready(self: Rc<Self>, _lp: &LoopHandle, _readiness: Readiness) {
         TcpListener { inner: self }.accept_ready();
     }
 

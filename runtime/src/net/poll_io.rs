@@ -28,9 +28,12 @@ impl LoopHandle {
     ) -> Poll<io::Result<R>> {
         let ready = direction.bit();
         loop {
-            match self.state.sources.wait(token, direction, cx.waker()) {
-                Some(true) => return Poll::Pending,
-                Some(false) => {}
+            match self.state.sources.is_ready(token, direction) {
+                Some(true) => {}
+                Some(false) => {
+                    self.state.sources.wait(token, direction, cx.waker());
+                    return Poll::Pending;
+                }
                 None => return Poll::Ready(Err(gone())),
             }
             if !self.spend_budget() {
@@ -49,22 +52,6 @@ impl LoopHandle {
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Poll::Ready(Err(error)),
-            }
-        }
-    }
-
-    /// Counts one ready operation of the task that runs. False if it has had its share of this poll.
-    fn spend_budget(&self) -> bool {
-        let budget = &self.state.io_budget;
-        match budget.get().checked_sub(1) {
-            Some(left) => {
-                budget.set(left);
-                true
-            }
-            None => {
-                // For futures that a foreign executor polls, where no task of ours begins anew.
-                budget.set(self.state.limits.task_io_budget);
-                false
             }
         }
     }

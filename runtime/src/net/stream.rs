@@ -12,7 +12,7 @@ use std::task::{Context, Poll};
 
 use socket2::{Domain, Protocol, Socket, Type};
 
-use super::callbacks::Callbacks;
+use super::callbacks::{Reader, Writes};
 use super::poll_io::Attempt;
 use super::sys;
 use crate::driver::{Readiness, Token};
@@ -61,8 +61,9 @@ pub(super) struct Inner {
     pub(super) socket: RefCell<Option<std::net::TcpStream>>,
     /// The end of the stream was sent, or is due once the queue is written.
     pub(super) shut_down: Cell<bool>,
-    /// The callback front, made when it is first used.
-    pub(super) callbacks: RefCell<Option<Box<Callbacks>>>,
+    /// The callback front: who reads, and what waits to be written. A box for the latter, which most never need.
+    pub(super) reader: Reader,
+    pub(super) writes: RefCell<Option<Box<Writes>>>,
 }
 
 impl Drop for Inner {
@@ -142,7 +143,8 @@ impl TcpStream {
             token,
             socket: RefCell::new(Some(socket)),
             shut_down: Cell::new(false),
-            callbacks: RefCell::new(None),
+            reader: Reader::default(),
+            writes: RefCell::new(None),
         };
         Ok(Self { inner: Rc::new(inner) })
     }

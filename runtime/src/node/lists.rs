@@ -87,7 +87,7 @@ fn run_timer(lp: &LoopHandle, id: TimeoutId) -> Result<(), Thrown> {
     let timer = lp.change_lists(|lists| lists.begin_run(id));
     match timer {
         None => Ok(()),
-        Some(ListedTimer::Timeout(callback)) => {
+        Some(ListedTimer::Timeout(mut callback)) => {
             lp.change_lists(|lists| lists.forget(id));
             lp.invoke(|lp| callback.call(lp))
         }

@@ -26,17 +26,18 @@ impl LoopHandle {
 
     /// Ends the program: runs the exit hook on the spot, and lets no callback run after this one.
     ///
-    /// The callback that calls it goes on to its own end. Ending twice does nothing. Source: SEMANTICS E4.
+    /// The callback that calls it goes on to its own end. Ending twice does nothing: the first code
+    /// stays. Source: SEMANTICS E4.
     pub fn end(&self, code: i32) {
         if self.has_ended() {
             return;
         }
+        // Before the hook, which may end the program again.
+        self.state.ended.set(Some(code));
         let hook = self.state.hooks.exit.borrow().clone();
-        let ended = End { lp: self, code };
         if let Some(hook) = hook {
             hook(self, code);
         }
-        drop(ended);
     }
 
     /// True once the program has ended.
@@ -67,17 +68,5 @@ impl LoopHandle {
         if let Some(hook) = hook {
             self.call(|lp| hook(lp));
         }
-    }
-}
-
-/// Marks the program as ended, also if the exit hook panics.
-struct End<'a> {
-    lp: &'a LoopHandle,
-    code: i32,
-}
-
-impl Drop for End<'_> {
-    fn drop(&mut self) {
-        self.lp.state.ended.set(Some(self.code));
     }
 }

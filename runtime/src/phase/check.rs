@@ -43,7 +43,7 @@ fn run_immediates(lp: &LoopHandle) {
 fn run_up_to_panic(lp: &LoopHandle) -> Result<(), Thrown> {
     let LoopState { immediates, schedule, .. } = &*lp.state;
     let drains = schedule.drain_immediates == Drain::EachCallback;
-    while let Some(immediate) = immediates.next() {
+    while let Some(mut immediate) = immediates.next() {
         lp.invoke(|lp| immediate.call(lp))?;
         if drains && !lp.is_drained() && immediates.has_next() {
             lp.try_checkpoint()?;

@@ -16,7 +16,7 @@ pub(super) fn run(lp: &LoopHandle) {
         let released = closing.release.and_then(|key| lp.state.handles.borrow_mut().remove(key));
         lp.call(|lp| {
             drop(released);
-            if let Some(callback) = closing.callback {
+            if let Some(mut callback) = closing.callback {
                 callback.call(lp);
             }
         });

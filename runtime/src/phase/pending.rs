@@ -9,7 +9,7 @@ use crate::state::LoopHandle;
 /// Runs every callback that was deferred before the phase began.
 pub(super) fn run(lp: &LoopHandle) {
     for _ in 0..lp.state.pending.len() {
-        let Some(callback) = lp.state.pending.pop() else { break };
+        let Some(mut callback) = lp.state.pending.pop() else { break };
         lp.call(|lp| callback.call(lp));
     }
 }

@@ -16,7 +16,12 @@ use crate::time::clock::{NEVER, Nanos};
 /// Waits as long as `poll_wait` says, then runs what came.
 pub(super) fn run(lp: &LoopHandle, mode: Mode) -> io::Result<()> {
     let mut wait = poll_wait(lp, mode);
-    for round in 0..lp.state.limits.waits_per_poll {
+    // A panic that the hook took leaves the queues undrained, and the callback that would drain them may never come.
+    while wait != Wait::Zero && !lp.state.has_drained() {
+        lp.checkpoint();
+        wait = poll_wait(lp, mode);
+    }
+    for round in 0..lp.state.limits.waits_per_poll.get() {
         let full = begin(lp, wait)?;
         if round == 0 {
             lp.state.sources.begin(); // what uses up its budget from here on waits for the next phase
@@ -72,7 +77,7 @@ fn begin(lp: &LoopHandle, wait: Wait) -> io::Result<bool> {
     let state = &lp.state;
     let full = match wait {
         // Without a source the driver has nothing to say, and the inbox is looked at below.
-        Wait::Zero if state.sources.registered() == 0 => false,
+        Wait::Zero if state.sources.registered() == 0 && !state.rung.get() => false,
         Wait::Zero => ask_driver(lp, Some(Duration::ZERO))?,
         _ if state.clock.is_virtual() => wait_virtually(lp, wait)?,
         _ => sleep(lp, wait)?,
@@ -91,7 +96,9 @@ fn sleep(lp: &LoopHandle, wait: Wait) -> io::Result<bool> {
     lp.state.metrics.begin_wait(lp.state.clock.read());
     let may_sleep = lp.state.inbox.fall_asleep();
     let asked = ask_driver(lp, if may_sleep { timeout } else { Some(Duration::ZERO) });
-    lp.state.inbox.wake_up();
+    if lp.state.inbox.wake_up() {
+        lp.state.rung.set(true); // perhaps too late for this wait to see it
+    }
     lp.state.metrics.end_wait(lp.state.update_now());
     asked
 }
@@ -129,11 +136,10 @@ fn timeout(lp: &LoopHandle, wait: Wait) -> Option<Duration> {
 
 fn ask_driver(lp: &LoopHandle, timeout: Option<Duration>) -> io::Result<bool> {
     let state = &lp.state;
-    let mut events = state.sources.scratch.borrow_mut();
-    state.driver.borrow_mut().wait(timeout, &mut events)?;
-    let full = events.len() >= state.limits.events_per_wait.get();
-    state.sources.batch.extend(events.drain(..));
-    Ok(full)
+    state.rung.set(false);
+    let before = state.sources.batch.len();
+    state.sources.batch.fill(|events| state.driver.borrow_mut().wait(timeout, events))?;
+    Ok(state.sources.batch.len() - before >= state.limits.events_per_wait.get())
 }
 
 fn take_messages(lp: &LoopHandle) {

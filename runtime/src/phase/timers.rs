@@ -42,7 +42,7 @@ fn next(lp: &LoopHandle, batch: Batch) -> Option<TimerKey> {
 fn fire(lp: &LoopHandle, key: TimerKey) {
     let action = lp.state.timers.borrow_mut().action_mut(key).and_then(Option::take);
     match action {
-        Some(TimerAction::Once { callback, referenced }) => {
+        Some(TimerAction::Once { mut callback, referenced }) => {
             lp.state.timers.borrow_mut().remove(key);
             lp.state.alive.change(referenced, false);
             lp.call(|lp| callback.call(lp));

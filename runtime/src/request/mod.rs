@@ -1,12 +1,15 @@
 //! What a pool needs of a loop: to keep it alive while a job is out, and to come back in the poll phase.
 
+mod delivery;
 mod keep_alive;
 mod port;
+mod pull;
 
 use std::fmt;
 
 pub use keep_alive::KeepAlive;
 pub use port::{Port, PortSender};
+pub use pull::{PortBell, PullPort};
 
 use crate::state::LoopHandle;
 
@@ -52,7 +55,11 @@ impl Request {
     }
 
     fn set_referenced(&mut self, referenced: bool) {
-        self.lp.state.alive.change(self.referenced, referenced);
+        let state = &self.lp.state;
+        state.alive.change(self.referenced, referenced);
+        let unreferenced =
+            state.requests_unreferenced.get() + usize::from(self.referenced) - usize::from(referenced);
+        state.requests_unreferenced.set(unreferenced);
         self.referenced = referenced;
     }
 }

@@ -1,20 +1,16 @@
 //! Ports: typed completions from other threads, in batches.
 
-use std::cell::RefCell;
 use std::fmt;
 use std::panic::Location;
-use std::rc::Rc;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 
+use super::delivery;
 use crate::error::RemoteError;
 use crate::handle::wakeup::Signal;
-use crate::schedule::Phase;
 use crate::state::LoopHandle;
-use crate::state::handles::{HandleKey, HandleKind};
-use crate::state::inbox::Message;
-use crate::task::queue::Queue;
+use crate::state::handles::HandleKey;
 
 /// Takes completions from other threads and hands each to one callback on the loop's thread.
 ///
@@ -22,7 +18,8 @@ use crate::task::queue::Queue;
 ///
 /// # Ordering
 /// Completions are delivered in the order of sending, in the poll phase (or where [`Schedule::completions`] says), each
-/// with its own checkpoint. A batch wakes the loop once. Source: SEMANTICS W2, M4.
+/// with its own checkpoint. A batch wakes the loop once. None is delivered once the port is closed. If a callback
+/// panics and the panic leaves `run`, the next run delivers the rest. Source: SEMANTICS W2, M4.
 ///
 /// [`Schedule::completions`]: crate::Schedule::completions
 ///
@@ -48,19 +45,10 @@ impl<T: Send + 'static> Port<T> {
     /// Opens a port.
     #[track_caller]
     pub fn new(lp: &LoopHandle, on_completion: impl FnMut(&LoopHandle, T) + 'static) -> Self {
-        let key = lp.open_signalled(HandleKind::Port, Location::caller());
-        lp.update_flags(key, |flags| flags.referenced = false);
         let inbox = Arc::new(Mutex::new(Arrived { completions: Vec::new(), closed: false }));
-        let delivery = Rc::new(Delivery {
-            key,
-            inbox: Arc::clone(&inbox),
-            taken: RefCell::default(),
-            batch: Queue::new(),
-            on_completion: RefCell::new(Box::new(on_completion)),
-        });
-        let callback = Box::new(move |lp: &LoopHandle| deliver_in_phase(lp, &delivery));
-        // It cannot fail: the handle was opened above.
-        let _ = lp.update_open(key, |handle| handle.callback = Some(callback));
+        let receiver = Receiver(Arc::clone(&inbox));
+        let pull = Box::new(move |into: &mut Vec<T>| receiver.take(into));
+        let key = delivery::open(lp, pull, Box::new(on_completion), Location::caller());
         Self { lp: lp.clone(), key, inbox }
     }
 
@@ -143,61 +131,18 @@ impl<T> fmt::Debug for PortSender<T> {
     }
 }
 
-/// The loop's end of a port.
-struct Delivery<T> {
-    key: HandleKey,
-    inbox: Arc<Mutex<Arrived<T>>>,
-    /// What the inbox is swapped into: kept for its memory.
-    taken: RefCell<Vec<T>>,
-    /// Taken and not yet delivered: more than nothing only while a callback runs, or after one panicked.
-    batch: Queue<T>,
-    on_completion: RefCell<OnCompletion<T>>,
-}
+/// The loop's end of the inbox: closes it when the loop lets go of the port.
+struct Receiver<T>(Arc<Mutex<Arrived<T>>>);
 
-type OnCompletion<T> = Box<dyn FnMut(&LoopHandle, T)>;
-
-/// Delivers now, or has the pending phase do it.
-fn deliver_in_phase<T: 'static>(lp: &LoopHandle, delivery: &Rc<Delivery<T>>) {
-    delivery.take();
-    if lp.state.schedule.completions == Phase::Pending {
-        let delivery = Rc::clone(delivery);
-        lp.defer(move |lp| delivery.run(lp));
-    } else {
-        delivery.run(lp);
+impl<T> Receiver<T> {
+    fn take(&self, into: &mut Vec<T>) {
+        std::mem::swap(into, &mut self.0.lock().completions);
     }
 }
 
-impl<T> Delivery<T> {
-    fn take(&self) {
-        let mut taken = self.taken.borrow_mut();
-        std::mem::swap(&mut *taken, &mut self.inbox.lock().completions);
-        self.batch.extend(taken.drain(..));
-    }
-
-    fn run(&self, lp: &LoopHandle) {
-        let left = LeftByPanic { lp, key: self.key };
-        while let Some(completion) = self.batch.pop() {
-            lp.call(|lp| (self.on_completion.borrow_mut())(lp, completion));
-        }
-        std::mem::forget(left);
-    }
-}
-
-/// Signals a port whose callback panicked: the senders of what is left have done so already.
-struct LeftByPanic<'a> {
-    lp: &'a LoopHandle,
-    key: HandleKey,
-}
-
-impl Drop for LeftByPanic<'_> {
+impl<T> Drop for Receiver<T> {
     fn drop(&mut self) {
-        self.lp.state.arrived.push(Message::Signal(self.key));
-    }
-}
-
-impl<T> Drop for Delivery<T> {
-    fn drop(&mut self) {
-        let mut arrived = self.inbox.lock();
+        let mut arrived = self.0.lock();
         arrived.closed = true;
         let undelivered = std::mem::take(&mut arrived.completions);
         // Dropped once nobody is locked out by it.

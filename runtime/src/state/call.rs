@@ -6,7 +6,7 @@
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
-use super::{Callback, LoopHandle};
+use super::{Callback, LoopHandle, LoopState};
 use crate::schedule::Drain;
 
 /// A panic that no task caught: what the uncaught hook gets.
@@ -42,8 +42,17 @@ impl Uncaught {
 /// User code panicked, and the uncaught hook took it. Nothing was drained.
 pub(crate) struct Thrown;
 
+impl LoopState {
+    /// True if both queues of user code are empty.
+    #[inline]
+    pub(crate) fn has_drained(&self) -> bool {
+        self.ticks.is_empty() && self.microtasks.is_empty()
+    }
+}
+
 impl LoopHandle {
     /// Runs a callback and then the checkpoint, as the schedule's general rule says.
+    #[inline]
     pub(crate) fn call(&self, f: impl FnOnce(&Self)) {
         if self.invoke(f).is_ok() && self.state.schedule.drain == Drain::EachCallback {
             self.checkpoint();
@@ -65,28 +74,31 @@ impl LoopHandle {
     }
 
     /// Drains ticks and microtasks until both are empty. Two loads when they are.
+    #[inline]
     pub(crate) fn checkpoint(&self) {
         let _abandoned = self.try_checkpoint();
     }
 
     /// As `checkpoint`, for phases in which a tick that panics counts as a panic of the phase.
+    #[inline]
     pub(crate) fn try_checkpoint(&self) -> Result<(), Thrown> {
         if self.is_drained() { Ok(()) } else { self.drain() }
     }
 
     /// True if a checkpoint would have nothing to do.
     pub(crate) fn is_drained(&self) -> bool {
-        self.state.ticks.is_empty() && self.state.microtasks.is_empty()
+        self.state.has_drained()
     }
 
+    #[inline(never)]
     fn drain(&self) -> Result<(), Thrown> {
         let lp = &self.state;
-        while !lp.ticks.is_empty() || !lp.microtasks.is_empty() {
-            while let Some(tick) = lp.ticks.pop() {
+        while !lp.has_drained() {
+            while let Some(mut tick) = lp.ticks.pop() {
                 // A tick that panics abandons the drain. Source: SEMANTICS X6, `processTicksAndRejections`.
                 self.invoke(|lp| tick.call(lp)).inspect_err(|Thrown| self.keep_drain_request())?;
             }
-            while let Some(microtask) = lp.microtasks.pop() {
+            while let Some(mut microtask) = lp.microtasks.pop() {
                 // One that panics does not stop the drain. Source: X5.
                 let _thrown = self.invoke(|lp| microtask.call(lp));
             }

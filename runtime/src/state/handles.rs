@@ -16,6 +16,11 @@ pub(crate) struct HandleKey {
     generation: u32,
 }
 
+impl HandleKey {
+    /// A key that finds nothing.
+    pub(crate) const NEVER_USED: Self = Self { index: u32::MAX, generation: 0 };
+}
+
 /// What a handle is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]

@@ -55,6 +55,8 @@ pub(crate) struct Inbox {
     queue: Mutex<Messages>,
     /// Set while the queue holds something, so that a turn looks without taking the lock.
     filled: AtomicBool,
+    /// Set while the queue holds a closure, which keeps the loop alive.
+    called: AtomicBool,
     sleep: AtomicUsize,
     alarm: Mutex<Option<Arc<Alarm>>>,
     on_pending: Option<OnPending>,
@@ -74,6 +76,7 @@ impl Inbox {
         Self {
             queue: Mutex::new(Messages::default()),
             filled: AtomicBool::new(false),
+            called: AtomicBool::new(false),
             sleep: AtomicUsize::new(ASLEEP),
             alarm: Mutex::new(None),
             on_pending,
@@ -87,6 +90,14 @@ impl Inbox {
     /// Gives the message back if the loop is gone.
     pub(crate) fn send(&self, message: Message) -> Result<(), Message> {
         self.push(message, |_| true, |message| message).map_err(|(_, message)| message)
+    }
+
+    /// Gives the loop a reason to turn, unless it has one: wakes coalesce with whatever waits.
+    pub(crate) fn send_wake(&self) -> Result<(), Refused> {
+        match self.push(Message::Wake, |messages| messages.items.is_empty(), |message| message) {
+            Err((Refused::Closed, _)) => Err(Refused::Closed),
+            Ok(()) | Err((Refused::Full, _)) => Ok(()),
+        }
     }
 
     /// Puts in a closure, which is packed only if it is taken.
@@ -118,15 +129,16 @@ impl Inbox {
                 return Err((Refused::Full, item));
             }
             queue.items.push(pack(item));
-            // Release pairs with the Acquire of `has_messages`.
+            // Release pairs with the Acquire of `has_messages` and `has_calls`.
             self.filled.store(true, Ordering::Release);
+            self.called.store(queue.calls > 0, Ordering::Release);
         }
         self.ring();
         Ok(())
     }
 
     /// Wakes the loop if it sleeps.
-    fn ring(&self) {
+    pub(crate) fn ring(&self) {
         let was_asleep =
             self.sleep.compare_exchange(ASLEEP, RUNG, Ordering::SeqCst, Ordering::SeqCst).is_ok();
         if was_asleep {
@@ -147,9 +159,9 @@ impl Inbox {
         self.is_empty()
     }
 
-    /// Announces that the loop looks at the queue by itself again.
-    pub(crate) fn wake_up(&self) {
-        self.sleep.store(AWAKE, Ordering::SeqCst);
+    /// Announces that the loop looks at the queue by itself again. True if the alarm was rung for this sleep.
+    pub(crate) fn wake_up(&self) -> bool {
+        self.sleep.swap(AWAKE, Ordering::SeqCst) == RUNG
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -159,6 +171,11 @@ impl Inbox {
     /// A look without the lock. What a sender pushed just now may be missed, until the next look.
     pub(crate) fn has_messages(&self) -> bool {
         self.filled.load(Ordering::Acquire)
+    }
+
+    /// True if a closure was posted and not yet taken. As `has_messages`, without the lock.
+    pub(crate) fn has_calls(&self) -> bool {
+        self.called.load(Ordering::Acquire)
     }
 
     pub(crate) fn is_closed(&self) -> bool {
@@ -171,6 +188,7 @@ impl Inbox {
         let mut queue = self.queue.lock();
         queue.calls = 0;
         self.filled.store(false, Ordering::Relaxed); // under the lock, as every other store
+        self.called.store(false, Ordering::Relaxed);
         std::mem::swap(&mut queue.items, into);
     }
 

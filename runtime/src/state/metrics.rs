@@ -1,7 +1,7 @@
 //! Counters of one loop, which any thread may read.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::LoopHandle;
@@ -35,6 +35,8 @@ pub(crate) struct Counters {
     events: AtomicU64,
     events_waiting: AtomicU64,
     idle: AtomicU64,
+    /// The last look at the driver blocked.
+    waited: AtomicBool,
     /// When the present wait began, by the loop's clock; `AWAKE` outside of one.
     waiting_since: AtomicU64,
 }
@@ -48,7 +50,14 @@ impl Counters {
 
     /// Counts what a look at the driver and the inbox brought. `waited` tells whether it blocked for it.
     pub(crate) fn events(&self, count: usize, waited: bool) {
+        self.waited.store(waited, Ordering::Relaxed);
+        self.more_events(count);
+    }
+
+    /// Counts what turned out to be more than one event, by the last look.
+    pub(crate) fn more_events(&self, count: usize) {
         if count > 0 {
+            let waited = self.waited.load(Ordering::Relaxed);
             add(&self.events, count as u64);
             add(&self.events_waiting, if waited { 0 } else { count as u64 });
         }

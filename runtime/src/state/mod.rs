@@ -25,6 +25,8 @@ pub(crate) mod handles;
 pub(crate) mod hooks;
 pub(crate) mod immediates;
 pub(crate) mod inbox;
+#[cfg(all(test, loom))]
+mod inbox_loom_tests;
 pub(crate) mod liveness;
 pub(crate) mod metrics;
 pub(crate) mod mode;
@@ -117,12 +119,16 @@ pub(crate) struct LoopState {
     /// What the inbox is swapped into: kept for its memory.
     pub(crate) taken: RefCell<Vec<Message>>,
     /// The buffer that reads borrow while they run; `None` while one does.
-    pub(crate) read_buffer: RefCell<Option<Box<[u8]>>>,
+    pub(crate) read_buffer: Cell<Option<Box<[u8]>>>,
 
     pub(crate) alive: Liveness,
     /// Requests whose completion is to come from another thread.
     pub(crate) requests: Cell<usize>,
+    /// Of these, how many let the loop end.
+    pub(crate) requests_unreferenced: Cell<usize>,
     pub(crate) has_alarm: Cell<bool>,
+    /// The alarm was rung, and the driver not asked since: until it is, its descriptor stays readable for a host.
+    pub(crate) rung: Cell<bool>,
     pub(crate) stop: Cell<bool>,
     /// The exit code, once the program that the loop runs has ended: from then on no callback runs.
     pub(crate) ended: Cell<Option<i32>>,

@@ -54,8 +54,24 @@ impl Scheduler for LoopHandle {
 impl LoopHandle {
     #[inline]
     fn run_task(&self, task: ReadyTask<Self>) {
-        self.state.io_budget.set(self.state.limits.task_io_budget);
+        self.state.io_budget.set(self.state.limits.task_io_budget.get());
         task.run();
+    }
+
+    /// Counts one ready operation of the task that runs. False if it has had its share of this poll: then it yields.
+    pub(crate) fn spend_budget(&self) -> bool {
+        let budget = &self.state.io_budget;
+        match budget.get().checked_sub(1) {
+            Some(left) => {
+                budget.set(left);
+                true
+            }
+            None => {
+                // For futures that a foreign executor polls, where no task of ours begins anew.
+                budget.set(self.state.limits.task_io_budget.get());
+                false
+            }
+        }
     }
 
     /// Counts a panic of a task that nobody joins, and tells the hook.

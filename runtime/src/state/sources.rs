@@ -15,7 +15,8 @@ use crate::task::queue::Queue;
 
 /// A source with callbacks. The loop calls it when the source became ready; it makes a `call` for each callback.
 pub(crate) trait Ready {
-    fn ready(self: Rc<Self>, lp: &LoopHandle);
+    /// `readiness` is the source's as the event left it.
+    fn ready(self: Rc<Self>, lp: &LoopHandle, readiness: Readiness);
 
     /// The loop is gone: drops the callbacks, which may own the source in turn.
     fn forget(&self);
@@ -34,8 +35,14 @@ pub(crate) struct Source {
     readiness: Readiness,
     reader: Option<Waker>,
     writer: Option<Waker>,
+    /// Tasks beyond the first that wait, in either direction: several may accept from clones of one listener.
+    others: Vec<Waker>,
     target: Option<Rc<dyn Ready>>,
 }
+
+/// How many tasks beyond the first may wait for one source. More have the first ones look again: a waker that nobody
+/// needs any more is told from the others by being woken.
+const OTHERS_MAX: usize = 1024;
 
 struct Slot {
     generation: u32,
@@ -67,8 +74,6 @@ pub(crate) struct Sources {
     pub(crate) batch: Queue<Event>,
     /// Sources that used up their budget of this turn and are still ready.
     again: RefCell<Vec<Token>>,
-    /// What the driver appends to: kept for its memory.
-    pub(crate) scratch: RefCell<Vec<Event>>,
 }
 
 impl Sources {
@@ -79,7 +84,6 @@ impl Sources {
             registered: Cell::new(0),
             batch: Queue::new(),
             again: RefCell::default(),
-            scratch: RefCell::default(),
         }
     }
 
@@ -97,17 +101,25 @@ impl Sources {
         self.with(token, |source| source.readiness).unwrap_or_default()
     }
 
-    /// Forgets readiness that an attempt contradicted.
-    pub(crate) fn clear(&self, token: Token, readiness: Readiness) {
-        self.with(token, |source| source.readiness = source.readiness.without(readiness));
+    /// Forgets readiness that an attempt contradicted, and gives what is left.
+    pub(crate) fn clear(&self, token: Token, readiness: Readiness) -> Readiness {
+        let clear = |source: &mut Source| {
+            source.readiness = source.readiness.without(readiness);
+            source.readiness
+        };
+        self.with(token, clear).unwrap_or_default()
     }
 
     /// Forgets readiness after a transfer that came back short. Once a stream had urgent data, only an attempt that would
-    /// block tells that nothing is left.
-    pub(crate) fn exhaust(&self, token: Token, readiness: Readiness) {
-        if !self.readiness(token).has(Readiness::URGENT) {
-            self.clear(token, readiness);
-        }
+    /// block tells that nothing is left. Gives what is left of the readiness.
+    pub(crate) fn exhaust(&self, token: Token, readiness: Readiness) -> Readiness {
+        let exhaust = |source: &mut Source| {
+            if !source.readiness.has(Readiness::URGENT) {
+                source.readiness = source.readiness.without(readiness);
+            }
+            source.readiness
+        };
+        self.with(token, exhaust).unwrap_or_default()
     }
 
     /// Notes readiness that is known without the driver.
@@ -115,23 +127,28 @@ impl Sources {
         self.with(token, |source| source.readiness = source.readiness.with(readiness));
     }
 
-    /// Notes who waits. False if the source is ready after all; then the caller tries at once. `None` if it is gone.
-    pub(crate) fn wait(&self, token: Token, direction: Direction, waker: &Waker) -> Option<bool> {
-        let known = self.with(token, |source| {
-            if source.readiness.has(direction.any()) {
-                return (false, None);
-            }
+    /// True if an operation may proceed; otherwise it has to wait. `None` if the source is gone.
+    #[inline]
+    pub(crate) fn is_ready(&self, token: Token, direction: Direction) -> Option<bool> {
+        self.with(token, |source| source.readiness.has(direction.any()))
+    }
+
+    /// Notes who waits for a source that is not ready.
+    pub(crate) fn wait(&self, token: Token, direction: Direction, waker: &Waker) {
+        let crowd = self.with(token, |source| {
             let slot = match direction {
                 Direction::Read => &mut source.reader,
                 Direction::Write => &mut source.writer,
             };
             match slot {
-                Some(known) if known.will_wake(waker) => (true, None),
-                _ => (true, slot.replace(waker.clone())),
+                None => *slot = Some(waker.clone()),
+                Some(known) if known.will_wake(waker) => {}
+                Some(_) => return source.join_others(waker),
             }
-        })?;
-        // A waker that was replaced is dropped here, outside the borrow: it may own the task, and that a source.
-        Some(known.0)
+            Vec::new()
+        });
+        // Woken here, outside the borrow.
+        crowd.into_iter().flatten().for_each(Waker::wake);
     }
 
     /// Has the loop call `target` when the source is ready, or nobody.
@@ -165,7 +182,9 @@ impl Sources {
             Waiting {
                 reader: source.reader.take_if(|_| event.readiness.has(Readiness::ANY_READ)),
                 writer: source.writer.take_if(|_| event.readiness.has(Readiness::ANY_WRITE)),
+                others: std::mem::take(&mut source.others),
                 target: source.target.clone().filter(|_| !source.in_line),
+                readiness: source.readiness,
             }
         })
     }
@@ -207,7 +226,28 @@ impl Sources {
 pub(crate) struct Waiting {
     reader: Option<Waker>,
     writer: Option<Waker>,
+    others: Vec<Waker>,
     target: Option<Rc<dyn Ready>>,
+    readiness: Readiness,
+}
+
+impl Source {
+    /// Notes one more task that waits. Gives those to be woken because they are too many.
+    fn join_others(&mut self, waker: &Waker) -> Vec<Waker> {
+        let others = &mut self.others;
+        if others.iter().any(|known| known.will_wake(waker)) {
+            return Vec::new();
+        }
+        let crowd = if others.len() < OTHERS_MAX { Vec::new() } else { std::mem::take(others) };
+        others.push(waker.clone());
+        crowd
+    }
+
+    /// Takes all who wait.
+    fn take_waiting(&mut self) -> impl Iterator<Item = Waker> + use<> {
+        let others = std::mem::take(&mut self.others);
+        self.reader.take().into_iter().chain(self.writer.take()).chain(others)
+    }
 }
 
 impl Waiting {
@@ -219,8 +259,11 @@ impl Waiting {
         if self.reader.is_some() || self.writer.is_some() {
             lp.call(|_| self.reader.into_iter().chain(self.writer).for_each(Waker::wake));
         }
+        if !self.others.is_empty() {
+            lp.call(|_| self.others.into_iter().for_each(Waker::wake));
+        }
         if let Some(target) = self.target {
-            target.ready(lp);
+            target.ready(lp, self.readiness);
         }
     }
 }
@@ -244,6 +287,7 @@ impl LoopHandle {
             readiness: Readiness::default(),
             reader: None,
             writer: None,
+            others: Vec::new(),
             target: None,
         };
         if self.state.closed.get() {
@@ -264,9 +308,7 @@ impl LoopHandle {
         source.flags.update(&self.state.alive, |flags| flags.active = false);
         // It fails only if the descriptor was closed under us; then the system has forgotten it already.
         let _ = self.state.driver.borrow_mut().deregister(source.fd);
-        for waker in [source.writer.take(), source.reader.take()].into_iter().flatten() {
-            waker.wake();
-        }
+        source.take_waiting().for_each(Waker::wake);
     }
 
     /// Forgets all sources, and drops the callbacks they had. Whoever waits for one is woken, and finds it gone. Their
@@ -274,10 +316,10 @@ impl LoopHandle {
     pub(crate) fn drop_sources(&self) {
         let slots = self.state.sources.slots.take();
         self.state.sources.registered.set(0);
-        for source in slots.into_iter().filter_map(|slot| slot.source) {
+        for mut source in slots.into_iter().filter_map(|slot| slot.source) {
             // It fails only if the descriptor was closed under us.
             let _ = self.state.driver.borrow_mut().deregister(source.fd);
-            source.reader.into_iter().chain(source.writer).for_each(Waker::wake);
+            source.take_waiting().for_each(Waker::wake);
             if let Some(target) = source.target {
                 target.forget();
             }

@@ -44,9 +44,12 @@ impl WatcherList {
         number
     }
 
-    /// Counts one watcher less. Its entry stays until the next `begin`.
+    /// Counts one watcher less. Its entry stays until the next `begin`, which does not come while none is started.
     pub(crate) fn stop(&self) {
         self.active.set(self.active.get() - 1);
+        if self.active.get() == 0 {
+            self.started.borrow_mut().clear();
+        }
     }
 
     /// Takes aside what is started now. `is_current` tells the starts that still hold.
@@ -61,5 +64,21 @@ impl WatcherList {
     /// The next of the batch: last started first. Source: libuv, `uv__run_check` and its siblings.
     pub(crate) fn next(&self) -> Option<Started> {
         self.batch.borrow_mut().pop()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::WatcherList;
+    use crate::state::handles::HandleKey;
+
+    #[test]
+    fn starts_that_are_over_are_not_kept_while_no_watcher_is_started() {
+        let list = WatcherList::new();
+        for _ in 0..100 {
+            list.start(HandleKey::NEVER_USED);
+            list.stop();
+        }
+        assert!(list.started.borrow().is_empty());
     }
 }

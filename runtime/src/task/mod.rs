@@ -7,5 +7,7 @@ pub(crate) mod raw;
 pub(crate) mod sync;
 pub(crate) mod thread;
 
+#[cfg(all(test, loom))]
+mod raw_loom_tests;
 #[cfg(all(test, not(loom)))]
 mod raw_tests;

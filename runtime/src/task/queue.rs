@@ -36,6 +36,11 @@ impl<T> Queue<T> {
         self.items.borrow_mut().extend(items);
     }
 
+    /// Has `f` append items. Nothing is borrowed but this queue.
+    pub(crate) fn fill<R>(&self, f: impl FnOnce(&mut VecDeque<T>) -> R) -> R {
+        f(&mut self.items.borrow_mut())
+    }
+
     /// Takes all items out, to be dropped by the caller while nothing is borrowed.
     pub(crate) fn take_all(&self) -> VecDeque<T> {
         self.items.take()

@@ -22,7 +22,7 @@ use std::any::Any;
 use std::cell::{Cell, UnsafeCell};
 use std::future::Future;
 use std::marker::PhantomData;
-use std::mem::{ManuallyDrop, MaybeUninit, align_of, size_of};
+use std::mem::{ManuallyDrop, MaybeUninit, align_of, needs_drop, size_of};
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::pin::Pin;
 use std::ptr::NonNull;
@@ -51,7 +51,13 @@ pub(crate) struct Thunk<Cx: 'static, const N: usize = WORDS> {
 
 struct ThunkVtable<Cx> {
     call: unsafe fn(*mut (), &Cx),
-    drop: unsafe fn(*mut ()),
+    /// `None` where there is nothing to drop.
+    drop: Option<unsafe fn(*mut ())>,
+}
+
+impl<Cx: 'static> ThunkVtable<Cx> {
+    /// Of a thunk that was called.
+    const SPENT: &'static Self = &Self { call: call_nothing, drop: None };
 }
 
 impl<Cx: 'static, const N: usize> Thunk<Cx, N> {
@@ -75,28 +81,38 @@ impl<Cx: 'static, const N: usize> Thunk<Cx, N> {
         unsafe { words.as_mut_ptr().cast::<F>().write(f) };
         Self {
             words,
-            vtable: const { &ThunkVtable { call: call::<F, Cx>, drop: drop_in_place::<F> } },
+            vtable: const { &ThunkVtable { call: call::<F, Cx>, drop: drop_of::<F>() } },
             _local: PhantomData,
         }
     }
 
-    /// Calls the closure and consumes it.
+    /// Calls the closure, which is consumed: a second call does nothing.
+    ///
+    /// Not by value: what the queue just stored would be moved again before its stores are done, and the processor
+    /// waits for them then.
     #[inline]
-    pub(crate) fn call(self, cx: &Cx) {
-        let mut this = ManuallyDrop::new(self);
-        let closure = this.words.as_mut_ptr().cast();
-        // SAFETY: `closure` holds the `F` that `vtable` was made for, and `ManuallyDrop` keeps it from being dropped again.
-        unsafe { (this.vtable.call)(closure, cx) }
+    pub(crate) fn call(&mut self, cx: &Cx) {
+        let vtable = std::mem::replace(&mut self.vtable, ThunkVtable::SPENT);
+        let closure = self.words.as_mut_ptr().cast();
+        // SAFETY: `closure` holds the `F` that `vtable` was made for, and `SPENT` keeps it from being used again.
+        unsafe { (vtable.call)(closure, cx) }
     }
 }
 
 impl<Cx, const N: usize> Drop for Thunk<Cx, N> {
     fn drop(&mut self) {
-        let closure = self.words.as_mut_ptr().cast();
-        // SAFETY: `closure` holds the `F` that `vtable` was made for; a called thunk never gets here.
-        unsafe { (self.vtable.drop)(closure) }
+        if let Some(drop) = self.vtable.drop {
+            // SAFETY: the words hold the `F` that `vtable` was made for: a thunk that was called is `SPENT`.
+            unsafe { drop(self.words.as_mut_ptr().cast()) }
+        }
     }
 }
+
+const fn drop_of<F>() -> Option<unsafe fn(*mut ())> {
+    if needs_drop::<F>() { Some(drop_in_place::<F>) } else { None }
+}
+
+unsafe fn call_nothing<Cx>(_closure: *mut (), _cx: &Cx) {}
 
 /// # Safety
 /// `closure` points to an `F` that is not used afterwards.
@@ -208,6 +224,8 @@ pub(crate) fn new_task<S: Scheduler, F: Future + 'static>(
     future: F,
     site: &'static Location<'static>,
 ) -> (Task<S>, RawJoin<S, F::Output>) {
+    // As `Arc` hands it out: a pointer made from a reference could not lead back to the count.
+    let home = Arc::as_ptr(scheduler.inbox()).cast_mut();
     let cell = Box::new(TaskCell {
         header: Header {
             vtable: const {
@@ -225,7 +243,7 @@ pub(crate) fn new_task<S: Scheduler, F: Future + 'static>(
             state: Cell::new(JOINED | REFERENCED | TABLED | HELD),
             key: Cell::new(usize::MAX),
             scheduler: Cell::new(Some(scheduler.clone())),
-            home: NonNull::from(&**scheduler.inbox()),
+            home: NonNull::new(home).expect("an `Arc` points to something"),
             inbox: OnceLock::new(),
             join_waker: Cell::new(None),
             site,
@@ -367,7 +385,8 @@ impl<S: Scheduler, T> RawJoin<S, T> {
     pub(crate) fn abandon(&self) -> Option<Payload> {
         let header = header_of(&self.header);
         header.state.update(|state| state & !JOINED);
-        drop(header.join_waker.take());
+        // Dropped last: a foreign waker may panic, and the stage must be clear by then.
+        let _joiner = header.join_waker.take();
         if !header.has(COMPLETE) {
             return None;
         }
@@ -396,7 +415,7 @@ impl<S: Scheduler> WokenTask<S> {
         assert_eq!(header.owner, ThreadNumber::current(), "a task is scheduled on its loop's thread");
         // Acquire pairs with the Release of `wake_remotely`: what the waker's thread did before is seen by the task.
         header.woken_remotely.swap(false, Ordering::AcqRel);
-        wake_locally(self.0);
+        schedule(self.0);
     }
 }
 
@@ -449,10 +468,6 @@ fn schedule<S: Scheduler>(task: NonNull<Header<S>>) {
     with_scheduler(header, |scheduler| scheduler.ready(ReadyTask(task)));
 }
 
-fn wake_locally<S: Scheduler>(task: NonNull<Header<S>>) {
-    schedule(task);
-}
-
 /// Drops the future unless it has ended, and completes the task.
 fn cancel<S: Scheduler>(task: NonNull<Header<S>>) {
     let header = header_of(&task);
@@ -472,10 +487,9 @@ fn complete<S: Scheduler>(task: NonNull<Header<S>>) {
     let referenced = header.has(REFERENCED);
     header.state.update(|state| (state & !(SCHEDULED | RUNNING | NOTIFIED)) | COMPLETE);
     let mut ended = Ended::Reported { referenced };
+    let mut joiner = None;
     if header.has(JOINED) {
-        if let Some(waker) = header.join_waker.take() {
-            waker.wake();
-        }
+        joiner = header.join_waker.take();
     } else {
         // SAFETY: the task is complete, so nobody polls its stage; this is the owner's thread.
         let unseen = unsafe { (header.vtable.clear)(task) };
@@ -483,10 +497,12 @@ fn complete<S: Scheduler>(task: NonNull<Header<S>>) {
             ended = Ended::Unhandled { referenced, payload };
         }
     }
-    // Last: `finished` drops the table's reference, which may be the one that keeps the cell.
+    // `finished` drops the table's reference, which may be the one that keeps the cell.
     if let Some(scheduler) = header.scheduler.take() {
         scheduler.finished(header.key.get(), ended);
     }
+    // Last: a foreign waker may panic, and by now the task owns nothing that is bound to this thread.
+    joiner.into_iter().for_each(Waker::wake);
 }
 
 /// Gives up one half of the owner's side, and the reference with the second.
@@ -603,9 +619,9 @@ unsafe fn set_stage<S: Scheduler, F: Future>(task: NonNull<Header<S>>, next: Sta
     if let Err(payload) = catch_unwind(AssertUnwindSafe(|| *stage = next)) {
         // SAFETY: as above.
         let stage = unsafe { stage_of::<S, F>(task) };
-        if matches!(stage, Stage::Done(_)) {
-            *stage = Stage::Done(Outcome::Panicked(payload));
-        }
+        let unseen = std::mem::replace(stage, Stage::Done(Outcome::Panicked(payload)));
+        // The first panic is reported; what the drop of the output adds to it is not.
+        let _ = catch_unwind(AssertUnwindSafe(|| drop(unseen)));
     }
 }
 
@@ -672,7 +688,7 @@ unsafe fn waker_clone<S: Scheduler>(data: *const ()) -> RawWaker {
 unsafe fn waker_wake<S: Scheduler>(data: *const ()) {
     let task = waker_task::<S>(data);
     if header_of(&task).owner == ThreadNumber::current() {
-        wake_locally(task);
+        schedule(task);
         release(task);
     } else {
         wake_remotely(WokenTask(task));
@@ -683,7 +699,7 @@ unsafe fn waker_wake_by_ref<S: Scheduler>(data: *const ()) {
     let task = waker_task::<S>(data);
     let header = header_of(&task);
     if header.owner == ThreadNumber::current() {
-        wake_locally(task);
+        schedule(task);
     } else {
         header.inbox();
         // Relaxed: as in `waker_clone`.

@@ -3,6 +3,12 @@
 use std::cell::Cell;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+#[cfg(not(loom))]
+thread_local!(static NUMBER: Cell<u64> = const { Cell::new(0) });
+// Loom runs its threads on one of the system's, which would all have one number.
+#[cfg(loom)]
+loom::thread_local!(static NUMBER: Cell<u64> = Cell::new(0));
+
 /// The running thread, as a waker compares it with the thread of its loop.
 ///
 /// Unlike the address of a thread-local, a number is never given to a second thread, so a waker that outlives its
@@ -13,7 +19,6 @@ pub(crate) struct ThreadNumber(u64);
 impl ThreadNumber {
     /// The number of the thread that asks.
     pub(crate) fn current() -> Self {
-        thread_local!(static NUMBER: Cell<u64> = const { Cell::new(0) });
         NUMBER.with(|number| match number.get() {
             0 => Self(assign(number)),
             assigned => Self(assigned),

@@ -76,9 +76,9 @@ pub(super) fn tick_of(at: Nanos) -> u64 {
     at >> TICK_BITS
 }
 
-/// The first instant of a tick.
+/// The first instant of a tick; that of the tick behind the last one is the end of time.
 pub(super) fn start_of(tick: u64) -> Nanos {
-    tick << TICK_BITS
+    tick.saturating_mul(1 << TICK_BITS)
 }
 
 impl Wheel {

@@ -1,6 +1,6 @@
 //! A log that callbacks share: order is tested as a trace.
 
-#![allow(dead_code)] // each test file uses its part
+#![allow(dead_code, reason = "each test binary uses a part of it")]
 
 use std::cell::RefCell;
 use std::rc::Rc;

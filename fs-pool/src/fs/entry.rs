@@ -1,0 +1,36 @@
+//! What a folder holds.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::FileType;
+use std::io;
+use std::path::Path;
+
+/// One entry of a folder, as [`Fs::readdir`](super::Fs::readdir) lists it.
+#[derive(Clone, Debug)]
+pub struct DirEntry {
+    name: OsString,
+    file_type: FileType,
+}
+
+impl DirEntry {
+    /// The name inside the folder: any bytes but zero and the slash.
+    pub fn name(&self) -> &OsStr {
+        &self.name
+    }
+
+    /// What it is; links are not followed.
+    pub fn file_type(&self) -> FileType {
+        self.file_type
+    }
+}
+
+/// Lists a folder by name. Blocks.
+pub(super) fn list(folder: &Path) -> io::Result<Vec<DirEntry>> {
+    let entries = std::fs::read_dir(folder)?.map(|entry| {
+        let entry = entry?;
+        Ok(DirEntry { name: entry.file_name(), file_type: entry.file_type()? })
+    });
+    let mut entries = entries.collect::<io::Result<Vec<_>>>()?;
+    entries.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+    Ok(entries)
+}

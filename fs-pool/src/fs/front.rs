@@ -1,0 +1,235 @@
+//! The front: what can be done to a path.
+
+use std::fmt;
+use std::fs::{Metadata, OpenOptions};
+use std::hash::{BuildHasher, RandomState};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use phaseloop::FileHops;
+
+use super::operation::Subject;
+use super::{Access, DirEntry, File, FsLimits, Operation, entry, sys};
+use crate::request::LoopPool;
+
+/// File operations for one loop, done by a pool.
+///
+/// Cheap to clone; clones are the same. Paths are relative to the process's folder, and may be of any bytes. See the
+/// [module](super) for order, errors and an example.
+///
+/// # Errors
+/// Every operation ends in an [`FsError`](super::FsError) that names the operation and the path. One that the pool
+/// refuses ends so, too: nothing panics and no callback is lost.
+#[derive(Clone)]
+pub struct Fs {
+    pool: LoopPool,
+    pub(super) hops: FileHops,
+    pub(super) limits: FsLimits,
+}
+
+impl Fs {
+    /// Makes a front. Whole files take as many hops as the loop's schedule says
+    /// ([`Schedule::file_hops`](phaseloop::Schedule::file_hops)).
+    pub fn new(pool: &LoopPool) -> Self {
+        Self::with_limits(pool, FsLimits::default())
+    }
+
+    /// As `new`, with bounds other than the default ones.
+    pub fn with_limits(pool: &LoopPool, limits: FsLimits) -> Self {
+        Self { pool: pool.clone(), hops: pool.lp().schedule().file_hops, limits }
+    }
+
+    /// The pool's side of the loop.
+    pub fn pool(&self) -> &LoopPool {
+        &self.pool
+    }
+
+    // --- asking ---
+
+    /// What is known of a file; links are followed.
+    pub fn stat(&self, path: impl AsRef<Path>) -> Operation<Metadata> {
+        self.call("stat", path, |path| std::fs::metadata(path))
+    }
+
+    /// What is known of a file, or of the link itself.
+    pub fn lstat(&self, path: impl AsRef<Path>) -> Operation<Metadata> {
+        self.call("lstat", path, |path| std::fs::symlink_metadata(path))
+    }
+
+    /// Asks whether the process's real user may do this. By the time of the answer it may have changed: to try is better.
+    pub fn access(&self, path: impl AsRef<Path>, access: Access) -> Operation<()> {
+        self.call("access", path, move |path| sys::access(path, access))
+    }
+
+    /// The path without links, `.` and `..`.
+    pub fn realpath(&self, path: impl AsRef<Path>) -> Operation<PathBuf> {
+        self.call("realpath", path, |path| std::fs::canonicalize(path))
+    }
+
+    /// Where a link leads.
+    pub fn readlink(&self, path: impl AsRef<Path>) -> Operation<PathBuf> {
+        self.call("readlink", path, |path| std::fs::read_link(path))
+    }
+
+    /// Lists a folder, sorted by name, without `.` and `..`. Source: libuv, `uv_fs_scandir`.
+    pub fn readdir(&self, path: impl AsRef<Path>) -> Operation<Vec<DirEntry>> {
+        self.call("readdir", path, entry::list)
+    }
+
+    // --- opening ---
+
+    /// Opens a file for reading.
+    pub fn open(&self, path: impl AsRef<Path>) -> Operation<File> {
+        self.open_with(path, OpenOptions::new().read(true))
+    }
+
+    /// Opens a file for reading and writing: a new one, or one that is emptied.
+    pub fn create(&self, path: impl AsRef<Path>) -> Operation<File> {
+        self.open_with(path, OpenOptions::new().read(true).write(true).create(true).truncate(true))
+    }
+
+    /// Opens a file in another way.
+    pub fn open_with(&self, path: impl AsRef<Path>, options: &OpenOptions) -> Operation<File> {
+        let (subject, options) = (subject("open", path), options.clone());
+        let path = Arc::clone(&subject.path);
+        Operation::start(&self.pool, subject, |chain| {
+            chain.step(
+                move |_| options.open(path),
+                |chain, lp, file| {
+                    chain.finish(lp, Ok(File::new(chain.pool(), chain.path(), file)));
+                },
+            );
+        })
+    }
+
+    // --- changing ---
+
+    /// Makes a folder, whose parent must be there.
+    pub fn mkdir(&self, path: impl AsRef<Path>) -> Operation<()> {
+        self.call("mkdir", path, |path| std::fs::create_dir(path))
+    }
+
+    /// Makes a folder of a new name that only its owner may enter: `prefix` and six characters. Gives its path.
+    pub fn mkdtemp(&self, prefix: impl AsRef<Path>) -> Operation<PathBuf> {
+        self.call("mkdtemp", prefix, make_temp_folder)
+    }
+
+    /// Removes a file or a link.
+    pub fn unlink(&self, path: impl AsRef<Path>) -> Operation<()> {
+        self.call("unlink", path, |path| std::fs::remove_file(path))
+    }
+
+    /// Removes an empty folder.
+    pub fn rmdir(&self, path: impl AsRef<Path>) -> Operation<()> {
+        self.call("rmdir", path, |path| std::fs::remove_dir(path))
+    }
+
+    /// Gives a file another path. A file that is there is replaced.
+    pub fn rename(&self, from: impl AsRef<Path>, to: impl AsRef<Path>) -> Operation<()> {
+        self.call_two("rename", from, to, |from, to| std::fs::rename(from, to))
+    }
+
+    /// Gives a file a second path.
+    pub fn link(&self, original: impl AsRef<Path>, to: impl AsRef<Path>) -> Operation<()> {
+        self.call_two("link", original, to, |original, to| std::fs::hard_link(original, to))
+    }
+
+    /// Makes a link at `to` that leads to `target`, which need not be there.
+    pub fn symlink(&self, target: impl AsRef<Path>, to: impl AsRef<Path>) -> Operation<()> {
+        self.call_two("symlink", target, to, |target, to| std::os::unix::fs::symlink(target, to))
+    }
+
+    /// Sets a file's permission bits.
+    pub fn chmod(&self, path: impl AsRef<Path>, mode: u32) -> Operation<()> {
+        self.call("chmod", path, move |path| {
+            std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))
+        })
+    }
+
+    /// Sets the times of the last access and of the last change; links are followed.
+    pub fn utimes(
+        &self,
+        path: impl AsRef<Path>,
+        accessed: SystemTime,
+        modified: SystemTime,
+    ) -> Operation<()> {
+        self.call("utimes", path, move |path| sys::utimes(path, accessed, modified))
+    }
+
+    /// Copies a file with its permissions, in the system where it can. A file that is there is replaced. Gives the length.
+    ///
+    /// Today: one job however long it takes, which does not look whether it was cancelled.
+    pub fn copy_file(&self, from: impl AsRef<Path>, to: impl AsRef<Path>) -> Operation<u64> {
+        self.call_two("copy_file", from, to, |from, to| std::fs::copy(from, to))
+    }
+
+    // --- how ---
+
+    fn call<T: Send + 'static>(
+        &self,
+        operation: &'static str,
+        path: impl AsRef<Path>,
+        job: impl FnOnce(&Path) -> io::Result<T> + Send + 'static,
+    ) -> Operation<T> {
+        let subject = subject(operation, path);
+        let path = Arc::clone(&subject.path);
+        Operation::single(&self.pool, subject, move |_| job(&path))
+    }
+
+    fn call_two<T: Send + 'static>(
+        &self,
+        operation: &'static str,
+        path: impl AsRef<Path>,
+        to: impl AsRef<Path>,
+        job: impl FnOnce(&Path, &Path) -> io::Result<T> + Send + 'static,
+    ) -> Operation<T> {
+        let to = to.as_ref().to_path_buf();
+        let subject = Subject { to: Some(to.clone()), ..subject(operation, path) };
+        let path = Arc::clone(&subject.path);
+        Operation::single(&self.pool, subject, move |_| job(&path, &to))
+    }
+}
+
+impl fmt::Debug for Fs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Fs").field("hops", &self.hops).finish_non_exhaustive()
+    }
+}
+
+pub(super) fn subject(operation: &'static str, path: impl AsRef<Path>) -> Subject {
+    Subject { operation, path: Arc::from(path.as_ref()), to: None }
+}
+
+/// Tries new names until one is free. Blocks. Source: mkdtemp(3).
+fn make_temp_folder(prefix: &Path) -> io::Result<PathBuf> {
+    let mut last = None;
+    for attempt in 0..TEMP_NAMES_MAX {
+        let mut path = prefix.as_os_str().to_owned();
+        path.push(random_name(attempt));
+        let path = PathBuf::from(path);
+        match std::fs::DirBuilder::new().mode(0o700).create(&path) {
+            Ok(()) => return Ok(path),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => last = Some(error),
+            Err(error) => return Err(error),
+        }
+    }
+    Err(last.unwrap_or_else(|| io::ErrorKind::AlreadyExists.into()))
+}
+
+/// Names tried before giving up: 100. With 2 * 10^9 names, whoever meets so many was meant to.
+const TEMP_NAMES_MAX: u32 = 100;
+
+/// Six letters and digits. `RandomState` is seeded by the system once a thread and then counts, which names need and no
+/// more: a name that is guessed is found taken.
+fn random_name(attempt: u32) -> String {
+    let mut number = RandomState::new().hash_one(attempt);
+    let mut digit = || {
+        let digit = number % 36;
+        number /= 36;
+        char::from_digit(digit as u32, 36).unwrap_or('0')
+    };
+    (0..6).map(|_| digit()).collect()
+}

@@ -1,0 +1,108 @@
+//! What the ports share: a batch that is pulled, and each completion of it delivered by a call of its own.
+
+use std::cell::RefCell;
+use std::panic::Location;
+use std::rc::Rc;
+
+use crate::handle::wakeup::Signal;
+use crate::schedule::Phase;
+use crate::state::LoopHandle;
+use crate::state::handles::{HandleKey, HandleKind};
+use crate::task::queue::Queue;
+
+/// Moves what has arrived to the end of the list.
+pub(super) type Pull<T> = Box<dyn FnMut(&mut Vec<T>)>;
+
+pub(super) type OnCompletion<T> = Box<dyn FnMut(&LoopHandle, T)>;
+
+/// The loop's end of a port.
+struct Delivery<T> {
+    key: HandleKey,
+    signal: Signal,
+    pull: RefCell<Pull<T>>,
+    /// What is pulled into: kept for its memory.
+    pulled: RefCell<Vec<T>>,
+    /// Pulled and not yet delivered: more than nothing only while a callback runs, or after one panicked.
+    batch: Queue<T>,
+    on_completion: RefCell<OnCompletion<T>>,
+}
+
+/// Opens a port's handle: active, unreferenced, and pulling whenever it is signalled.
+pub(super) fn open<T: 'static>(
+    lp: &LoopHandle,
+    pull: Pull<T>,
+    on_completion: OnCompletion<T>,
+    site: &'static Location<'static>,
+) -> HandleKey {
+    let key = lp.open_signalled(HandleKind::Port, site);
+    lp.update_flags(key, |flags| flags.referenced = false);
+    let delivery = Rc::new(Delivery {
+        key,
+        signal: lp.signal(key),
+        pull: RefCell::new(pull),
+        pulled: RefCell::default(),
+        batch: Queue::new(),
+        on_completion: RefCell::new(on_completion),
+    });
+    let callback = Box::new(move |lp: &LoopHandle| delivery.signalled(lp));
+    // It cannot fail: the handle was opened above.
+    let _ = lp.update_open(key, |handle| handle.callback = Some(callback));
+    key
+}
+
+impl<T: 'static> Delivery<T> {
+    /// Pulls, and delivers now or has the pending phase do it.
+    fn signalled(self: &Rc<Self>, lp: &LoopHandle) {
+        let count = self.pull();
+        // The signal itself was counted as one. Source: libuv, `uv__work_done`.
+        lp.state.metrics.more_events(count.saturating_sub(1));
+        if lp.state.schedule.completions == Phase::Pending {
+            for _ in 0..count {
+                let delivery = Rc::clone(self);
+                lp.defer(move |lp| delivery.deliver_next(lp));
+            }
+        } else {
+            self.deliver_all(lp);
+        }
+    }
+
+    fn pull(&self) -> usize {
+        let mut pulled = self.pulled.borrow_mut();
+        (self.pull.borrow_mut())(&mut pulled);
+        let count = pulled.len();
+        self.batch.extend(pulled.drain(..));
+        count
+    }
+
+    fn deliver_all(&self, lp: &LoopHandle) {
+        let _rest = SignalForRest(self);
+        while !self.batch.is_empty() && self.is_open(lp) {
+            lp.call(|lp| self.deliver_next(lp));
+        }
+    }
+
+    fn deliver_next(&self, lp: &LoopHandle) {
+        if self.is_open(lp)
+            && let Some(completion) = self.batch.pop()
+        {
+            (self.on_completion.borrow_mut())(lp, completion);
+        }
+    }
+
+    /// A callback may have closed the port: then the rest of the batch is dropped with it.
+    fn is_open(&self, lp: &LoopHandle) -> bool {
+        lp.flags_of(self.key).is_some_and(|flags| !flags.closing)
+    }
+}
+
+/// Has the port signalled again if a panic leaves `run` in the middle of a batch: the rest is delivered by the next run.
+struct SignalForRest<'a, T>(&'a Delivery<T>);
+
+impl<T> Drop for SignalForRest<'_, T> {
+    fn drop(&mut self) {
+        if !self.0.batch.is_empty() {
+            // It fails only if the loop is gone, and then so is the batch.
+            let _ = self.0.signal.send();
+        }
+    }
+}

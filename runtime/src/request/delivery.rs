@@ -76,7 +76,8 @@ impl<T: 'static> Delivery<T> {
 
     fn deliver_all(&self, lp: &LoopHandle) {
         let _rest = SignalForRest(self);
-        while !self.batch.is_empty() && self.is_open(lp) {
+        // A program that has ended calls nothing any more, so it would never empty the batch.
+        while !self.batch.is_empty() && self.is_open(lp) && !lp.has_ended() {
             lp.call(|lp| self.deliver_next(lp));
         }
     }

@@ -69,6 +69,25 @@ fn a_connect_that_cannot_begin_reports_by_callback_too() {
 }
 
 #[test]
+fn a_connect_that_is_closed_while_it_connects_is_cancelled_once() {
+    let lp = new_loop();
+    let listener = std::net::TcpListener::bind(localhost()).unwrap();
+    let log = Log::default();
+    let calls = log.clone();
+    let connecting = TcpStream::connect_with(&lp, listener.local_addr().unwrap(), move |_, connected| {
+        let error = connected.unwrap_err();
+        assert_eq!(error.raw_os_error(), Some(libc::ECANCELED));
+        calls.add("cancelled");
+    });
+    connecting.close();
+    connecting.close();
+    assert_eq!(log.len(), 0, "not inside the call");
+    finish(lp);
+    assert_eq!(log.lines(), ["cancelled"]);
+    connecting.close();
+}
+
+#[test]
 fn a_connect_calls_back_with_a_stream() {
     let lp = new_loop();
     let listener = std::net::TcpListener::bind(localhost()).unwrap();

@@ -7,8 +7,7 @@
 use std::cell::Cell;
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
-use std::net::{Shutdown, SocketAddr};
-use std::panic::Location;
+use std::net::Shutdown;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
@@ -68,30 +67,6 @@ struct QueuedWrite {
 }
 
 impl TcpStream {
-    /// Connects to `address` and then calls back.
-    ///
-    /// # Ordering
-    /// The callback runs in the pending phase, never inside this call, also when the connect fails at once.
-    #[track_caller]
-    pub fn connect_with(
-        lp: &LoopHandle,
-        address: SocketAddr,
-        on_connected: impl FnOnce(&LoopHandle, io::Result<Self>) + 'static,
-    ) {
-        let connecting = Self::connect(lp, address);
-        let owed = lp.begin_request();
-        let handle = lp.clone();
-        let task = lp.spawn_at(
-            async move {
-                let connected = connecting.await;
-                handle.defer(move |lp| on_connected(lp, connected));
-                drop(owed);
-            },
-            Location::caller(),
-        );
-        task.unref(); // the request keeps the loop alive
-    }
-
     /// Calls `on_read` with what arrives, from the next poll phase on. Replaces the callback there was.
     ///
     /// It keeps the loop alive, and the stream open, until the end of the stream, a failure, or

@@ -5,6 +5,7 @@
 //! both need of readiness, `split` and `traits` the shapes that other libraries ask for.
 
 mod callbacks;
+mod connecting;
 mod listener;
 mod poll_io;
 mod split;
@@ -13,6 +14,7 @@ mod sys;
 mod traits;
 
 pub use callbacks::ReadEvent;
+pub use connecting::Connecting;
 pub use listener::{Incoming, ListenOptions, TcpListener};
 pub use split::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, WriteHalf};
 pub use stream::TcpStream;

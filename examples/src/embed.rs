@@ -21,7 +21,7 @@ pub fn run(page: &Page, input: OwnedFd) -> io::Result<()> {
     let lp = EventLoop::new()?;
     set_up_loop(&lp, page, clock);
     let thread = post_from_a_thread(&lp, page, clock);
-    let host = Host { page: page.clone(), clock, input: File::from(input), is_open: true };
+    let host = Host { page: page.clone(), clock, input: File::from(input), line: Vec::new(), is_open: true };
     host.drive(&lp)?;
     thread.join().expect("the thread does not panic");
     Ok(())
@@ -32,6 +32,8 @@ struct Host {
     page: Page,
     clock: Instant,
     input: File,
+    /// What was read of a line that has not ended.
+    line: Vec<u8>,
     is_open: bool,
 }
 
@@ -72,10 +74,22 @@ impl Host {
         let mut buf = [0; 4096];
         let len = self.input.read(&mut buf)?;
         self.is_open = len > 0;
-        for line in String::from_utf8_lossy(&buf[..len]).lines() {
-            say(&self.page, self.clock, "host", &format!("read `{line}` from its own descriptor"));
+        for byte in &buf[..len] {
+            match byte {
+                b'\n' => self.end_line(),
+                byte => self.line.push(*byte),
+            }
+        }
+        if !self.is_open && !self.line.is_empty() {
+            self.end_line(); // the last line may lack its end
         }
         Ok(())
+    }
+
+    fn end_line(&mut self) {
+        let line = String::from_utf8_lossy(&self.line).into_owned();
+        say(&self.page, self.clock, "host", &format!("read `{line}` from its own descriptor"));
+        self.line.clear();
     }
 }
 

@@ -16,7 +16,7 @@ use std::time::Duration;
 use fs_pool::pool::{Cancel, Class, ClassSpec, Pool, Shutdown, SubmitError};
 use fs_pool::request::{LoopPool, RequestError};
 use on_loop::{Gate, Log, run, settle};
-use phaseloop::{ContextKey, EventLoop, LoopHandle, Prepare, RunMode, Schedule};
+use phaseloop::{ContextKey, EventLoop, LoopHandle, RunMode, Schedule};
 use support::{Alive, Dice, PATIENCE, builder, pool};
 
 fn joined(workers: usize) -> (EventLoop, Pool, LoopPool) {
@@ -85,23 +85,23 @@ fn the_textbook_delivers_in_pending_and_drains_after_the_phase() {
 #[test]
 fn n_hops_take_n_poll_phases() {
     let (lp, _pool, jobs) = joined(1);
-    let turns = Rc::new(Cell::new(0));
-    let prepare = Prepare::new(&lp);
-    prepare.unref();
-    let counted = Rc::clone(&turns);
-    prepare.start(move |_| counted.set(counted.get() + 1)).unwrap();
-    fn hop(jobs: &LoopPool, left: u32) {
-        let next = jobs.clone();
-        let on_done = move |_: &LoopHandle, _| {
+    // The turns in which the hops ended. Poll may also wake for nothing, so there may be others between.
+    let turns = Rc::new(RefCell::new(Vec::new()));
+    fn hop(jobs: &LoopPool, left: u32, turns: &Rc<RefCell<Vec<u64>>>) {
+        let (next, turns) = (jobs.clone(), Rc::clone(turns));
+        let on_done = move |lp: &LoopHandle, _| {
+            turns.borrow_mut().push(lp.metrics().turns);
             if left > 1 {
-                hop(&next, left - 1)
+                hop(&next, left - 1, &turns);
             }
         };
         jobs.run(Class::USER, |_| (), on_done).unwrap();
     }
-    hop(&jobs, 5);
+    hop(&jobs, 5, &turns);
     run(&lp);
-    assert_eq!(turns.get(), 5);
+    let turns = turns.take();
+    assert_eq!(turns.len(), 5);
+    assert!(turns.is_sorted_by(|a, b| a < b), "two hops in one turn: {turns:?}");
 }
 
 #[test]

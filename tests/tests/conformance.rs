@@ -1,8 +1,7 @@
 //! phaseloop orders callbacks as eight versions of Node.js do: every recorded trace comes out the same on the real loop.
 //!
 //! Most runs are in virtual time, where they take no time; the given scenarios also run in real time.
-//! `PHASELOOP_SCENARIOS` says how many fresh scenarios are made (default 200), `PHASELOOP_SEED` the first seed (default:
-//! from the clock).
+//! `PHASELOOP_SCENARIOS` says how many fresh scenarios are made (default 200), `PHASELOOP_SEED` the first seed (default 1).
 
 #![allow(clippy::print_stderr, reason = "with which seed a failure can be repeated is said aloud")]
 
@@ -13,7 +12,6 @@ use phaseloop_tests::runner::{self, Time};
 use phaseloop_tests::scenario::{Profile, Scenario, load_folder};
 use std::env;
 use std::path::Path;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 #[test]
 fn given_scenarios_run_as_recorded_in_real_time() {
@@ -42,7 +40,7 @@ fn generated_scenarios_run_as_recorded() {
 #[test]
 fn fresh_scenarios_run_as_the_model_says() {
     let count = number("PHASELOOP_SCENARIOS").unwrap_or(200);
-    let first_seed = number("PHASELOOP_SEED").unwrap_or_else(seconds_now);
+    let first_seed = number("PHASELOOP_SEED").unwrap_or(FIRST_SEED);
     let mut scenarios: Vec<Scenario> = (first_seed..first_seed + count).map(generate::scenario).collect();
     for scenario in &mut scenarios {
         let traces: Vec<_> =
@@ -102,9 +100,8 @@ fn number(variable: &str) -> Option<u64> {
         .map(|value| value.parse().unwrap_or_else(|_| panic!("{variable} is not a number: {value}")))
 }
 
-fn seconds_now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
-}
+/// Fixed, so that a run of the tests says the same each time. Give another to look further.
+const FIRST_SEED: u64 = 1;
 
 /// Few, as FORMAT.md advises for real time.
 const AT_A_TIME: usize = 4;

@@ -1,7 +1,7 @@
 //! Fresh scenarios on real Node.js and on the model.
 //!
 //! Needs Node.js in `PHASELOOP_NODE_DIR`, in `target/node` or on the search path. `PHASELOOP_SCENARIOS` says
-//! how many scenarios to make (default 25), `PHASELOOP_SEED` the first seed (default: from the clock).
+//! how many scenarios to make (default 25), `PHASELOOP_SEED` the first seed (default 1).
 
 #![allow(
     clippy::print_stderr,
@@ -13,7 +13,6 @@ use phaseloop_tests::model::trace;
 use phaseloop_tests::node::Node;
 use phaseloop_tests::scenario::{Profile, Scenario};
 use std::env;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 #[test]
 fn fresh_scenarios_run_as_the_model_says() {
@@ -24,7 +23,7 @@ fn fresh_scenarios_run_as_the_model_says() {
         return;
     }
     let count = number("PHASELOOP_SCENARIOS").unwrap_or(25);
-    let first_seed = number("PHASELOOP_SEED").unwrap_or_else(seconds_now);
+    let first_seed = number("PHASELOOP_SEED").unwrap_or(FIRST_SEED);
     let mut compared = 0;
     let mut differences = Vec::new();
     for seed in first_seed..first_seed + count {
@@ -88,9 +87,8 @@ fn number(variable: &str) -> Option<u64> {
         .map(|value| value.parse().unwrap_or_else(|_| panic!("{variable} is not a number: {value}")))
 }
 
-fn seconds_now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
-}
+/// Fixed, so that a run of the tests says the same each time. Give another to look further.
+const FIRST_SEED: u64 = 1;
 
 /// How often a trace may come out wrong before it counts.
 const TRIES: u32 = 3;

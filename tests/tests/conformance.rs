@@ -1,7 +1,7 @@
 //! phaseloop orders callbacks as eight versions of Node.js do: every recorded trace comes out the same on the real loop.
 //!
 //! Most runs are in virtual time, where they take no time; the given scenarios also run in real time.
-//! `PHASELOOP_SCENARIOS` says how many fresh scenarios are made (default 200), `PHASELOOP_SEED` the first seed (default 1).
+//! `PHASELOOP_SCENARIOS` says how many fresh scenarios are made (default 200), `PHASELOOP_SEED` the first seed (default: always the same).
 
 #![allow(clippy::print_stderr, reason = "with which seed a failure can be repeated is said aloud")]
 
@@ -100,8 +100,9 @@ fn number(variable: &str) -> Option<u64> {
         .map(|value| value.parse().unwrap_or_else(|_| panic!("{variable} is not a number: {value}")))
 }
 
-/// Fixed, so that a run of the tests says the same each time. Give another to look further.
-const FIRST_SEED: u64 = 1;
+/// Fixed, so that a run of the tests says the same each time. One of the scenarios that follow found a bug. Give another to
+/// look further.
+const FIRST_SEED: u64 = 1_795_444_300;
 
 /// Few, as FORMAT.md advises for real time.
 const AT_A_TIME: usize = 4;

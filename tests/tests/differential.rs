@@ -1,7 +1,7 @@
 //! Fresh scenarios on real Node.js and on the model.
 //!
 //! Needs Node.js in `PHASELOOP_NODE_DIR`, in `target/node` or on the search path. `PHASELOOP_SCENARIOS` says
-//! how many scenarios to make (default 25), `PHASELOOP_SEED` the first seed (default 1).
+//! how many scenarios to make (default 25), `PHASELOOP_SEED` the first seed (default: always the same).
 
 #![allow(
     clippy::print_stderr,
@@ -87,8 +87,9 @@ fn number(variable: &str) -> Option<u64> {
         .map(|value| value.parse().unwrap_or_else(|_| panic!("{variable} is not a number: {value}")))
 }
 
-/// Fixed, so that a run of the tests says the same each time. Give another to look further.
-const FIRST_SEED: u64 = 1;
+/// Fixed, so that a run of the tests says the same each time. One of the scenarios that follow found a bug. Give another to
+/// look further.
+const FIRST_SEED: u64 = 1_795_444_300;
 
 /// How often a trace may come out wrong before it counts.
 const TRIES: u32 = 3;

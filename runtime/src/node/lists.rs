@@ -151,6 +151,7 @@ impl Drop for Rearm<'_> {
         if let Some((list, _)) = first_list(self.lp)
             && let Some(timer) = self.lp.state.lists_timer.get()
         {
+            self.lp.state.lists_due.set(list.due);
             let due = list.due.max(cached_millis(self.lp) + 1);
             self.lp.state.timers.borrow_mut().start(timer, due * NANOS_PER_MILLI);
         }

@@ -147,7 +147,8 @@ impl LoopHandle {
         result
     }
 
-    /// Sets the loop timer for the first list, if it is not set for an earlier time.
+    /// Sets the loop timer for the first list, if that is due before the one it is set for. It is compared by due times: the
+    /// timer itself may be set for later, since an overdue list waits a millisecond. Source: Node, `insert`.
     fn arm_lists(&self) {
         let Some((list, _)) = self.state.lists.borrow().first_list() else { return };
         let deadline = list.due * NANOS_PER_MILLI;
@@ -157,7 +158,8 @@ impl LoopHandle {
             None => timers.insert(Some(TimerAction::Lists)),
         };
         self.state.lists_timer.set(Some(timer));
-        if timers.deadline(timer).is_none_or(|set| deadline < set) {
+        if timers.deadline(timer).is_none() || list.due < self.state.lists_due.get() {
+            self.state.lists_due.set(list.due);
             timers.start(timer, deadline);
         }
     }

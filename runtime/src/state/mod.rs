@@ -95,6 +95,8 @@ pub(crate) struct LoopState {
     pub(crate) lists: RefCell<TimerLists<ListedTimer>>,
     /// The loop timer that stands for the lists.
     pub(crate) lists_timer: Cell<Option<TimerKey>>,
+    /// The due time of the list for which that timer was set, in milliseconds.
+    pub(crate) lists_due: Cell<u64>,
 
     pub(crate) ticks: Queue<Callback>,
     pub(crate) microtasks: Queue<Callback>,

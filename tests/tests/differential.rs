@@ -1,4 +1,4 @@
-//! Fresh scenarios on real Node.js and on the model.
+//! Fresh scenarios on real Node.js, on the loop and on the model: three witnesses, who must agree.
 //!
 //! Needs Node.js in `PHASELOOP_NODE_DIR`, in `target/node` or on the search path. `PHASELOOP_SCENARIOS` says
 //! how many scenarios to make (default 25), `PHASELOOP_SEED` the first seed (default: always the same).
@@ -11,11 +11,12 @@
 use phaseloop_tests::generate;
 use phaseloop_tests::model::trace;
 use phaseloop_tests::node::Node;
+use phaseloop_tests::runner::{self, Time};
 use phaseloop_tests::scenario::{Profile, Scenario};
 use std::env;
 
 #[test]
-fn fresh_scenarios_run_as_the_model_says() {
+fn fresh_scenarios_run_alike_on_node_the_loop_and_the_model() {
     let nodes = peers();
     if nodes.is_empty() {
         assert_ne!(env::var("PHASELOOP_REQUIRE_PEERS").as_deref(), Ok("1"), "no Node.js is installed");
@@ -37,7 +38,7 @@ fn fresh_scenarios_run_as_the_model_says() {
     assert!(differences.is_empty(), "{} of {compared} differ\n{}", differences.len(), differences.join("\n"));
 }
 
-/// Where Node.js and the model differ, made as small as possible.
+/// Where the witnesses differ, made as small as possible.
 fn difference(scenario: &Scenario, profile: Profile, node: &Node) -> Option<String> {
     let differs = |scenario: &Scenario| recorded_otherwise(scenario, profile, node).is_some();
     if !differs(scenario) {
@@ -47,30 +48,36 @@ fn difference(scenario: &Scenario, profile: Profile, node: &Node) -> Option<Stri
     let fails = |smaller: &Scenario| is_defined(smaller) && differs(smaller);
     let small = generate::shrink(scenario, fails);
     let recorded = recorded_otherwise(&small, profile, node);
-    let modelled = trace(&small, profile);
+    let (modelled, ran) = (trace(&small, profile), ran(&small, profile));
     Some(format!(
-        "{} in {profile}\n  node  {recorded:?}\n  model {modelled:?}\n{}",
+        "{} in {profile}\n  node  {recorded:?}\n  loop  {ran:?}\n  model {modelled:?}\n{}",
         small.name,
         small.to_json()
     ))
 }
 
-/// What Node.js does if it is not what the model says. It must go on: a machine that stalls for long can change any
-/// trace once.
+/// What Node.js does if it is not what both the loop and the model do. It must go on: a machine that stalls for long can
+/// change any trace of Node.js once, while the other two run in virtual time.
 fn recorded_otherwise(
     scenario: &Scenario,
     profile: Profile,
     node: &Node,
 ) -> Option<Result<Vec<String>, String>> {
-    let modelled = trace(scenario, profile);
+    let ran = ran(scenario, profile);
+    let agreed = ran == trace(scenario, profile);
     let mut recorded = Ok(Vec::new());
     for _ in 0..TRIES {
         recorded = node.trace(scenario);
-        if recorded.as_ref() == Ok(&modelled) {
+        if agreed && recorded.as_ref() == Ok(&ran) {
             return None;
         }
     }
     Some(recorded)
+}
+
+/// What the loop does.
+fn ran(scenario: &Scenario, profile: Profile) -> Vec<String> {
+    runner::trace(scenario, profile, Time::Virtual).expect("the system has descriptors and threads")
 }
 
 /// The versions that are installed and behave differently; else what is on the search path.

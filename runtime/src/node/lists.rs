@@ -8,7 +8,7 @@
 use crate::schedule::{Drain, ListTimers};
 use crate::state::call::Thrown;
 use crate::state::{Closing, ListedTimer, LoopHandle};
-use crate::time::lists::{ListKey, Millis, Next, Running, TimeoutId};
+use crate::time::lists::{ListKey, Millis, Next, Running, Start, TimeoutId};
 
 use super::timers::NANOS_PER_MILLI;
 
@@ -122,22 +122,26 @@ struct PutBack<'a> {
 impl Drop for PutBack<'_> {
     fn drop(&mut self) {
         let Some(timer) = self.timer.take() else { return };
-        let rearm = match self.lp.state.schedule.list_timers {
-            ListTimers::Shared => self.rearm,
-            // A loop timer of its own is due 1 ms ahead at the earliest.
-            ListTimers::EachList => self.rearm.map(|start| self.start_ahead(start)),
-        };
+        let rearm = self.rearm.and_then(|start| match self.lp.state.schedule.list_timers {
+            ListTimers::Shared => Some(Start::at(start)),
+            ListTimers::EachList => self.start_again(start),
+        });
         // What was cleared meanwhile comes back, and is dropped here.
         drop(self.lp.change_lists(|lists| lists.end_run(self.id, timer, rearm)));
     }
 }
 
 impl PutBack<'_> {
-    /// The start, not before `start`, from which the timer is due 1 ms ahead at the earliest. The clock is read for one that
-    /// is still there only.
-    fn start_ahead(&self, start: Millis) -> Millis {
-        let delay = self.lp.state.lists.borrow().delay(self.id);
-        delay.map_or(start, |delay| start.max((self.lp.read_millis() + 1).saturating_sub(delay.millis())))
+    /// Where each list has a loop timer, a list counts from when that is set, and is due 1 ms ahead at the earliest. The clock
+    /// is read for that, but not for the loop timer of a single one.
+    fn start_again(&self, start: Millis) -> Option<Start> {
+        let delay = self.lp.state.lists.borrow().delay(self.id)?;
+        if self.lp.state.lists.borrow().has_own_list(self.id) {
+            return Some(Start::at(cached_millis(self.lp)));
+        }
+        let now = self.lp.read_millis();
+        let start = start.max((now + 1).saturating_sub(delay.millis()));
+        Some(Start { start, due: now + delay.millis() })
     }
 }
 
@@ -168,7 +172,7 @@ fn next_in(lp: &LoopHandle, running: Running, now: Millis) -> Next {
     lp.state.lists.borrow_mut().next_in(running, now, soonest)
 }
 
-fn cached_millis(lp: &LoopHandle) -> Millis {
+pub(super) fn cached_millis(lp: &LoopHandle) -> Millis {
     lp.state.now() / NANOS_PER_MILLI
 }
 

@@ -10,6 +10,8 @@ use crate::state::{ListedTimer, LoopHandle, TimerAction};
 use crate::time::clock::Nanos;
 use crate::time::lists::{Delay, Millis, TimeoutId, TimerLists};
 
+use super::lists::cached_millis;
+
 pub(super) const NANOS_PER_MILLI: Nanos = 1_000_000;
 
 impl LoopHandle {
@@ -91,7 +93,9 @@ impl LoopHandle {
         if !self.state.lists.borrow_mut().can_refresh(id) {
             return false; // and the clock is not read, which would be seen (T15)
         }
-        let start = self.read_millis();
+        // The loop timer of a single one is set by the cached time.
+        let has_own_list = self.state.lists.borrow().has_own_list(id);
+        let start = if has_own_list { cached_millis(self) } else { self.read_millis() };
         self.change_lists(|lists| lists.refresh(id, start));
         self.arm_lists();
         true
@@ -104,8 +108,8 @@ impl LoopHandle {
 
     /// Lets the loop end with this timeout or interval still to run. False if it is gone. Source: SEMANTICS T12.
     pub fn unref_timeout(&self, id: TimeoutId) -> bool {
-        if self.state.schedule.list_timers == ListTimers::EachList {
-            self.give_own_list(id);
+        if self.state.schedule.list_timers == ListTimers::EachList && !self.leave_list(id) {
+            return self.clear_timeout(id);
         }
         self.change_lists(|lists| lists.set_referenced(id, false))
     }
@@ -115,16 +119,26 @@ impl LoopHandle {
         self.state.lists.borrow().is_referenced(id).unwrap_or(false)
     }
 
-    fn give_own_list(&self, id: TimeoutId) {
-        if self.state.lists.borrow_mut().give_own_list(id) {
-            self.read_millis();
-            self.arm_lists();
+    /// Takes a timer that is to be unreferenced off its list, for one of its own. False for a timeout that has run before:
+    /// Node 10 forgets it instead. Source: Node 10, `Timeout.prototype.unref`.
+    fn leave_list(&self, id: TimeoutId) -> bool {
+        let lists = &self.state.lists;
+        if lists.borrow().is_referenced(id).is_none() || lists.borrow().has_own_list(id) {
+            return true;
         }
+        let now = self.read_millis();
+        if lists.borrow().was_called(id) && !lists.borrow().repeats(id) {
+            return false;
+        }
+        lists.borrow_mut().give_own_list(id, now);
+        self.arm_lists();
+        true
     }
 
     fn set_listed(&self, delay: Delay, timer: ListedTimer) -> TimeoutId {
         let start = self.read_millis();
-        let id = self.change_lists(|lists| lists.insert(delay, start, timer));
+        let repeats = matches!(timer, ListedTimer::Interval(_));
+        let id = self.change_lists(|lists| lists.insert(delay, start, repeats, timer));
         if self.state.closed.get() {
             self.clear_timeout(id);
         } else {

@@ -87,6 +87,9 @@ struct Item<T> {
     referenced: bool,
     /// It has a list of its own.
     own: bool,
+    /// It has run at least once.
+    called: bool,
+    repeats: bool,
     value: Option<T>,
 }
 
@@ -143,6 +146,21 @@ impl Running {
     }
 }
 
+/// From when a timer counts.
+#[derive(Clone, Copy)]
+pub(crate) struct Start {
+    pub(crate) start: Millis,
+    /// Before which a list that the timer is the first of is not due.
+    pub(crate) due: Millis,
+}
+
+impl Start {
+    /// Now.
+    pub(crate) fn at(start: Millis) -> Self {
+        Self { start, due: start }
+    }
+}
+
 /// What comes next in the running list.
 pub(crate) enum Next {
     /// This one is due.
@@ -180,18 +198,20 @@ impl<T> TimerLists<T> {
         }
     }
 
-    /// Sets a timer of `delay`, counted from `start`, as the newest of its list.
-    pub(crate) fn insert(&mut self, delay: Delay, start: Millis, value: T) -> TimeoutId {
+    /// Sets a timer of `delay`, counted from `start`, as the newest of its list. One that `repeats` is an interval.
+    pub(crate) fn insert(&mut self, delay: Delay, start: Millis, repeats: bool, value: T) -> TimeoutId {
         let index = self.allocate();
         let item = &mut self.items[index as usize];
         item.delay = delay;
         item.state = ItemState::Armed;
         item.referenced = true;
         item.own = false;
+        item.called = false;
+        item.repeats = repeats;
         item.value = Some(value);
         let id = TimeoutId { index, generation: item.generation };
         self.referenced += 1;
-        self.append(index, start);
+        self.append(index, Start::at(start));
         id
     }
 
@@ -200,15 +220,14 @@ impl<T> TimerLists<T> {
         self.item(id).is_some_and(|item| item.linked || !item.own)
     }
 
-    /// Restarts a timer that can be refreshed at `start`, behind the others of its list.
+    /// Restarts a timer that can be refreshed at `start`, behind the others of its list. A list of its own starts anew.
     pub(crate) fn refresh(&mut self, id: TimeoutId, start: Millis) {
         let Some(item) = self.item(id) else { return };
         if !item.is_armed() {
             item.state = ItemState::Armed;
             self.referenced += usize::from(self.items[id.index as usize].referenced);
         }
-        self.unlink(id.index);
-        self.append(id.index, start);
+        self.restart(id.index, Start::at(start));
     }
 
     /// Removes a timer, and its list if it was the last. With one loop timer for all, an unreferenced timer leaves its empty
@@ -227,20 +246,35 @@ impl<T> TimerLists<T> {
         value
     }
 
-    /// Gives a timer that is set a list of its own, for good. False if it is not set or has one.
-    pub(crate) fn give_own_list(&mut self, id: TimeoutId) -> bool {
-        let Some(item) = self.item(id) else { return false };
-        if item.own || !item.linked {
-            return false;
-        }
-        let (name, start) = (ListName::of(item.delay), item.start);
+    /// True for a timer that has a list of its own.
+    pub(crate) fn has_own_list(&self, id: TimeoutId) -> bool {
+        self.items.get(id.index as usize).is_some_and(|item| item.generation == id.generation && item.own)
+    }
+
+    /// True for a timer that has run.
+    pub(crate) fn was_called(&self, id: TimeoutId) -> bool {
+        self.items.get(id.index as usize).is_some_and(|item| item.generation == id.generation && item.called)
+    }
+
+    /// True for an interval.
+    pub(crate) fn repeats(&self, id: TimeoutId) -> bool {
+        self.items.get(id.index as usize).is_some_and(|item| item.generation == id.generation && item.repeats)
+    }
+
+    /// Gives a timer a list of its own, for good. One that is overdue is due now, behind the others; an interval that is
+    /// running comes to its list when it is armed again.
+    pub(crate) fn give_own_list(&mut self, id: TimeoutId, now: Millis) {
+        let Some(item) = self.item(id) else { return };
+        let (name, linked) = (ListName::of(item.delay), item.linked);
+        let start = Start { start: item.start, due: now };
         self.unlink(id.index);
         if self.is_empty(name) {
             self.remove_list(name); // not an end: its loop timer goes to the new list
         }
         self.items[id.index as usize].own = true;
-        self.append(id.index, start);
-        true
+        if linked {
+            self.append(id.index, start);
+        }
     }
 
     /// How many lists have ended since the last time.
@@ -309,7 +343,7 @@ impl<T> TimerLists<T> {
 
     /// Takes a timer off its list to run it. `None` if it was cleared meanwhile.
     pub(crate) fn begin_run(&mut self, id: TimeoutId) -> Option<T> {
-        self.item(id)?;
+        self.item(id)?.called = true;
         self.unlink(id.index);
         self.items[id.index as usize].value.take()
     }
@@ -320,17 +354,14 @@ impl<T> TimerLists<T> {
         (item.state != ItemState::Free && item.generation == id.generation).then_some(item.delay)
     }
 
-    /// Puts the callback of a timer back and, for an interval, arms it again with the start `start`.
-    pub(crate) fn end_run(&mut self, id: TimeoutId, value: T, rearm: Option<Millis>) -> Option<T> {
+    /// Puts the callback of a timer back and, for an interval, arms it again.
+    pub(crate) fn end_run(&mut self, id: TimeoutId, value: T, rearm: Option<Start>) -> Option<T> {
         if self.item(id).is_none() {
             return Some(value);
         }
         self.items[id.index as usize].value = Some(value);
         match rearm {
-            Some(start) => {
-                self.unlink(id.index);
-                self.append(id.index, start);
-            }
+            Some(start) => self.restart(id.index, start),
             None => self.disarm_unless_linked(id),
         }
         None
@@ -366,13 +397,22 @@ impl<T> TimerLists<T> {
             .filter(|item| item.state != ItemState::Free && item.generation == id.generation)
     }
 
-    fn append(&mut self, index: u32, start: Millis) {
+    fn restart(&mut self, index: u32, start: Start) {
+        self.unlink(index);
+        let item = &self.items[index as usize];
+        if item.own {
+            self.remove_list(item.name(index)); // not an end: its loop timer starts anew
+        }
+        self.append(index, start);
+    }
+
+    fn append(&mut self, index: u32, Start { start, due }: Start) {
         let item = &self.items[index as usize];
         let (name, delay) = (item.name(index), item.delay);
         let list = self.lists.entry(name).or_insert_with(|| {
             self.ages += 1;
             self.ids += 1;
-            let key = ListKey { due: start + delay.millis(), age: self.ages, name };
+            let key = ListKey { due: due.max(start + delay.millis()), age: self.ages, name };
             self.order.insert(key);
             List { key, id: self.ids, first: NONE, last: NONE }
         });
@@ -439,6 +479,8 @@ impl<T> TimerLists<T> {
                 state: ItemState::Idle,
                 referenced: false,
                 own: false,
+                called: false,
+                repeats: false,
                 value: None,
             });
             return index;
@@ -504,9 +546,9 @@ mod tests {
     #[test]
     fn a_whole_list_runs_before_an_earlier_timer_of_another() {
         let mut lists = TimerLists::new(ListTimers::Shared);
-        lists.insert(Delay::from_millis(10), 0, "a");
-        lists.insert(Delay::from_millis(12), 1, "b");
-        lists.insert(Delay::from_millis(10), 5, "c");
+        lists.insert(Delay::from_millis(10), 0, false, "a");
+        lists.insert(Delay::from_millis(12), 1, false, "b");
+        lists.insert(Delay::from_millis(10), 5, false, "c");
         assert_eq!(run(&mut lists, 40), ["a", "c", "b"]);
         assert_eq!(lists.referenced(), 0);
     }
@@ -514,8 +556,8 @@ mod tests {
     #[test]
     fn refresh_moves_the_timer_but_not_its_list() {
         let mut lists = TimerLists::new(ListTimers::Shared);
-        let a = lists.insert(Delay::from_millis(10), 0, "a");
-        lists.insert(Delay::from_millis(11), 0, "b");
+        let a = lists.insert(Delay::from_millis(10), 0, false, "a");
+        lists.insert(Delay::from_millis(11), 0, false, "b");
         assert!(lists.can_refresh(a));
         lists.refresh(a, 5);
         assert_eq!(run(&mut lists, 30), ["a", "b"], "the list kept its due time of 10");
@@ -524,11 +566,11 @@ mod tests {
     #[test]
     fn clearing_an_unreferenced_timer_leaves_its_list() {
         let mut lists = TimerLists::new(ListTimers::Shared);
-        let a = lists.insert(Delay::from_millis(10), 0, "a");
+        let a = lists.insert(Delay::from_millis(10), 0, false, "a");
         lists.set_referenced(a, false);
         assert_eq!(lists.remove(a), Some("a"));
-        lists.insert(Delay::from_millis(12), 0, "b");
-        lists.insert(Delay::from_millis(10), 8, "c");
+        lists.insert(Delay::from_millis(12), 0, false, "b");
+        lists.insert(Delay::from_millis(10), 8, false, "c");
         assert_eq!(run(&mut lists, 30), ["c", "b"], "c inherited the due time of 10");
         assert_eq!(lists.remove(a), None);
     }

@@ -127,6 +127,10 @@ rules! {
     refresh_restarts,
     /// T10: refresh does nothing to a timer that was cleared.
     refresh_respects_clear,
+    /// T10, node10: refresh starts the loop timer of an unreferenced timer anew; else its list keeps its place, as in T7.
+    own_lists_start_anew,
+    /// T12, node10: unref forgets a timeout that has fired: it can not be refreshed any more.
+    unref_forgets_what_has_fired,
     /// T11: a timer that is due in the running phase can be cleared.
     due_timers_can_be_cleared,
     /// I2: an immediate of the running phase can be cleared.

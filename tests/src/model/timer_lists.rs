@@ -27,6 +27,7 @@ pub(super) struct Timer {
     pub(super) start: f64,
     pub(super) is_referenced: bool,
     pub(super) was_cleared: bool,
+    pub(super) was_called: bool,
     /// The list it stands in, or stood in last.
     pub(super) key: Key,
     pub(super) is_listed: bool,
@@ -77,7 +78,8 @@ impl Timers {
         let timer = &mut self.all[id];
         timer.start = start;
         timer.is_listed = true;
-        let (key, due) = (timer.key, start + timer.duration);
+        let begins = if rules.one_loop_timer { start } else { start.max(cached) };
+        let (key, due) = (timer.key, begins + timer.duration);
         match self.lists.iter_mut().find(|list| list.key == key) {
             Some(list) => list.timers.push_back(id),
             None => self.add_list(key, due, id, cached, rules),

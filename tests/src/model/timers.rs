@@ -110,6 +110,7 @@ impl Machine<'_> {
                 return Ok(Outcome::Threw);
             }
             is_first = false;
+            self.timers.all[id].was_called = true;
             // The drain may have cleared or refreshed the timer; if it was not cleared it runs nevertheless.
             self.timers.take_out(id, &self.rules);
             if !self.timers.all[id].was_cleared && self.fire(id)? == Outcome::Threw {
@@ -170,6 +171,8 @@ impl Machine<'_> {
         let duration = self.timers.all[id].duration;
         if self.rules.one_loop_timer {
             self.timers.append(id, start, self.cached, &self.rules);
+        } else if self.timers.all[id].key == Key::Own(id) {
+            self.restart_own_list(id, self.cached);
         } else {
             // node10 re-arms an interval that took too long as if it had started late enough to be due in 1
             // ms.
@@ -183,7 +186,7 @@ impl Machine<'_> {
         let duration = self.duration(ms);
         let id = self.timers.all.len();
         let key = if self.rules.lists_share_a_duration { Key::Duration(duration) } else { Key::Own(id) };
-        let (is_referenced, was_cleared, is_listed) = (true, false, false);
+        let (is_referenced, was_cleared, was_called, is_listed) = (true, false, false, false);
         let start = self.start_time();
         self.timers.all.push(Timer {
             action,
@@ -191,6 +194,7 @@ impl Machine<'_> {
             start,
             is_referenced,
             was_cleared,
+            was_called,
             key,
             is_listed,
             repeat,
@@ -244,6 +248,10 @@ impl Machine<'_> {
         let is_allowed =
             if timer.is_listed { self.rules.refresh_restarts } else { self.rules.refresh_rearms };
         if is_allowed && (!timer.was_cleared || !self.rules.refresh_respects_clear) {
+            if !self.rules.one_loop_timer && self.timers.all[id].key == Key::Own(id) {
+                self.restart_own_list(id, self.cached);
+                return;
+            }
             let start = self.start_time();
             self.timers.all[id].was_cleared = false;
             self.timers.append(id, start, self.cached, &self.rules);
@@ -253,20 +261,39 @@ impl Machine<'_> {
     pub(super) fn reference_timer(&mut self, id: TimerId, is_referenced: bool) {
         let timer = &mut self.timers.all[id];
         timer.is_referenced = is_referenced;
-        if !is_referenced && !self.rules.one_loop_timer && timer.is_listed && timer.key != Key::Own(id) {
-            self.give_own_list(id);
+        if is_referenced || self.rules.one_loop_timer || timer.was_cleared || timer.key == Key::Own(id) {
+            return;
+        }
+        let forgets = timer.was_called && timer.repeat.is_none() && self.rules.unref_forgets_what_has_fired;
+        let now = self.read_clock();
+        if forgets {
+            self.clear_timer(id);
+        } else if self.timers.all[id].is_listed || self.timers.all[id].repeat.is_some() {
+            self.give_own_list(id, now);
         }
     }
 
-    /// node10: an unreferenced timer leaves its list for good and gets a loop timer of its own, which reads
-    /// the clock.
-    fn give_own_list(&mut self, id: TimerId) {
-        let now = self.read_clock();
-        let start = self.timers.all[id].start;
+    /// node10: an unreferenced timer leaves its list for good and gets a loop timer of its own. One that is overdue is due
+    /// now; an interval that is running comes to its list when it is re-armed.
+    fn give_own_list(&mut self, id: TimerId, now: f64) {
+        let Timer { start, is_listed, key, .. } = self.timers.all[id];
         self.timers.take_out(id, &self.rules);
-        self.timers.drop_if_empty(self.timers.all[id].key);
+        self.timers.drop_if_empty(key);
         self.timers.all[id].key = Key::Own(id);
-        self.timers.append(id, start, now, &self.rules);
+        if is_listed {
+            let due = now.max(start + self.timers.all[id].duration);
+            self.timers.append(id, start, start, &self.rules);
+            self.timers.postpone(Key::Own(id), due);
+        }
+    }
+
+    /// node10: a loop timer of a single timer is started anew, by the cached time.
+    fn restart_own_list(&mut self, id: TimerId, start: f64) {
+        self.timers.take_out(id, &self.rules);
+        if self.rules.own_lists_start_anew {
+            self.timers.drop_if_empty(Key::Own(id));
+        }
+        self.timers.append(id, start, start, &self.rules);
     }
 
     fn drop_list(&mut self, key: Key) {

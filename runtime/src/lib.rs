@@ -134,7 +134,9 @@ pub use handle::walk::HandleInfo;
 pub use handle::watcher::{Check, Idle, Prepare, Watcher};
 pub use limits::Limits;
 pub use remote::Remote;
-pub use schedule::{Drain, FileHops, ListTimers, Phase, Schedule, TimerBatch};
+pub use schedule::{
+    Drain, FileHops, ImmediateBatch, IntervalBeats, ListTimers, NestedClamp, Phase, Schedule, TimerBatch,
+};
 pub use state::LoopHandle;
 pub use state::call::Uncaught;
 pub use state::current::{current, try_current};

@@ -4,6 +4,7 @@
 //! with their sources.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 /// A named stage of a turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -57,6 +58,41 @@ pub enum ListTimers {
     /// A loop timer for each list, which reads the clock and is a handle that is closed when the list is empty. A timer
     /// that is unreferenced while it is set leaves its list for one of its own. Node 10; SEMANTICS T6, T12, T14.
     EachList,
+    /// No lists. A timer that is due becomes a task: it joins the immediates, in the order of due times and then of setting,
+    /// before the next turn; one without a delay joins them when it is set. Browsers; SEMANTICS B3, B5, and measured.
+    Tasks,
+}
+
+/// How many immediates a check phase runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ImmediateBatch {
+    /// Those that were set before the phase. Node; SEMANTICS I1.
+    SetBefore,
+    /// One, so that timers that became due meanwhile get in line before what the next one sets. Browsers: HTML, "event
+    /// loop processing model", and measured.
+    One,
+}
+
+/// When an interval is due again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum IntervalBeats {
+    /// One period after its callback began, so it drifts; armed after the callback. Node; SEMANTICS T8.
+    Drift,
+    /// At the next whole number of periods after it was set that lies ahead; armed before the callback. Beats that a late
+    /// loop missed are lost. Browsers: measured in Chromium.
+    Grid,
+}
+
+/// Timers that timers set wait, from some depth on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NestedClamp {
+    /// The callback of a timer is a level deeper than the callback that set the timer, and each call of an interval a level
+    /// deeper than the one before. What a callback deeper than this sets, in its microtasks too, is clamped.
+    pub levels: u8,
+    /// The shortest delay of such a timer, in whole milliseconds.
+    pub shortest: Duration,
 }
 
 /// How many jobs a whole file takes: each job is a hop through the pool, and so a poll phase.
@@ -104,13 +140,28 @@ pub struct Schedule {
     /// The first delay that is negative, and the first that is not a number, are [warned](crate::Warning) of. Node 24
     /// and later; SEMANTICS T2.
     pub odd_delays_warn: bool,
+    /// A delay of more than 2^31 - 1 ms is [warned](crate::Warning) of. Not in browsers. Source: SEMANTICS T2.
+    pub long_delays_warn: bool,
+    /// What stands for a delay that is shorter or too long, in whole milliseconds: 1 ms in Node, none in browsers.
+    /// Source: SEMANTICS T1, B1.
+    pub shortest_delay: Duration,
+    /// Timers that are set by nested timers wait. Browsers: 4 ms beyond five levels. Source: HTML, "timer initialization
+    /// steps"; SEMANTICS B1.
+    pub nested_clamp: Option<NestedClamp>,
+    /// When an interval is due again.
+    pub interval_beats: IntervalBeats,
     /// An interval whose callback panicked, and whose panic the uncaught hook took, is armed again. Not in Node 10.
-    /// Source: SEMANTICS X9.
+    /// Source: SEMANTICS X9. One that keeps to a grid is armed before its callback, so it always is.
     pub interval_survives_panic: bool,
     /// When the queues are drained in the timers phase.
     pub drain_timers: Drain,
     /// When the queues are drained among the immediates.
     pub drain_immediates: Drain,
+    /// How many immediates one check phase runs.
+    pub immediate_batch: ImmediateBatch,
+    /// The queues drain after a callback that panicked too, if the uncaught hook took the panic. Browsers, against Node's
+    /// X1. Source: SEMANTICS B4.
+    pub panic_drains: bool,
     /// When the queues are drained in every other phase.
     pub drain: Drain,
     /// The check phase drains before its first immediate, which finds work only after a panic. Node 12 to 24.
@@ -156,9 +207,15 @@ impl Schedule {
             list_timers: ListTimers::Shared,
             delays_are_whole: true,
             odd_delays_warn: true,
+            long_delays_warn: true,
+            shortest_delay: Duration::from_millis(1),
+            nested_clamp: None,
+            interval_beats: IntervalBeats::Drift,
             interval_survives_panic: true,
             drain_timers: Drain::EachCallback,
             drain_immediates: Drain::EachCallback,
+            immediate_batch: ImmediateBatch::SetBefore,
+            panic_drains: false,
             drain: Drain::EachCallback,
             check_opens_with_drain: false,
             last_panic_takes_new_immediates: true,
@@ -236,6 +293,34 @@ impl Schedule {
             uncaught_queues_immediate: false,
             file_hops: FileHops::Whole,
             ..Self::node12()
+        }
+    }
+
+    /// A page in a browser, as Chromium 156 runs it: one queue of tasks, and a turn for each.
+    ///
+    /// A task is an immediate: [`set_immediate`](crate::LoopHandle::set_immediate) stands for a posted message. A timer of
+    /// [`set_timeout`](crate::LoopHandle::set_timeout) or [`set_interval`](crate::LoopHandle::set_interval) joins the tasks
+    /// when it is due, by due time, or at once if it has no delay; so a message and a zero timeout run in the order in which
+    /// they were posted and set. Microtasks run after each task, even after one that panicked. Deeply nested timers wait
+    /// 4 ms, and intervals keep to their grid. A page has no ticks; here they run before the microtasks, as ever.
+    /// The loop's own timers, handles and I/O keep their phases.
+    /// Source: HTML, "event loop processing model" and "timer initialization steps"; SEMANTICS B1 to B5, and measured.
+    pub fn browser() -> Self {
+        Self {
+            name: Cow::Borrowed("browser"),
+            opening: Cow::Borrowed(&[]),
+            turn: Cow::Borrowed(CLASSIC_TURN),
+            once_ending: Cow::Borrowed(TIMERS),
+            list_timers: ListTimers::Tasks,
+            odd_delays_warn: false,
+            long_delays_warn: false,
+            shortest_delay: Duration::ZERO,
+            nested_clamp: Some(NestedClamp { levels: 5, shortest: Duration::from_millis(4) }),
+            interval_beats: IntervalBeats::Grid,
+            immediate_batch: ImmediateBatch::One,
+            panic_drains: true,
+            uncaught_queues_immediate: false,
+            ..Self::node26()
         }
     }
 

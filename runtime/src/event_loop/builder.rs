@@ -168,6 +168,7 @@ impl PreparedLoop {
             time: LoopTime::new(),
             timers: RefCell::new(TimerTable::new()),
             lists_timer: Cell::new(None),
+            timer_nesting: Cell::new(0),
             lists_due: Cell::new(0),
             ticks: Queue::new(),
             microtasks: Queue::new(),

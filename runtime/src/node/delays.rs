@@ -6,24 +6,21 @@ use std::cell::Cell;
 use std::time::Duration;
 
 use crate::state::LoopHandle;
-use crate::time::lists::{Delay, Millis};
+use crate::time::delay::{Delay, Millis};
 use crate::warning::Warning;
 
 /// The longest delay that Node knows; a longer one becomes 1 ms.
 const MILLIS_MAX: Millis = (1 << 31) - 1;
-
-/// What stands for a delay that is too short, too long or none.
-const SHORTEST: Delay = Delay::from_millis(1);
 
 impl LoopHandle {
     /// The delay that stands for `delay`, with a warning if it is too long.
     pub(super) fn delay_of(&self, delay: Duration) -> Delay {
         let millis = delay.as_millis();
         if !(1..=u128::from(MILLIS_MAX)).contains(&millis) {
-            if millis > 0 {
+            if millis > 0 && self.state.schedule.long_delays_warn {
                 self.emit_warning(Warning::TimeoutOverflow);
             }
-            return SHORTEST;
+            return self.shortest_delay();
         }
         if self.state.schedule.delays_are_whole {
             Delay::from_millis(millis as Millis)
@@ -45,7 +42,20 @@ impl LoopHandle {
                 self.warn_once(Warning::TimeoutNaN, &self.state.hooks.warned_of_nan);
             }
         }
-        SHORTEST
+        self.shortest_delay()
+    }
+
+    /// What stands for a delay that is too short, too long or none.
+    fn shortest_delay(&self) -> Delay {
+        whole_millis(self.state.schedule.shortest_delay)
+    }
+
+    /// The delay that a timer gets for `delay` if the callback that runs now sets it. Source: SEMANTICS B1.
+    pub(super) fn clamp_nested(&self, delay: Delay, nesting: u8) -> Delay {
+        match self.state.schedule.nested_clamp {
+            Some(clamp) if nesting > clamp.levels => delay.max(whole_millis(clamp.shortest)),
+            _ => delay,
+        }
     }
 
     fn warn_once(&self, warning: Warning, warned: &Cell<bool>) {
@@ -53,4 +63,8 @@ impl LoopHandle {
             self.emit_warning(warning);
         }
     }
+}
+
+fn whole_millis(delay: Duration) -> Delay {
+    Delay::from_millis(delay.as_millis().min(u128::from(MILLIS_MAX)) as Millis)
 }

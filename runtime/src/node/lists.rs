@@ -5,11 +5,13 @@
 //! panics in between counts as a panic of the phase.
 //! Source: Node 26, `processTimers` and `Environment::RunTimers`; Node 10, `listOnTimeout`; SEMANTICS T5, T6, M1, M2, X1, X9.
 
-use crate::schedule::{Drain, ListTimers};
+use crate::schedule::{Drain, IntervalBeats, ListTimers};
 use crate::state::call::Thrown;
 use crate::state::{Closing, ListedTimer, LoopHandle};
-use crate::time::lists::{ListKey, Millis, Next, Running, Start, TimeoutId};
+use crate::time::delay::Millis;
+use crate::time::lists::{ListKey, Next, Running, Start, TimeoutId};
 
+use super::tasks;
 use super::timers::NANOS_PER_MILLI;
 
 /// Runs the lists that are due.
@@ -17,7 +19,9 @@ pub(crate) fn run_lists(lp: &LoopHandle) {
     match lp.state.schedule.list_timers {
         ListTimers::Shared => run_together(lp),
         ListTimers::EachList => run_one_by_one(lp),
+        ListTimers::Tasks => return tasks::queue_due(lp),
     }
+    lp.state.timer_nesting.set(0);
 }
 
 /// All lists that are due now, as one callback of the loop.
@@ -84,30 +88,50 @@ fn drain_between_lists(lp: &LoopHandle) -> Result<(), Thrown> {
 
 /// Runs a timer, unless the drain just before has cleared it.
 fn run_timer(lp: &LoopHandle, id: TimeoutId) -> Result<(), Thrown> {
+    if lp.has_ended() {
+        lp.clear_timeout(id); // it will not run, and must not be found again
+        return Err(Thrown);
+    }
+    lp.invoke_or_drain(|lp| call_timer(lp, id))
+}
+
+/// Calls a timer's code and puts back what stays, also if it panics.
+pub(super) fn call_timer(lp: &LoopHandle, id: TimeoutId) {
+    lp.state.timer_nesting.set(lp.state.lists.borrow_mut().nesting(id));
     let timer = lp.change_lists(|lists| lists.begin_run(id));
     match timer {
-        None => Ok(()),
+        None => {}
         Some(ListedTimer::Timeout(mut callback)) => {
             lp.change_lists(|lists| lists.forget(id));
-            lp.invoke(|lp| callback.call(lp))
+            callback.call(lp);
         }
-        Some(timer) => run_again_and_again(lp, id, timer),
+        Some(timer) => call_again_and_again(lp, id, timer),
     }
 }
 
-/// Runs a timer that stays, and puts it back.
-fn run_again_and_again(lp: &LoopHandle, id: TimeoutId, timer: ListedTimer) -> Result<(), Thrown> {
-    let next_start = matches!(timer, ListedTimer::Interval(_)).then(|| lp.read_millis());
+/// Calls a timer that stays, and puts it back.
+fn call_again_and_again(lp: &LoopHandle, id: TimeoutId, timer: ListedTimer) {
+    let next_start = if matches!(timer, ListedTimer::Interval(_)) { begin_period(lp, id) } else { None };
     let survives = lp.state.schedule.interval_survives_panic;
     let mut running = PutBack { lp, id, rearm: next_start.filter(|_| survives), timer: Some(timer) };
-    lp.invoke(|lp| {
-        if let Some(ListedTimer::Interval(callback) | ListedTimer::Refreshable(callback)) = &mut running.timer
-        {
-            callback(lp);
-        }
-    })?;
+    if let Some(ListedTimer::Interval(callback) | ListedTimer::Refreshable(callback)) = &mut running.timer {
+        callback(lp);
+    }
     running.rearm = next_start;
-    Ok(())
+}
+
+/// The start of an interval's next period, unless it keeps to a grid: then it is armed for the next beat at once.
+fn begin_period(lp: &LoopHandle, id: TimeoutId) -> Option<Millis> {
+    let now = lp.read_millis();
+    match lp.state.schedule.interval_beats {
+        IntervalBeats::Drift => Some(now),
+        IntervalBeats::Grid => {
+            let clamp = |delay, nesting| lp.clamp_nested(delay, nesting);
+            lp.change_lists(|lists| lists.rearm_on_grid(id, now, clamp));
+            lp.arm(id);
+            None
+        }
+    }
 }
 
 /// Puts a timer back after its callback, also if it panicked.
@@ -123,7 +147,7 @@ impl Drop for PutBack<'_> {
     fn drop(&mut self) {
         let Some(timer) = self.timer.take() else { return };
         let rearm = self.rearm.and_then(|start| match self.lp.state.schedule.list_timers {
-            ListTimers::Shared => Some(Start::at(start)),
+            ListTimers::Shared | ListTimers::Tasks => Some(Start::at(start)),
             ListTimers::EachList => self.start_again(start),
         });
         // What was cleared meanwhile comes back, and is dropped here.
@@ -180,7 +204,7 @@ impl LoopHandle {
     /// Where each list has a loop timer: closes those of lists that have ended, as Node 10 does. That takes until the next
     /// close phase and keeps poll from waiting.
     pub(super) fn close_ended_lists(&self) {
-        if self.state.schedule.list_timers == ListTimers::Shared || self.state.closed.get() {
+        if self.state.schedule.list_timers != ListTimers::EachList || self.state.closed.get() {
             return;
         }
         for _ in 0..self.state.lists.borrow_mut().take_ended() {

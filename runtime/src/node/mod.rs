@@ -7,5 +7,6 @@
 mod delays;
 pub(crate) mod lists;
 pub(crate) mod program;
+mod tasks;
 mod timers;
 mod warnings;

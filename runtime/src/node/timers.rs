@@ -8,9 +8,11 @@ use std::time::Duration;
 use crate::schedule::ListTimers;
 use crate::state::{ListedTimer, LoopHandle, TimerAction};
 use crate::time::clock::Nanos;
-use crate::time::lists::{Delay, Millis, TimeoutId, TimerLists};
+use crate::time::delay::{Delay, Millis};
+use crate::time::lists::{TimeoutId, TimerLists};
 
 use super::lists::cached_millis;
+use super::tasks;
 
 pub(super) const NANOS_PER_MILLI: Nanos = 1_000_000;
 
@@ -18,11 +20,12 @@ impl LoopHandle {
     /// Runs `f` once, after `delay`, by Node's rules.
     ///
     /// The delay is cut to whole milliseconds. Less than one becomes 1 ms, and so does more than 2^31 - 1, with a
-    /// [warning](Self::on_warning).
+    /// [warning](Self::on_warning). In a [browser](crate::Schedule::browser) both become none.
     ///
     /// # Ordering
     /// Timers of one delay form a list, and lists run by due time: all that is due of one list runs before another. The
-    /// clock is read when the timer is set. Source: Node, `setTimeout`; SEMANTICS T1, T3, T4, T5.
+    /// clock is read when the timer is set. In a browser each timer is due by itself, in line with the immediates.
+    /// Source: Node, `setTimeout`; SEMANTICS T1, T3, T4, T5, B3.
     ///
     /// # Examples
     /// ```
@@ -50,7 +53,8 @@ impl LoopHandle {
     ///
     /// # Ordering
     /// It is armed again after its callback, counted from when the callback began, so it drifts and never runs twice in
-    /// one phase. One that panics goes on. Source: Node, `setInterval`; SEMANTICS T8, T9, X9.
+    /// one phase. In a browser it keeps to its grid and loses the beats it missed. One that panics goes on.
+    /// Source: Node, `setInterval`; SEMANTICS T8, T9, X9.
     pub fn set_interval(&self, period: Duration, f: impl FnMut(&Self) + 'static) -> TimeoutId {
         let callback = self.wrap_mut(f);
         self.set_listed(self.delay_of(period), ListedTimer::Interval(callback))
@@ -97,7 +101,7 @@ impl LoopHandle {
         let has_own_list = self.state.lists.borrow().has_own_list(id);
         let start = if has_own_list { cached_millis(self) } else { self.read_millis() };
         self.change_lists(|lists| lists.refresh(id, start));
-        self.arm_lists();
+        self.arm(id);
         true
     }
 
@@ -138,13 +142,26 @@ impl LoopHandle {
     fn set_listed(&self, delay: Delay, timer: ListedTimer) -> TimeoutId {
         let start = self.read_millis();
         let repeats = matches!(timer, ListedTimer::Interval(_));
-        let id = self.change_lists(|lists| lists.insert(delay, start, repeats, timer));
+        let nesting = self.state.timer_nesting.get();
+        let delay = self.clamp_nested(delay, nesting);
+        let id =
+            self.change_lists(|lists| lists.insert(delay, start, repeats, nesting.saturating_add(1), timer));
         if self.state.closed.get() {
             self.clear_timeout(id);
         } else {
-            self.arm_lists();
+            self.arm(id);
         }
         id
+    }
+
+    /// Sees to it that a timer that was set runs.
+    pub(super) fn arm(&self, id: TimeoutId) {
+        let delay = self.state.lists.borrow().delay(id);
+        if self.state.schedule.list_timers == ListTimers::Tasks && delay.is_some_and(Delay::is_zero) {
+            tasks::queue_at_once(self, id);
+        } else {
+            self.arm_lists();
+        }
     }
 
     /// Reads the clock, in whole milliseconds. Setting a timer updates the loop's time. Source: SEMANTICS T3.
@@ -163,7 +180,7 @@ impl LoopHandle {
 
     /// Sets the loop timer for the first list, if that is due before the one it is set for. It is compared by due times: the
     /// timer itself may be set for later, since an overdue list waits a millisecond. Source: Node, `insert`.
-    fn arm_lists(&self) {
+    pub(super) fn arm_lists(&self) {
         let Some((list, _)) = self.state.lists.borrow().first_list() else { return };
         let deadline = list.due * NANOS_PER_MILLI;
         let mut timers = self.state.timers.borrow_mut();

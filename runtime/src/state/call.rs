@@ -54,9 +54,21 @@ impl LoopHandle {
     /// Runs a callback and then the checkpoint, as the schedule's general rule says.
     #[inline]
     pub(crate) fn call(&self, f: impl FnOnce(&Self)) {
-        if self.invoke(f).is_ok() && self.state.schedule.drain == Drain::EachCallback {
+        if self.invoke_or_drain(f).is_ok() && self.state.schedule.drain == Drain::EachCallback {
             self.checkpoint();
         }
+    }
+
+    /// As `invoke`, for callbacks that more of their phase may follow. Where the schedule has the queues drain after a panic
+    /// too, this does it, and the phase goes on as if there had been none. Source: SEMANTICS B4, against X1.
+    #[inline]
+    pub(crate) fn invoke_or_drain(&self, f: impl FnOnce(&Self)) -> Result<(), Thrown> {
+        let outcome = self.invoke(f);
+        if outcome.is_err() && self.state.schedule.panic_drains {
+            self.checkpoint();
+            return Ok(());
+        }
+        outcome
     }
 
     /// Runs user code. A panic goes to the uncaught hook; without one it leaves `run`.

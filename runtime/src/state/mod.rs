@@ -97,6 +97,8 @@ pub(crate) struct LoopState {
     pub(crate) lists_timer: Cell<Option<TimerKey>>,
     /// The due time of the list for which that timer was set, in milliseconds.
     pub(crate) lists_due: Cell<u64>,
+    /// How deep the timer is nested whose callback runs, its microtasks included; 0 elsewhere.
+    pub(crate) timer_nesting: Cell<u8>,
 
     pub(crate) ticks: Queue<Callback>,
     pub(crate) microtasks: Queue<Callback>,

@@ -9,63 +9,13 @@
 //! Source: Node 26, `lib/internal/timers.js`; measured, see SEMANTICS T3 to T14.
 
 use std::collections::{BTreeSet, HashMap};
-use std::hash::{BuildHasherDefault, Hasher};
+use std::hash::BuildHasherDefault;
 
+use super::delay::{Delay, Millis};
+use super::list_name::{ListName, NameHasher};
 use crate::schedule::ListTimers;
 
 const NONE: u32 = u32::MAX;
-
-/// Milliseconds.
-pub(crate) type Millis = u64;
-
-/// How long after its start a timer is due. Timers of one delay share a list, and so do those whose delays differ by less
-/// than a microsecond.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Delay {
-    micros: u64,
-}
-
-impl Delay {
-    pub(crate) const fn from_millis(millis: Millis) -> Self {
-        Self { micros: millis * MICROS_PER_MILLI }
-    }
-
-    pub(crate) const fn from_micros(micros: u64) -> Self {
-        Self { micros }
-    }
-
-    /// In milliseconds, rounded up.
-    pub(crate) const fn millis(self) -> Millis {
-        self.micros.div_ceil(MICROS_PER_MILLI)
-    }
-
-    fn is_over(self, elapsed: Millis) -> bool {
-        elapsed.saturating_mul(MICROS_PER_MILLI) >= self.micros
-    }
-}
-
-const MICROS_PER_MILLI: u64 = 1000;
-
-/// Which timers share a list: those of one delay, or a single one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-struct ListName(u64);
-
-impl ListName {
-    /// Set in the names of lists that a single timer has for itself. Delays end below, at 2^41 microseconds.
-    const OWN: u64 = 1 << 63;
-
-    fn of(delay: Delay) -> Self {
-        Self(delay.micros)
-    }
-
-    fn own(index: u32) -> Self {
-        Self(Self::OWN | u64::from(index))
-    }
-
-    fn is_own(self) -> bool {
-        self.0 & Self::OWN != 0
-    }
-}
 
 /// A timer on a list. A key that outlives its timer finds nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -82,8 +32,9 @@ struct Item<T> {
     prev: u32,
     delay: Delay,
     start: Millis,
-    linked: bool,
     state: ItemState,
+    /// How deep the timer's callback is nested: it is one more than the depth at which it was set.
+    nesting: u8,
     referenced: bool,
     /// It has a list of its own.
     own: bool,
@@ -98,13 +49,21 @@ enum ItemState {
     Free,
     /// It has run and waits to be refreshed.
     Idle,
-    /// Not yet run and not cleared; an interval stays armed while it runs.
+    /// Off its list, but it counts: it runs.
     Armed,
+    /// Armed and in line as a task.
+    Queued,
+    /// Armed and on its list.
+    Listed,
 }
 
 impl<T> Item<T> {
     fn is_armed(&self) -> bool {
-        self.state == ItemState::Armed
+        matches!(self.state, ItemState::Armed | ItemState::Queued | ItemState::Listed)
+    }
+
+    fn is_listed(&self) -> bool {
+        self.state == ItemState::Listed
     }
 
     fn name(&self, index: u32) -> ListName {
@@ -161,6 +120,14 @@ impl Start {
     }
 }
 
+/// A timer that is due and waits in line as a task.
+#[derive(Clone, Copy)]
+pub(crate) struct QueuedTimer {
+    pub(crate) id: TimeoutId,
+    /// Tells it from the same timer set anew.
+    start: Millis,
+}
+
 /// What comes next in the running list.
 pub(crate) enum Next {
     /// This one is due.
@@ -199,13 +166,22 @@ impl<T> TimerLists<T> {
     }
 
     /// Sets a timer of `delay`, counted from `start`, as the newest of its list. One that `repeats` is an interval.
-    pub(crate) fn insert(&mut self, delay: Delay, start: Millis, repeats: bool, value: T) -> TimeoutId {
+    pub(crate) fn insert(
+        &mut self,
+        delay: Delay,
+        start: Millis,
+        repeats: bool,
+        nesting: u8,
+        value: T,
+    ) -> TimeoutId {
         let index = self.allocate();
+        let own = self.timers == ListTimers::Tasks;
         let item = &mut self.items[index as usize];
         item.delay = delay;
         item.state = ItemState::Armed;
+        item.nesting = nesting;
         item.referenced = true;
-        item.own = false;
+        item.own = own;
         item.called = false;
         item.repeats = repeats;
         item.value = Some(value);
@@ -215,9 +191,57 @@ impl<T> TimerLists<T> {
         id
     }
 
-    /// False for a timer that was cleared, and for one that has run and had a list of its own.
+    /// False for a timer that was cleared, and for one that has run and had a loop timer of its own.
     pub(crate) fn can_refresh(&mut self, id: TimeoutId) -> bool {
-        self.item(id).is_some_and(|item| item.linked || !item.own)
+        let stays = self.timers != ListTimers::EachList;
+        self.item(id).is_some_and(|item| item.is_listed() || !item.own || stays)
+    }
+
+    /// Where timers become tasks: takes the timer that is due first off its list.
+    pub(crate) fn take_due(&mut self, now: Millis) -> Option<QueuedTimer> {
+        let key = *self.order.first().filter(|key| key.due <= now)?;
+        let index = self.lists.get(&key.name)?.first;
+        let id = TimeoutId { index, generation: self.items.get(index as usize)?.generation };
+        self.take(id)
+    }
+
+    /// Where timers become tasks: takes a timer off its list, to stay armed until it runs.
+    pub(crate) fn take(&mut self, id: TimeoutId) -> Option<QueuedTimer> {
+        let start = self.item(id)?.start;
+        self.unlink(id.index);
+        self.remove_list(ListName::own(id.index));
+        self.items[id.index as usize].state = ItemState::Queued;
+        Some(QueuedTimer { id, start })
+    }
+
+    /// True if the timer was neither cleared nor set anew since it was taken off its list.
+    pub(crate) fn is_queued(&mut self, timer: QueuedTimer) -> bool {
+        self.item(timer.id).is_some_and(|item| item.state == ItemState::Queued && item.start == timer.start)
+    }
+
+    /// How deep the callback of a timer is nested.
+    pub(crate) fn nesting(&mut self, id: TimeoutId) -> u8 {
+        self.item(id).map_or(0, |item| item.nesting)
+    }
+
+    /// Before a call of an interval that keeps to its grid: a level deeper, it is set for the first beat that lies ahead of
+    /// `now`. `clamp` says what its period becomes at that depth; if it grows, so does the distance to that beat.
+    /// Source: Chromium, `TimerBase::RunInternal`, `DOMTimer::Fired`.
+    pub(crate) fn rearm_on_grid(
+        &mut self,
+        id: TimeoutId,
+        now: Millis,
+        clamp: impl FnOnce(Delay, u8) -> Delay,
+    ) {
+        let Some(item) = self.item(id) else { return };
+        let period = item.delay.millis();
+        let late = now.saturating_sub(item.start + period);
+        let left = late.checked_rem(period).map_or(0, |since_beat| period - since_beat);
+        item.delay = clamp(item.delay, item.nesting);
+        item.nesting = item.nesting.saturating_add(1);
+        let longer = item.delay.millis() - period;
+        let start = (now + left + longer).saturating_sub(item.delay.millis());
+        self.restart(id.index, Start::at(start));
     }
 
     /// Restarts a timer that can be refreshed at `start`, behind the others of its list. A list of its own starts anew.
@@ -246,9 +270,13 @@ impl<T> TimerLists<T> {
         value
     }
 
-    /// True for a timer that has a list of its own.
+    /// True for a timer whose list of its own has a loop timer of its own.
     pub(crate) fn has_own_list(&self, id: TimeoutId) -> bool {
-        self.items.get(id.index as usize).is_some_and(|item| item.generation == id.generation && item.own)
+        self.timers == ListTimers::EachList
+            && self
+                .items
+                .get(id.index as usize)
+                .is_some_and(|item| item.generation == id.generation && item.own)
     }
 
     /// True for a timer that has run.
@@ -265,14 +293,14 @@ impl<T> TimerLists<T> {
     /// running comes to its list when it is armed again.
     pub(crate) fn give_own_list(&mut self, id: TimeoutId, now: Millis) {
         let Some(item) = self.item(id) else { return };
-        let (name, linked) = (ListName::of(item.delay), item.linked);
+        let (name, is_listed) = (ListName::of(item.delay), item.is_listed());
         let start = Start { start: item.start, due: now };
         self.unlink(id.index);
         if self.is_empty(name) {
             self.remove_list(name); // not an end: its loop timer goes to the new list
         }
         self.items[id.index as usize].own = true;
-        if linked {
+        if is_listed {
             self.append(id.index, start);
         }
     }
@@ -345,7 +373,9 @@ impl<T> TimerLists<T> {
     pub(crate) fn begin_run(&mut self, id: TimeoutId) -> Option<T> {
         self.item(id)?.called = true;
         self.unlink(id.index);
-        self.items[id.index as usize].value.take()
+        let item = &mut self.items[id.index as usize];
+        item.state = ItemState::Armed;
+        item.value.take()
     }
 
     /// The delay of a timer that is still there.
@@ -362,7 +392,7 @@ impl<T> TimerLists<T> {
         self.items[id.index as usize].value = Some(value);
         match rearm {
             Some(start) => self.restart(id.index, start),
-            None => self.disarm_unless_linked(id),
+            None => self.disarm_unless_listed(id),
         }
         None
     }
@@ -383,9 +413,9 @@ impl<T> TimerLists<T> {
     }
 
     /// A timer that has run and was not refreshed counts no longer.
-    fn disarm_unless_linked(&mut self, id: TimeoutId) {
+    fn disarm_unless_listed(&mut self, id: TimeoutId) {
         let item = &mut self.items[id.index as usize];
-        if !item.linked && item.is_armed() {
+        if item.state == ItemState::Armed {
             item.state = ItemState::Idle;
             self.referenced -= usize::from(item.referenced);
         }
@@ -423,14 +453,15 @@ impl<T> TimerLists<T> {
             self.items[prev as usize].next = index;
         }
         let item = &mut self.items[index as usize];
-        (item.prev, item.next, item.start, item.linked) = (prev, NONE, start, true);
+        (item.prev, item.next, item.start, item.state) = (prev, NONE, start, ItemState::Listed);
     }
 
     fn unlink(&mut self, index: u32) {
         let item = &mut self.items[index as usize];
-        if !std::mem::replace(&mut item.linked, false) {
+        if !item.is_listed() {
             return;
         }
+        item.state = ItemState::Armed;
         let (prev, next, name) = (item.prev, item.next, item.name(index));
         if prev != NONE {
             self.items[prev as usize].next = next;
@@ -439,7 +470,7 @@ impl<T> TimerLists<T> {
             self.items[next as usize].prev = prev;
         }
         if prev == NONE || next == NONE {
-            let list = self.lists.get_mut(&name).expect("a linked timer is on a list");
+            let list = self.lists.get_mut(&name).expect("a listed timer is on a list");
             if prev == NONE {
                 list.first = next;
             }
@@ -475,7 +506,7 @@ impl<T> TimerLists<T> {
                 prev: NONE,
                 delay: Delay::from_millis(0),
                 start: 0,
-                linked: false,
+                nesting: 0,
                 state: ItemState::Idle,
                 referenced: false,
                 own: false,
@@ -502,31 +533,11 @@ impl<T> TimerLists<T> {
     }
 }
 
-/// Spreads a delay over the table. Delays are chosen by the program, not by its peers, so this need not be
-/// proof against an adversary.
-#[derive(Default)]
-pub(crate) struct NameHasher(u64);
-
-impl Hasher for NameHasher {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.write_u64(u64::from(*byte));
-        }
-    }
-
-    fn write_u64(&mut self, value: u64) {
-        self.0 = (self.0 ^ value).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(26);
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{Delay, Next, TimerLists};
+    use super::{Next, TimerLists};
     use crate::schedule::ListTimers;
+    use crate::time::delay::Delay;
 
     /// Runs every due timer at `now`, list by list, as the timers phase does.
     fn run(lists: &mut TimerLists<&'static str>, now: u64) -> Vec<&'static str> {
@@ -546,9 +557,9 @@ mod tests {
     #[test]
     fn a_whole_list_runs_before_an_earlier_timer_of_another() {
         let mut lists = TimerLists::new(ListTimers::Shared);
-        lists.insert(Delay::from_millis(10), 0, false, "a");
-        lists.insert(Delay::from_millis(12), 1, false, "b");
-        lists.insert(Delay::from_millis(10), 5, false, "c");
+        lists.insert(Delay::from_millis(10), 0, false, 0, "a");
+        lists.insert(Delay::from_millis(12), 1, false, 0, "b");
+        lists.insert(Delay::from_millis(10), 5, false, 0, "c");
         assert_eq!(run(&mut lists, 40), ["a", "c", "b"]);
         assert_eq!(lists.referenced(), 0);
     }
@@ -556,8 +567,8 @@ mod tests {
     #[test]
     fn refresh_moves_the_timer_but_not_its_list() {
         let mut lists = TimerLists::new(ListTimers::Shared);
-        let a = lists.insert(Delay::from_millis(10), 0, false, "a");
-        lists.insert(Delay::from_millis(11), 0, false, "b");
+        let a = lists.insert(Delay::from_millis(10), 0, false, 0, "a");
+        lists.insert(Delay::from_millis(11), 0, false, 0, "b");
         assert!(lists.can_refresh(a));
         lists.refresh(a, 5);
         assert_eq!(run(&mut lists, 30), ["a", "b"], "the list kept its due time of 10");
@@ -566,11 +577,11 @@ mod tests {
     #[test]
     fn clearing_an_unreferenced_timer_leaves_its_list() {
         let mut lists = TimerLists::new(ListTimers::Shared);
-        let a = lists.insert(Delay::from_millis(10), 0, false, "a");
+        let a = lists.insert(Delay::from_millis(10), 0, false, 0, "a");
         lists.set_referenced(a, false);
         assert_eq!(lists.remove(a), Some("a"));
-        lists.insert(Delay::from_millis(12), 0, false, "b");
-        lists.insert(Delay::from_millis(10), 8, false, "c");
+        lists.insert(Delay::from_millis(12), 0, false, 0, "b");
+        lists.insert(Delay::from_millis(10), 8, false, 0, "c");
         assert_eq!(run(&mut lists, 30), ["c", "b"], "c inherited the due time of 10");
         assert_eq!(lists.remove(a), None);
     }

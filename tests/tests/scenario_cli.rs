@@ -51,6 +51,37 @@ fn an_unknown_operation_or_field_exits_with_2() {
 }
 
 #[test]
+fn an_operation_that_the_profile_lacks_exits_with_2() {
+    for (name, profile, op, lacking) in [
+        (
+            "tick",
+            "browser",
+            r#"{ "op": "timeout", "label": "t", "ms": 1, "do": [{ "op": "nextTick", "label": "a" }] }"#,
+            "nextTick",
+        ),
+        (
+            "listener",
+            "browser",
+            r#"{ "op": "prependOnce", "label": "a", "emitter": "e", "event": "x" }"#,
+            "prependOnce",
+        ),
+        (
+            "await",
+            "browser",
+            r#"{ "op": "async", "label": "f", "steps": [{ "op": "await", "on": "async", "label": "g", "steps": [{ "op": "await", "on": "pool" }] }] }"#,
+            "await on pool",
+        ),
+        ("message", "node26", r#"{ "op": "message", "label": "m" }"#, "message"),
+    ] {
+        let file = File::write(name, op, "");
+        let [code, stdout, stderr] = scenario(&["--profile", profile, &file.path()]);
+        assert_eq!((code.as_str(), stdout.as_str()), ("2", ""), "{name}");
+        let problem = format!("the profile {profile} has no operation \"{lacking}\"");
+        assert!(stderr.contains(&problem), "{name}: {stderr}");
+    }
+}
+
+#[test]
 fn a_check_counts_and_exits_with_0() {
     let [code, stdout, _] = scenario(&["--virtual-time", "--check", GIVEN, CORPUS]);
     assert_eq!(code, "0", "{stdout}");

@@ -61,7 +61,7 @@ const UNSAFE_FILES: &[&str] = &["runtime/src/task/raw.rs"];
 const FUNCTION_LINES_MAX: usize = 60;
 
 /// Longer functions, as `("path: name", lines)`. This list only shrinks.
-const LONG_FUNCTIONS: &[(&str, usize)] = &[("tests/src/model/execute.rs: execute", 72)];
+const LONG_FUNCTIONS: &[(&str, usize)] = &[("tests/src/model/execute.rs: execute", 70)];
 
 /// The longest Rust file that needs no line in `LONG_FILES`.
 const FILE_LINES_MAX: usize = 600;

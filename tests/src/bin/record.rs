@@ -61,7 +61,8 @@ fn record() -> Result<usize, Box<dyn Error>> {
     }
     let mut runs = Vec::new();
     for (scenario_index, (_, scenario)) in files.iter().enumerate() {
-        runs.extend(scenario.profiles.iter().map(|&profile| Run { scenario, scenario_index, profile }));
+        let profiles = scenario.profiles.iter().filter(|profile| profile.node_version().is_some());
+        runs.extend(profiles.map(|&profile| Run { scenario, scenario_index, profile }));
     }
     println!("{} scenarios, {} traces", files.len(), runs.len());
     let quiet = on_workers(request.workers, &runs, |run| {
@@ -70,7 +71,8 @@ fn record() -> Result<usize, Box<dyn Error>> {
     let hog = Hog::start(HOG_THREADS);
     let busy = on_workers(request.workers, &runs, |run| stable_trace(&nodes[&run.profile], run.scenario, 1));
     drop(hog);
-    let mut traces: Vec<Vec<(Profile, Vec<String>)>> = files.iter().map(|_| Vec::new()).collect();
+    let mut traces: Vec<Vec<(Profile, Vec<String>)>> =
+        files.iter().map(|(_, scenario)| by_browser(scenario)).collect();
     let mut left_out = 0;
     for ((run, quiet), busy) in runs.iter().zip(quiet).zip(busy) {
         match agreed(quiet, busy) {
@@ -88,6 +90,12 @@ fn record() -> Result<usize, Box<dyn Error>> {
         }
     }
     Ok(left_out)
+}
+
+/// What `record_browser` has recorded stays.
+fn by_browser(scenario: &Scenario) -> Vec<(Profile, Vec<String>)> {
+    let recorded = scenario.expected(Profile::Browser);
+    recorded.map(|trace| (Profile::Browser, trace.to_vec())).into_iter().collect()
 }
 
 fn agreed(quiet: Recorded, busy: Recorded) -> Recorded {

@@ -48,6 +48,7 @@ impl Remover {
             Op::NextTick(callback)
             | Op::Microtask(callback)
             | Op::Immediate(callback)
+            | Op::Message(callback)
             | Op::Pool(callback)
             | Op::Stat(callback)
             | Op::ReadFile(callback)

@@ -60,7 +60,15 @@ impl Machine<'_> {
     }
 
     pub(super) fn report_rejections(&mut self) {
-        let (unhandled, handled) = self.promises.take_reports(&self.rules);
+        let handled = self.promises.take_handled_late();
+        let handled = self.promises.labels(&handled);
+        let unhandled = self.promises.take_unhandled();
+        let unhandled = if self.rules.rejections_are_reported_by_tasks {
+            self.post_report(unhandled);
+            Vec::new()
+        } else {
+            self.promises.report(&unhandled, &self.rules)
+        };
         let unhandled = unhandled.into_iter().map(|label| format!("unhandled:{label}"));
         let handled = handled.into_iter().map(|label| format!("handled:{label}"));
         if self.rules.late_handled_first {

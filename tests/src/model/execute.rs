@@ -34,6 +34,7 @@ impl Machine<'_> {
                 let immediate = self.immediates.push(act(callback));
                 self.name(&callback.label, Object::Immediate(immediate));
             }
+            Op::Message(callback) => self.post(act(callback)),
             Op::Timeout { ms, callback } => {
                 let timer = self.set_timer(*ms, act(callback), None);
                 self.name(&callback.label, Object::Timer(timer));
@@ -52,10 +53,7 @@ impl Machine<'_> {
             Op::Ref { id } => self.reference(id, true),
             Op::Unref { id } => self.reference(id, false),
             Op::Pool(callback) | Op::Stat(callback) => self.submit(act(callback), 1),
-            Op::ReadFile(callback) => {
-                let jobs = if self.rules.read_file_takes_four_jobs { 4 } else { 1 };
-                self.submit(act(callback), jobs);
-            }
+            Op::ReadFile(callback) => self.submit(act(callback), self.rules.read_file_jobs()),
             Op::Send(callback) => self.io.send(act(callback)),
             Op::Echo(callback) => self.io.echo(self.noise.echo_hops(), act(callback)),
             Op::Close(callback) => self.closing.push(Closing::Call(callback.clone())),

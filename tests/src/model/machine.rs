@@ -7,6 +7,7 @@ use super::noise::Noise;
 use super::poll::Io;
 use super::promise::{Job, PromiseId, Promises};
 use super::rules::Rules;
+use super::tasks::Page;
 use super::timer_lists::{TimerId, Timers};
 use crate::scenario::{Body, Callback, Label, Op};
 use std::collections::{HashMap, VecDeque};
@@ -34,6 +35,8 @@ pub(super) struct Machine<'n> {
     pub(super) before_exit: Vec<BeforeExit>,
     pub(super) exit: Vec<Callback>,
     pub(super) warned_of_negative: bool,
+    /// What a page has in place of phases.
+    pub(super) page: Page,
     steps: u32,
     /// Callbacks that have begun and not ended, as emit nests them.
     depth: u32,
@@ -120,6 +123,7 @@ impl<'n> Machine<'n> {
             before_exit: Vec::new(),
             exit: Vec::new(),
             warned_of_negative: false,
+            page: Page::default(),
             steps: 0,
             depth: 0,
         }
@@ -161,6 +165,9 @@ impl<'n> Machine<'n> {
     }
 
     fn run_loop(&mut self) -> Result<(), Ended> {
+        if self.rules.tasks_share_a_queue {
+            return self.run_tasks();
+        }
         if self.rules.timers_end_the_turn && (self.is_alive() || !self.rules.alive_is_asked_first) {
             self.run_timers_phase()?;
         }

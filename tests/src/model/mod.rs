@@ -6,7 +6,7 @@
 //!
 //! How to read it: `machine` is the process from the main body to the exit listeners, and the loop; `timers`,
 //! `poll` and `check` are the phases; `drain` is what happens between callbacks; `execute` is what operations
-//! do; `promise`, `async_function` and `emitter` are the machines behind the operations of that name.
+//! do; `tasks` is the loop of a page; `promise`, `async_function` and `emitter` are the machines behind the operations of that name.
 
 mod async_function;
 mod check;
@@ -18,6 +18,7 @@ mod noise;
 mod poll;
 mod promise;
 mod rules;
+mod tasks;
 mod timer_lists;
 mod timers;
 

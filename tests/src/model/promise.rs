@@ -3,6 +3,7 @@
 use super::async_function::Frame;
 use super::machine::{Flow, Leave, Machine};
 use super::rules::Rules;
+use super::tasks::Task;
 use crate::scenario::{Callback, Label, Link, LinkOn, Operand};
 
 /// The number of a promise.
@@ -80,19 +81,32 @@ impl Promises {
         self.all.len() - 1
     }
 
-    /// The labels of the rejections to report as unhandled, and as handled late.
-    pub(super) fn take_reports(&mut self, rules: &Rules) -> (Vec<Label>, Vec<Label>) {
-        let handled = std::mem::take(&mut self.handled_late);
-        let handled = handled.into_iter().filter_map(|id| self.all[id].rejection()).collect();
+    /// Rejections to report, unless they are handled by then.
+    pub(super) fn take_unhandled(&mut self) -> Vec<PromiseId> {
+        std::mem::take(&mut self.unhandled)
+    }
+
+    /// Rejections that were handled after they had been reported.
+    pub(super) fn take_handled_late(&mut self) -> Vec<PromiseId> {
+        std::mem::take(&mut self.handled_late)
+    }
+
+    /// The labels of rejections.
+    pub(super) fn labels(&self, promises: &[PromiseId]) -> Vec<Label> {
+        promises.iter().filter_map(|&id| self.all[id].rejection()).collect()
+    }
+
+    /// The labels of those that are to be reported now.
+    pub(super) fn report(&mut self, promises: &[PromiseId], rules: &Rules) -> Vec<Label> {
         let mut unhandled = Vec::new();
-        for id in std::mem::take(&mut self.unhandled) {
+        for &id in promises {
             let promise = &mut self.all[id];
             if !promise.is_handled || !rules.handled_in_time_is_silent {
                 promise.was_reported = true;
                 unhandled.extend(promise.rejection());
             }
         }
-        (unhandled, handled)
+        unhandled
     }
 }
 
@@ -167,7 +181,12 @@ impl Machine<'_> {
         if reacted.was_reported && self.rules.handled_late_is_reported {
             reacted.was_reported = false;
             promises.handled_late.push(promise);
+            if self.rules.late_handling_is_told_by_tasks {
+                let handled = std::mem::take(&mut promises.handled_late);
+                self.page.tasks.push_back(Task::TellHandled(handled));
+            }
         }
+        let reacted = &mut self.promises.all[promise];
         match reacted.settled.clone() {
             Some(settled) => self.queue_reaction(reaction, settled),
             None => reacted.reactions.push(reaction),

@@ -17,6 +17,12 @@ macro_rules! rules {
             pub fn mutants(self) -> Vec<(&'static str, Rules)> {
                 vec![$((stringify!($name), Rules { $name: !self.$name, ..self }),)+]
             }
+
+            /// The names of the rules in which these and others differ.
+            pub fn differing(self, other: Rules) -> Vec<&'static str> {
+                let all = [$((stringify!($name), self.$name != other.$name),)+];
+                all.into_iter().filter_map(|(name, differs)| differs.then_some(name)).collect()
+            }
         }
     };
 }
@@ -54,6 +60,33 @@ rules! {
     read_file_takes_four_jobs,
     /// T2: the first negative duration warns.
     negative_durations_warn,
+
+    // What only a browser does.
+
+    /// B5: posted messages, timers that are due and reports are tasks of one queue; else there are phases.
+    tasks_share_a_queue,
+    /// B3: timers become tasks by due time; else in the order of setting.
+    timers_become_tasks_by_due_time,
+    /// B3: whatever is due becomes a task before the next task runs; else when no task is left.
+    timers_become_tasks_between_tasks,
+    /// B5: a timer without a delay becomes a task when it is set; else when timers are looked at.
+    zero_timeouts_become_tasks_at_once,
+    /// B1: timers set by deeply nested timers wait 4 ms.
+    deep_timers_wait,
+    /// B1: what microtasks of a timer set is nested as if the timer had set it.
+    microtasks_are_nested,
+    /// B1: what a posted message sets is not nested.
+    messages_are_not_nested,
+    /// B1: each call of an interval is nested deeper than the one before.
+    intervals_nest,
+    /// B5: intervals keep to a grid; else they start again with the call.
+    intervals_keep_to_a_grid,
+    /// B5: intervals are armed before their callback; else after it.
+    intervals_are_armed_first,
+    /// B5: unhandled rejections are reported by a task; else in the drain.
+    rejections_are_reported_by_tasks,
+    /// B5: that a rejection was handled late is told by a task; else in the drain.
+    late_handling_is_told_by_tasks,
 
     // What is the same in all versions.
 
@@ -200,9 +233,37 @@ rules! {
 }
 
 impl Rules {
-    /// The rules of that Node.js version.
+    /// How many pool jobs reading a small file takes.
+    pub(super) fn read_file_jobs(self) -> u32 {
+        if self.read_file_takes_four_jobs { 4 } else { 1 }
+    }
+
+    /// The rules of that profile.
     pub fn of(profile: Profile) -> Rules {
+        let browser = Rules {
+            throws_skip_the_drain: false,
+            throws_queue_an_immediate: false,
+            short_durations_become_one: false,
+            long_durations_warn: false,
+            negative_durations_warn: false,
+            timers_phase_repeats: false,
+            check_opens_with_a_drain: false,
+            read_file_takes_four_jobs: false,
+            ..Rules::EVERY
+        };
         let node26 = Rules {
+            tasks_share_a_queue: false,
+            timers_become_tasks_by_due_time: false,
+            timers_become_tasks_between_tasks: false,
+            zero_timeouts_become_tasks_at_once: false,
+            deep_timers_wait: false,
+            microtasks_are_nested: false,
+            messages_are_not_nested: false,
+            intervals_nest: false,
+            intervals_keep_to_a_grid: false,
+            intervals_are_armed_first: false,
+            rejections_are_reported_by_tasks: false,
+            late_handling_is_told_by_tasks: false,
             timers_phase_repeats: false,
             check_opens_with_a_drain: false,
             read_file_takes_four_jobs: false,
@@ -233,6 +294,7 @@ impl Rules {
             Profile::Node22 => node22,
             Profile::Node24 => node24,
             Profile::Node26 => node26,
+            Profile::Browser => browser,
         }
     }
 }

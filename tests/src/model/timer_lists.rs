@@ -31,6 +31,8 @@ pub(super) struct Timer {
     /// The list it stands in, or stood in last.
     pub(super) key: Key,
     pub(super) is_listed: bool,
+    /// In a page: how deep its callback is nested.
+    pub(super) nesting: u32,
     /// Only intervals have it.
     pub(super) repeat: Option<Repeat>,
 }

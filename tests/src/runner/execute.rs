@@ -38,6 +38,9 @@ impl Player {
                 let id = self.lp.set_immediate(self.caller(callback));
                 self.name(&callback.label, Object::Immediate(id));
             }
+            Op::Message(callback) => {
+                self.lp.set_immediate(self.caller(callback));
+            }
             Op::Timeout { ms, callback } => {
                 let id = self.lp.set_refreshable_timeout_ms(*ms, self.caller(callback));
                 self.name(&callback.label, Object::Timer(id));

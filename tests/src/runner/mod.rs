@@ -38,10 +38,14 @@ pub enum Time {
 /// Runs a scenario and gives its trace.
 ///
 /// # Errors
-/// The system's, when no descriptor or thread is left.
+/// The system's, when no descriptor or thread is left; `InvalidInput` that names an operation which the profile lacks.
 ///
 /// # Panics
 /// If a socket or a file of the scenario fails.
 pub fn trace(scenario: &Scenario, profile: Profile, time: Time) -> io::Result<Vec<String>> {
+    if let Some(operation) = profile.lacks(&scenario.program) {
+        let problem = format!("{}: the profile {profile} has no operation \"{operation}\"", scenario.name);
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, problem));
+    }
     player::play(&scenario.program, profile, time)
 }

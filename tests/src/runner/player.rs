@@ -86,7 +86,7 @@ impl Player {
         let player = Rc::clone(self);
         lp.on_warning(move |_, warning| player.record(format!("warning:{warning}")));
         let player = Rc::clone(self);
-        lp.on_drained(move |_| player.report_rejections());
+        lp.on_drained(move |_| player.drained());
         let player = Rc::clone(self);
         lp.on_before_exit(move |_| player.call_before_exit());
         let player = Rc::clone(self);

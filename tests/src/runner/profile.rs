@@ -10,6 +10,8 @@ pub(super) struct Language {
     pub(super) await_takes_promises_as_they_are: bool,
     /// There is `queueMicrotask`; else a microtask is the reaction of a promise. SEMANTICS X5.
     pub(super) microtasks_are_plain: bool,
+    /// Rejections are reported by tasks, and not in the drain. SEMANTICS B5.
+    pub(super) rejections_are_reported_by_tasks: bool,
 }
 
 pub(super) fn schedule_of(profile: Profile) -> Schedule {
@@ -20,10 +22,15 @@ pub(super) fn schedule_of(profile: Profile) -> Schedule {
         Profile::Node22 => Schedule::node22(),
         Profile::Node24 => Schedule::node24(),
         Profile::Node26 => Schedule::node26(),
+        Profile::Browser => Schedule::browser(),
     }
 }
 
 pub(super) fn language_of(profile: Profile) -> Language {
     let modern = profile != Profile::Node10;
-    Language { await_takes_promises_as_they_are: modern, microtasks_are_plain: modern }
+    Language {
+        await_takes_promises_as_they_are: modern,
+        microtasks_are_plain: modern,
+        rejections_are_reported_by_tasks: profile == Profile::Browser,
+    }
 }

@@ -177,6 +177,9 @@ impl Player {
         promise.is_handled.set(true);
         if promise.was_reported.replace(false) {
             self.rejections.handled_late.borrow_mut().push(Rc::clone(promise));
+            if self.language.rejections_are_reported_by_tasks {
+                self.report_by_task(&self.rejections.handled_late, Self::report_handled);
+            }
         }
         let settled = promise.settled.borrow().clone();
         match settled {
@@ -185,14 +188,40 @@ impl Player {
         }
     }
 
-    /// Reports rejections that nobody has handled, those that were handled late first.
-    pub(super) fn report_rejections(&self) {
-        for promise in self.rejections.handled_late.take() {
+    /// Both queues are empty, so that nobody can handle a rejection any more before the next callback.
+    pub(super) fn drained(self: &Rc<Self>) {
+        if self.language.rejections_are_reported_by_tasks {
+            self.report_by_task(&self.rejections.unhandled, Self::report_unhandled);
+            return;
+        }
+        self.report_handled(self.rejections.handled_late.take());
+        self.report_unhandled(self.rejections.unhandled.take());
+    }
+
+    /// In a page: puts a report in line.
+    fn report_by_task(
+        self: &Rc<Self>,
+        promises: &RefCell<Vec<PromiseRef>>,
+        report: impl FnOnce(&Self, Vec<PromiseRef>) + 'static,
+    ) {
+        let promises = promises.take();
+        if !promises.is_empty() {
+            let player = Rc::clone(self);
+            self.lp.set_immediate(move |_| report(&player, promises));
+        }
+    }
+
+    fn report_handled(&self, promises: Vec<PromiseRef>) {
+        for promise in promises {
             if let Some(label) = promise.rejection() {
                 self.record(format!("handled:{label}"));
             }
         }
-        for promise in self.rejections.unhandled.take() {
+    }
+
+    /// Reports those that nobody has handled by now.
+    fn report_unhandled(&self, promises: Vec<PromiseRef>) {
+        for promise in promises {
             if let Some(label) = promise.rejection().filter(|_| !promise.is_handled.get()) {
                 promise.was_reported.set(true);
                 self.record(format!("unhandled:{label}"));

@@ -7,6 +7,7 @@
 //! A runner walks [`Scenario::program`] and compares its trace with [`Scenario::expected`].
 
 mod cursor;
+mod lacking;
 mod load;
 mod operation;
 mod parse;

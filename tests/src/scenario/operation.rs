@@ -32,6 +32,7 @@ pub enum Op {
     Reject { label: Label },
     Catch { id: Label, callback: Callback },
     Immediate(Callback),
+    Message(Callback),
     Timeout { ms: f64, callback: Callback },
     Interval { ms: f64, times: u32, callback: Callback },
     Clear { id: Label },

@@ -146,6 +146,7 @@ impl Names {
             "reject" => Op::Reject { label: self.label(fields)? },
             "catch" => Op::Catch { id: self.id(fields)?, callback: self.callback(fields)? },
             "immediate" => Op::Immediate(self.callback(fields)?),
+            "message" => Op::Message(self.callback(fields)?),
             "timeout" => Op::Timeout { ms: number(fields)?, callback: self.callback(fields)? },
             "interval" => Op::Interval {
                 ms: number(fields)?,

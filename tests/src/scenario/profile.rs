@@ -1,8 +1,8 @@
-//! The Node.js versions that are told apart.
+//! The Node.js versions that are told apart, and the browser.
 
 use std::fmt;
 
-/// A Node.js version whose order of callbacks was recorded.
+/// A Node.js version whose order of callbacks was recorded, or a browser.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Profile {
     /// Node 10: queues drain once per list of timers and once per check phase.
@@ -21,10 +21,12 @@ pub enum Profile {
     Node24,
     /// Node 26: the check phase does not open with a drain.
     Node26,
+    /// A page in Chromium: one queue of tasks. Not all operations are to be had there.
+    Browser,
 }
 
 impl Profile {
-    /// All profiles, oldest first.
+    /// All profiles of Node.js, oldest first: those of a scenario that names none.
     pub const ALL: [Profile; 8] = [
         Profile::Node10,
         Profile::Node12,
@@ -36,7 +38,12 @@ impl Profile {
         Profile::Node26,
     ];
 
-    /// One profile for each behaviour, as long as no timer has a negative duration.
+    /// All profiles, the browser last.
+    pub fn every() -> impl Iterator<Item = Profile> {
+        Profile::ALL.into_iter().chain([Profile::Browser])
+    }
+
+    /// One profile for each behaviour of Node.js, as long as no timer has a negative duration.
     pub const DISTINCT: [Profile; 5] =
         [Profile::Node10, Profile::Node18, Profile::Node20, Profile::Node22, Profile::Node26];
 
@@ -51,12 +58,13 @@ impl Profile {
             Profile::Node22 => "node22",
             Profile::Node24 => "node24",
             Profile::Node26 => "node26",
+            Profile::Browser => "browser",
         }
     }
 
-    /// The exact version that the traces were recorded with.
-    pub fn node_version(self) -> &'static str {
-        match self {
+    /// The exact version of Node.js that the traces were recorded with; none for the browser.
+    pub fn node_version(self) -> Option<&'static str> {
+        Some(match self {
             Profile::Node10 => "10.24.1",
             Profile::Node12 => "12.22.12",
             Profile::Node16 => "16.20.2",
@@ -65,12 +73,13 @@ impl Profile {
             Profile::Node22 => "22.20.0",
             Profile::Node24 => "24.9.0",
             Profile::Node26 => "26.10.0",
-        }
+            Profile::Browser => return None,
+        })
     }
 
     /// The profile of that name.
     pub fn from_name(name: &str) -> Option<Profile> {
-        Profile::ALL.into_iter().find(|profile| profile.name() == name)
+        Profile::every().find(|profile| profile.name() == name)
     }
 }
 

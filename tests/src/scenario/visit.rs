@@ -13,6 +13,7 @@ fn any_inside(op: &Op, found: &dyn Fn(&Op) -> bool) -> bool {
         | Op::Microtask(callback)
         | Op::Catch { callback, .. }
         | Op::Immediate(callback)
+        | Op::Message(callback)
         | Op::Timeout { callback, .. }
         | Op::Interval { callback, .. }
         | Op::Pool(callback)
@@ -42,6 +43,20 @@ fn any_inside(op: &Op, found: &dyn Fn(&Op) -> bool) -> bool {
         | Op::Emit { .. }
         | Op::SetMaxListeners { .. } => false,
     }
+}
+
+/// True if `found` is true of anything that is awaited, however deep it stands.
+pub fn any_await(body: &[Op], found: &dyn Fn(&Await) -> bool) -> bool {
+    any(body, &|op| matches!(op, Op::Async { call, .. } if any_await_of(call, found)))
+}
+
+fn any_await_of(call: &AsyncCall, found: &dyn Fn(&Await) -> bool) -> bool {
+    call.steps.iter().any(|step| match step {
+        Step::Await(awaited) => {
+            found(awaited) || matches!(awaited, Await::Async(call) if any_await_of(call, found))
+        }
+        Step::Op(_) | Step::Return(_) => false,
+    })
 }
 
 fn any_step(call: &AsyncCall, found: &dyn Fn(&Op) -> bool) -> bool {

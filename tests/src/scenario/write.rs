@@ -112,6 +112,7 @@ fn op(op: &Op) -> Text {
         Op::Reject { label } => Fields::of("reject").string("label", label),
         Op::Catch { id, callback } => Fields::of("catch").string("id", id).callback(callback),
         Op::Immediate(callback) => Fields::of("immediate").callback(callback),
+        Op::Message(callback) => Fields::of("message").callback(callback),
         Op::Timeout { ms, callback } => {
             Fields::of("timeout").string("label", &callback.label).number("ms", *ms).body(&callback.body)
         }

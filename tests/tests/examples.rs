@@ -48,13 +48,19 @@ fn the_textbook_drains_once_a_phase() {
 }
 
 #[test]
+fn a_browser_runs_what_was_set_first() {
+    let after_file = ["file > timeout", "file > immediate"];
+    assert_order(&order(0), "browser", &[MAIN, FILE, TIMERS, IMMEDIATES, &after_file]);
+}
+
+#[test]
 fn only_old_loops_run_a_new_timer_in_the_phase_that_set_it() {
     let table = order(1);
     let (timeout, inner) = (["timeout", "timeout > tick"], "timeout > tick > timeout");
     for preset in ["node20", "node12", "libuv 1.44"] {
         assert_order(&table, preset, &[&timeout, &[inner, "immediate"]]);
     }
-    for preset in ["node26", "node22", "libuv", "textbook"] {
+    for preset in ["node26", "node22", "browser", "libuv", "textbook"] {
         assert_order(&table, preset, &[&timeout, &["immediate", inner]]);
     }
 }
@@ -62,7 +68,7 @@ fn only_old_loops_run_a_new_timer_in_the_phase_that_set_it() {
 #[test]
 fn only_new_loops_run_a_due_timer_before_they_give_up() {
     let table = order(2);
-    for preset in ["node26", "node22", "node20", "libuv"] {
+    for preset in ["node26", "node22", "node20", "browser", "libuv"] {
         assert_order(&table, preset, &[&["immediate", "immediate > timeout"]]);
     }
     for preset in ["node12", "libuv 1.44", "textbook"] {
@@ -75,7 +81,7 @@ fn a_throw_leaves_its_tick_to_the_next_drain() {
     let table = order(3);
     let thrown = ["stat", "uncaught: a throw"];
     assert_order(&table, "node26", &[&thrown, &["stat > immediate", "stat > tick"]]);
-    for preset in ["node22", "node20", "node12", "textbook"] {
+    for preset in ["node22", "node20", "node12", "browser", "textbook"] {
         assert_order(&table, preset, &[&thrown, &["stat > tick", "stat > immediate"]]);
     }
 }
@@ -107,10 +113,10 @@ fn rows_that_differ_are_marked() {
     event_order::run(&page, &file(), false).unwrap();
     let text = page.text();
     for row in [
-        "       node26                 node22                 textbook\n",
+        "       node26                 node22                 browser                textbook\n",
         "       libuv                  node20\n",
-        "   7   timeout 1              timeout 1              timeout 1\n",
-        "* 11   file                   immediate 1            file\n",
+        "   6   promise > tick         promise > tick         promise > tick         promise > tick\n",
+        "* 11   file                   immediate 1            timeout 1 > tick       file\n",
         "*  2   immediate > timeout\n",
     ] {
         assert!(text.contains(row), "{row}is not in\n{text}");

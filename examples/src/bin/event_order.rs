@@ -1,7 +1,7 @@
 //! In which order do ticks, promises, timers, immediates and a file read run? It depends on whom you ask.
 //!
-//! Runs the ordering script of every Node.js tutorial under each preset of `Schedule`: four Nodes, two libuvs, and the
-//! model that textbooks draw. Presets with the same order share a column; rows that differ begin with a star. Three
+//! Runs the ordering script of every Node.js tutorial under each preset of `Schedule`: four Nodes, a browser, two libuvs,
+//! and the model that textbooks draw. Presets with the same order share a column; rows that differ begin with a star. Three
 //! smaller scripts follow, one for each other rule by which versions differ.
 //!
 //!     cargo run --release -p examples --bin event_order

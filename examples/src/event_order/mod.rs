@@ -23,13 +23,14 @@ pub use scripts::{SCRIPTS, Script};
 pub use table::Table;
 
 /// The presets, each with the jobs on the pool that `fs.readFile` of a small file is made of: open, stat, read and close
-/// up to Node 24, one since (SEMANTICS W3). libuv has no `readFile`, and in the textbook it is one operation.
-pub fn presets() -> [(Schedule, usize); 7] {
+/// up to Node 24, one since (SEMANTICS W3). libuv has no `readFile`, nor has a page, and in the textbook it is one operation.
+pub fn presets() -> [(Schedule, usize); 8] {
     [
         (Schedule::node26(), 1),
         (Schedule::node22(), 4),
         (Schedule::node20(), 4),
         (Schedule::node12(), 4),
+        (Schedule::browser(), 1),
         (Schedule::libuv(), 1),
         (Schedule::libuv_1_44(), 1),
         (Schedule::textbook(), 1),

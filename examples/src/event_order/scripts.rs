@@ -35,8 +35,9 @@ the timers are due and the file's first job is done: without that, timeouts and 
     rule: "\
 Node 26 reads a small file in one job on the pool, so it comes before the immediates; Nodes up to 24 take four jobs (open,
 stat, read, close), so it comes three polls later. The textbook drains ticks and promises once a phase, real loops after
-each callback: so it has `timeout 2` before what `timeout 1` queued. All agree on this: ticks go before promises, and from
-an I/O callback an immediate goes before a timeout, even one that is due.",
+each callback: so it has `timeout 2` before what `timeout 1` queued. All agree on this: ticks go before promises, and, but
+for the browser, from an I/O callback an immediate goes before a timeout, even one that is due. In a browser both are
+tasks of one line: first set, first run.",
     main: article,
     javascript: "
         log('main begins');
@@ -185,9 +186,10 @@ const AFTER_A_THROW: Script = Script {
     title: "4. What a throw leaves behind",
     about: "The callback of a stat queues a tick and an immediate, and throws (here: panics). A handler takes it.",
     rule: "\
-Nothing is drained after a throw. From Node 12 to 24 the check phase begins with a drain of its own, so the tick still
-comes first; in Node 26 it comes after the next callback, which is the immediate. (Real Node 26 may drain earlier, when
-an internal task of the engine happens to.) The textbook drains at the end of the phase, throw or not.",
+In Node and libuv nothing is drained after a throw; in a browser it is, so the tick comes first. From Node 12 to 24 it
+still does, for the check phase begins with a drain of its own; in Node 26 it comes after the next callback, which is the
+immediate. (Real Node 26 may drain earlier, when an internal task of the engine happens to.) The textbook drains at the end
+of the phase, throw or not.",
     main: after_a_throw,
     javascript: "
         process.on('uncaughtException', (error) => log(`uncaught: ${error.message}`));

@@ -91,7 +91,11 @@
 //!
 //! # Features
 //!
-//! - `test-util`: `TestLoop`, a loop for tests: virtual time, scripted events, a log. None is on by default.
+//! - `test-util`: `TestLoop`, a loop for tests: virtual time, scripted events, a log.
+//! - `tokio-host`: `Builder::with_tokio` has the loop sleep in a tokio runtime on its own thread, so that libraries made for
+//!   tokio run on it.
+//!
+//! None is on by default.
 //!
 //! # Where to read on
 //!
@@ -108,6 +112,7 @@ mod handle;
 mod limits;
 pub mod net;
 mod node;
+mod parker;
 mod phase;
 mod remote;
 pub mod request;
@@ -117,6 +122,8 @@ mod task;
 #[cfg(feature = "test-util")]
 mod test_loop;
 mod time;
+#[cfg(feature = "tokio-host")]
+pub mod tokio_host;
 mod warning;
 
 pub use emitter::{Event, EventEmitter, ListenerId, ListenerOptions};
@@ -133,6 +140,7 @@ pub use handle::wakeup::{Wakeup, WakeupSender};
 pub use handle::walk::HandleInfo;
 pub use handle::watcher::{Check, Idle, Prepare, Watcher};
 pub use limits::Limits;
+pub use parker::Parker;
 pub use remote::Remote;
 pub use schedule::{
     Drain, FileHops, ImmediateBatch, IntervalBeats, ListTimers, NestedClamp, Phase, Schedule, TimerBatch,

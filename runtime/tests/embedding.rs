@@ -4,14 +4,15 @@
 
 mod trace;
 
+use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 use std::time::Duration;
 
 use phaseloop::net::{ReadEvent, TcpStream};
-use phaseloop::{EventLoop, Outcome, RunMode, Timer, Wakeup};
+use phaseloop::{EventLoop, Outcome, Parker, RunMode, Timer, Wakeup};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use trace::{Trace, ms};
 
@@ -42,6 +43,69 @@ fn a_host_drives_the_loop_by_its_descriptor_and_its_timeout() {
         host_turn(&lp, &fd);
     }
     assert_eq!(trace.take(), ["timer"]);
+}
+
+/// Waits with `poll(2)`, as a host does that has a loop of its own, and notes the timeouts.
+#[derive(Default)]
+struct PollParker {
+    fd: Option<OwnedFd>,
+    timeouts: Arc<Mutex<Vec<Option<Duration>>>>,
+}
+
+impl Parker for PollParker {
+    fn attach(&mut self, fd: OwnedFd) -> io::Result<()> {
+        self.fd = Some(fd);
+        Ok(())
+    }
+
+    fn park(&self, timeout: Option<Duration>) -> io::Result<bool> {
+        self.timeouts.lock().unwrap().push(timeout);
+        Ok(wait(self.fd.as_ref().unwrap(), timeout))
+    }
+
+    fn unpark(&self) {}
+}
+
+#[test]
+fn a_parker_is_where_the_loop_sleeps() {
+    let parker = PollParker::default();
+    let timeouts = Arc::clone(&parker.timeouts);
+    let (lp, trace) = (EventLoop::builder().parker(parker).build().unwrap(), Trace::default());
+    let wakeup = Wakeup::new(&lp, trace.logs("woken"));
+    let sender = wakeup.sender();
+    lp.set_immediate(trace.logs("immediate"));
+    lp.run(RunMode::Once).unwrap();
+    assert_eq!(timeouts.lock().unwrap().drain(..).collect::<Vec<_>>(), [Some(Duration::ZERO)]);
+    thread::spawn(move || sender.send()).join().unwrap().unwrap();
+    lp.run(RunMode::Once).unwrap();
+    assert_eq!(timeouts.lock().unwrap().drain(..).collect::<Vec<_>>(), [Some(Duration::ZERO)]); // it was there
+    lp.timer(ms(1), trace.logs("timer"));
+    wakeup.close();
+    lp.run(RunMode::Default).unwrap();
+    assert_eq!(trace.take(), ["immediate", "woken", "timer"]);
+}
+
+#[test]
+fn an_error_of_the_parker_leaves_the_run() {
+    struct Broken;
+
+    impl Parker for Broken {
+        fn attach(&mut self, _: OwnedFd) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn park(&self, _: Option<Duration>) -> io::Result<bool> {
+            Err(io::Error::other("the host is gone"))
+        }
+
+        fn unpark(&self) {}
+    }
+
+    let lp = EventLoop::builder().parker(Broken).build().unwrap();
+    lp.timer(ms(1), |_| {});
+    assert_eq!(lp.run(RunMode::Default).unwrap_err().to_string(), "the host is gone");
+    let refused = EventLoop::builder().parker(Broken).virtual_time(true).build().unwrap_err();
+    assert_eq!(refused.kind(), io::ErrorKind::InvalidInput);
 }
 
 #[test]

@@ -19,6 +19,7 @@ use phaseloop_tests::source::{
 const LAYERS: &[(&str, u8)] = &[
     ("error", WORDS),
     ("limits", WORDS),
+    ("parker", WORDS),
     ("schedule", WORDS),
     ("warning", WORDS),
     ("driver", LEAF),
@@ -37,6 +38,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("event_loop", 5),
     ("free", 5),
     ("test_loop", 6),
+    ("tokio_host", 6),
 ];
 const WORDS: u8 = 0;
 const LEAF: u8 = 1;

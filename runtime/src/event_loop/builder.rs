@@ -9,6 +9,7 @@ use std::sync::Arc;
 use super::EventLoop;
 use crate::driver::Driver;
 use crate::limits::Limits;
+use crate::parker::Parker;
 use crate::remote::Remote;
 use crate::schedule::Schedule;
 use crate::state::handles::HandleTable;
@@ -16,6 +17,7 @@ use crate::state::hooks::Hooks;
 use crate::state::immediates::Immediates;
 use crate::state::inbox::{Inbox, OnPending};
 use crate::state::liveness::Liveness;
+use crate::state::parking::Parking;
 use crate::state::sources::Sources;
 use crate::state::time::LoopTime;
 use crate::state::watchers::WatcherList;
@@ -32,6 +34,7 @@ pub struct Builder {
     limits: Limits,
     on_pending: Option<OnPending>,
     virtual_time: bool,
+    parker: Option<Box<dyn Parker + Send>>,
 }
 
 impl Builder {
@@ -41,6 +44,7 @@ impl Builder {
             limits: Limits::default(),
             on_pending: None,
             virtual_time: false,
+            parker: None,
         }
     }
 
@@ -72,10 +76,18 @@ impl Builder {
         self
     }
 
+    /// Has the loop sleep where `parker` says, instead of in its driver.
+    ///
+    /// A loop sleeps in real time there: [`prepare`](Self::prepare) refuses a parker with virtual time.
+    pub fn parker(mut self, parker: impl Parker + Send + 'static) -> Self {
+        self.parker = Some(Box::new(parker));
+        self
+    }
+
     /// Makes the loop on this thread.
     ///
     /// # Errors
-    /// The system's, when no descriptor is left.
+    /// The system's, when no descriptor is left; the parker's; `InvalidInput` for a parker in virtual time.
     pub fn build(self) -> io::Result<EventLoop> {
         Ok(self.prepare()?.into_loop())
     }
@@ -99,8 +111,15 @@ impl Builder {
     /// thread.join().expect("it does not panic")?;
     /// # Ok::<(), std::io::Error>(())
     /// ```
-    pub fn prepare(self) -> io::Result<PreparedLoop> {
+    pub fn prepare(mut self) -> io::Result<PreparedLoop> {
         let driver = Driver::system(self.limits.events_per_wait.get())?;
+        if let Some(parker) = &mut self.parker {
+            if self.virtual_time {
+                let message = "a loop with a parker can not be in virtual time: its host sleeps in real time";
+                return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+            }
+            attach(parker.as_mut(), &driver)?;
+        }
         Ok(self.prepare_with(driver))
     }
 
@@ -112,8 +131,15 @@ impl Builder {
             driver,
             door: Door(Some(inbox)),
             virtual_time: self.virtual_time,
+            parker: self.parker,
         }
     }
+}
+
+/// Gives the parker what tells of the driver.
+pub(super) fn attach(parker: &mut dyn Parker, driver: &Driver) -> io::Result<()> {
+    let fd = driver.fd().ok_or_else(|| io::Error::from(io::ErrorKind::Unsupported))?;
+    parker.attach(fd.try_clone_to_owned()?)
 }
 
 impl fmt::Debug for Builder {
@@ -129,6 +155,7 @@ pub struct PreparedLoop {
     driver: Driver,
     door: Door,
     virtual_time: bool,
+    parker: Option<Box<dyn Parker + Send>>,
 }
 
 /// The inbox of a loop that has not begun. It closes with the loop that never was.
@@ -184,6 +211,8 @@ impl PreparedLoop {
             sources: Sources::new(),
             tasks: RefCell::default(),
             driver: RefCell::new(self.driver),
+            parker: RefCell::new(self.parker.map(|parker| Rc::from(parker as Box<dyn Parker>))),
+            parking: Parking::default(),
             inbox,
             arrived: Queue::new(),
             taken: RefCell::default(),

@@ -61,9 +61,13 @@ impl Drop for EventLoop {
         let state = &self.handle.state;
         state.closed.set(true);
         drop(state.inbox.close());
-        self.handle.drop_tasks();
-        self.handle.drop_callbacks();
-        self.handle.drop_sources();
+        self.handle.within_host(|| {
+            self.handle.drop_tasks();
+            self.handle.drop_callbacks();
+            self.handle.drop_sources();
+        });
+        let parker = state.parker.take();
+        drop(parker); // while nothing is borrowed: its host may own anything
     }
 }
 

@@ -2,9 +2,11 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
+use std::rc::Rc;
 use std::time::Duration;
 
 use super::EventLoop;
+use super::builder::attach;
 use crate::phase::{Wait, poll_wait};
 use crate::state::LoopHandle;
 use crate::state::mode::{Mode, RunMode};
@@ -16,8 +18,13 @@ impl EventLoop {
     /// that a host needs: wait until the descriptor is readable or the time is up, then `run(RunMode::NoWait)`.
     ///
     /// # Errors
-    /// The system's, when no descriptor is left; `Unsupported` for a scripted driver.
+    /// The system's, when no descriptor is left; `Unsupported` for a scripted driver, and for a loop with a
+    /// [parker](crate::Parker), whose host may have work that the descriptor does not tell of.
     pub fn backend_fd(&self) -> io::Result<OwnedFd> {
+        if self.handle.has_parker() {
+            let message = "this loop sleeps in a host: no descriptor tells of the host's work";
+            return Err(io::Error::new(io::ErrorKind::Unsupported, message));
+        }
         self.handle.prepare_alarm()?;
         let driver = self.handle.state.driver.borrow();
         let fd = driver.fd().ok_or_else(|| io::Error::from(io::ErrorKind::Unsupported))?;
@@ -30,13 +37,18 @@ impl EventLoop {
     /// Wakers and remotes that other threads held are the parent's: those threads do not exist in the child.
     ///
     /// # Errors
-    /// The system's, when no descriptor is left. The loop is then of no use.
+    /// The system's, when no descriptor is left, and those of a [parker](crate::Parker). The loop is then of no use.
     /// Source: libuv, `uv_loop_fork`.
     pub fn after_fork_child(&self) -> io::Result<()> {
         let state = &self.handle.state;
         state.driver.borrow_mut().after_fork_child()?;
         state.has_alarm.set(false);
         state.inbox.set_alarm(None);
+        if let Some(mut parker) = state.parker.take() {
+            let alone = Rc::get_mut(&mut parker).expect("only a loop that runs shares its parker");
+            attach(alone, &state.driver.borrow())?;
+            state.parker.replace(Some(parker));
+        }
         self.handle.register_sources_again()
     }
 }

@@ -13,8 +13,10 @@ use crate::time::clock::NEVER;
 #[track_caller]
 pub(crate) fn run(lp: &LoopHandle, mode: Mode) -> io::Result<Outcome> {
     let _running = Running::enter(lp);
-    lp.checkpoint(); // what was queued before the run was queued by the main program, and comes first
-    run_turns(lp, mode)
+    lp.within_host(|| {
+        lp.checkpoint(); // what was queued before the run was queued by the main program, and comes first
+        run_turns(lp, mode)
+    })
 }
 
 /// Runs turns until nothing keeps the loop alive, `stop` is called, or `mode` is met.
@@ -36,6 +38,10 @@ fn run_turns(lp: &LoopHandle, mode: Mode) -> io::Result<Outcome> {
 #[track_caller]
 pub(super) fn run_program(lp: &LoopHandle, main: impl FnOnce(&LoopHandle)) -> io::Result<i32> {
     let _running = Running::enter(lp);
+    lp.within_host(|| run_to_exit(lp, main))
+}
+
+fn run_to_exit(lp: &LoopHandle, main: impl FnOnce(&LoopHandle)) -> io::Result<i32> {
     if lp.invoke(main).is_ok() || lp.state.schedule.main_panic_drains {
         lp.checkpoint();
     }

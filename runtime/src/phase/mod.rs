@@ -22,6 +22,7 @@ pub(crate) fn only_immediates_are_due(lp: &LoopHandle) -> bool {
     let watched =
         state.idle.active() + state.prepare.active() + state.check.active() + state.sources.registered();
     let only = watched == 0
+        && !lp.has_parker() // a host gets its slice in poll
         && state.immediates.referenced() > 0 // else poll waits
         && state.pending.is_empty()
         && state.timers.borrow().is_empty()

@@ -76,6 +76,7 @@ pub(crate) fn poll_wait(lp: &LoopHandle, mode: Mode) -> Wait {
 fn begin(lp: &LoopHandle, wait: Wait) -> io::Result<bool> {
     let state = &lp.state;
     let full = match wait {
+        _ if lp.has_parker() => park(lp, wait)?,
         // Without a source the driver has nothing to say, and the inbox is looked at below.
         Wait::Zero if state.sources.registered() == 0 && !state.rung.get() => false,
         Wait::Zero => ask_driver(lp, Some(Duration::ZERO))?,
@@ -101,6 +102,37 @@ fn sleep(lp: &LoopHandle, wait: Wait) -> io::Result<bool> {
     }
     lp.state.metrics.end_wait(lp.state.update_now());
     asked
+}
+
+/// Blocks in the host, or gives it its slice. The tasks that its code woke run at once.
+fn park(lp: &LoopHandle, wait: Wait) -> io::Result<bool> {
+    let state = &lp.state;
+    let Some(parker) = lp.parker() else { return Ok(false) };
+    lp.prepare_alarm()?;
+    let left_over = state.parking.driver_has_more.get();
+    let wait = if left_over { Wait::Zero } else { wait };
+    let timeout = timeout(lp, wait);
+    if wait != Wait::Zero {
+        state.metrics.begin_wait(state.clock.read());
+    }
+    let may_sleep = state.inbox.fall_asleep();
+    let parked = lp.begin_park();
+    let readable = parker.park(if may_sleep { timeout } else { Some(Duration::ZERO) });
+    drop(parked);
+    if state.inbox.wake_up() {
+        state.rung.set(true);
+    }
+    let now = state.update_now();
+    if wait != Wait::Zero {
+        state.metrics.end_wait(now);
+    }
+    lp.checkpoint();
+    if !readable? && !left_over {
+        return Ok(false);
+    }
+    let full = ask_driver(lp, Some(Duration::ZERO))?;
+    state.parking.driver_has_more.set(full);
+    Ok(full)
 }
 
 /// Lets virtual time pass instead of waiting, unless something may still come from outside the loop.

@@ -28,7 +28,8 @@ impl Drop for Entered {
 ///
 /// Where a loop runs another one in one of its callbacks, this is the inner one.
 pub fn try_current() -> Option<LoopHandle> {
-    CURRENT.try_with(|loops| loops.borrow().last().cloned()).ok().flatten()
+    let current = CURRENT.try_with(|loops| loops.borrow().last().cloned()).ok().flatten();
+    current.inspect(LoopHandle::unpark) // a host's code that asks for the loop is going to give it something
 }
 
 /// The loop that runs on this thread.

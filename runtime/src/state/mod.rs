@@ -2,7 +2,7 @@
 //!
 //! `call` runs callbacks and drains; `inbox` is the door for other threads; `handles` and `sources` are the tables behind
 //! the keys that users hold; `liveness` counts what keeps the loop alive; `context` carries values along, `mode` says until when a
-//! run runs.
+//! run runs, `parking` how a loop sleeps in a host's.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -11,6 +11,7 @@ use std::task::Waker;
 
 use crate::driver::Driver;
 use crate::limits::Limits;
+use crate::parker::Parker;
 use crate::schedule::Schedule;
 use crate::task::queue::Queue;
 use crate::task::raw::{Task, Thunk};
@@ -30,6 +31,7 @@ mod inbox_loom_tests;
 pub(crate) mod liveness;
 pub(crate) mod metrics;
 pub(crate) mod mode;
+pub(crate) mod parking;
 pub(crate) mod scheduler;
 pub(crate) mod sources;
 pub(crate) mod time;
@@ -117,6 +119,9 @@ pub(crate) struct LoopState {
     pub(crate) tasks: RefCell<slab::Slab<Task<LoopHandle>>>,
 
     pub(crate) driver: RefCell<Driver>,
+    /// Where the loop sleeps, if not in the driver.
+    pub(crate) parker: RefCell<Option<Rc<dyn Parker>>>,
+    pub(crate) parking: parking::Parking,
     pub(crate) inbox: Arc<Inbox>,
     /// Messages that the poll phase took and has not run yet.
     pub(crate) arrived: Queue<Message>,

@@ -12,6 +12,7 @@ impl Scheduler for LoopHandle {
     #[inline]
     fn ready(&self, task: ReadyTask<Self>) {
         self.state.microtasks.push(Callback::new(move |lp: &Self| lp.run_task(task)));
+        self.unpark();
     }
 
     /// A task that yields runs in the next check phase, so that I/O gets its turn. Poll does not wait for it, but it

@@ -1,0 +1,70 @@
+//! A loop that sleeps in a host: what the host's code does to the loop meanwhile.
+
+use std::cell::Cell;
+use std::rc::Rc;
+
+use super::LoopHandle;
+use crate::parker::Parker;
+
+/// Whether the loop is parked, and what it knows of its descriptor.
+#[derive(Default)]
+pub(crate) struct Parking {
+    /// Set while the host runs, and nothing has been given to the loop since.
+    parked: Cell<bool>,
+    /// The last look at the driver did not see the end of what is ready: the host will not be told of it again.
+    pub(crate) driver_has_more: Cell<bool>,
+}
+
+impl LoopHandle {
+    /// Where the loop sleeps, if not in the driver.
+    pub(crate) fn parker(&self) -> Option<Rc<dyn Parker>> {
+        self.state.parker.borrow().clone()
+    }
+
+    pub(crate) fn has_parker(&self) -> bool {
+        self.state.parker.borrow().is_some()
+    }
+
+    /// Runs `f` within the context that the host's libraries look for.
+    pub(crate) fn within_host<R>(&self, f: impl FnOnce() -> R) -> R {
+        let Some(parker) = self.parker() else { return f() };
+        let (mut f, mut result) = (Some(f), None);
+        parker.around(&mut || {
+            if let Some(f) = f.take() {
+                result = Some(f());
+            }
+        });
+        result.expect("a parker calls what it is given: see `Parker::around`")
+    }
+
+    /// Ends the sleep if the host runs: its code just gave the loop something to do, or is about to.
+    #[inline]
+    pub(crate) fn unpark(&self) {
+        if self.state.parking.parked.get() {
+            self.end_park();
+        }
+    }
+
+    #[cold]
+    fn end_park(&self) {
+        self.state.parking.parked.set(false);
+        if let Some(parker) = self.parker() {
+            parker.unpark();
+        }
+    }
+
+    /// Marks the loop as parked until this is dropped.
+    pub(crate) fn begin_park(&self) -> Parked<'_> {
+        self.state.parking.parked.set(true);
+        Parked(&self.state.parking)
+    }
+}
+
+/// The host runs.
+pub(crate) struct Parked<'a>(&'a Parking);
+
+impl Drop for Parked<'_> {
+    fn drop(&mut self) {
+        self.0.parked.set(false);
+    }
+}

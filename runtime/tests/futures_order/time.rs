@@ -78,6 +78,22 @@ fn f15_a_sleep_counts_from_its_making_but_stands_in_line_from_its_first_poll() {
 }
 
 #[test]
+fn f15_a_sleep_counts_by_the_clock_where_a_loop_timer_counts_by_the_loops_time() {
+    under_all(&["timer", "35 ms"], |lp, trace| {
+        let (logged, start) = (trace.clone(), lp.now());
+        lp.event_loop().timer(ms(5), move |lp| {
+            assert!(lp.advance_clock(ms(20)).is_ok()); // a callback that takes long
+            lp.timer(ms(10), logged.logs("timer")); // at 15 ms, so at once
+            let (handle, sleep) = (lp.clone(), lp.sleep(ms(10)));
+            spawn(lp, &logged, |trace| async move {
+                sleep.await;
+                trace.log(format!("{} ms", since(&handle, start)));
+            });
+        });
+    });
+}
+
+#[test]
 fn f16_a_sleep_that_is_over_lets_nobody_go_first() {
     under_all(&["begins", "goes on", "microtask", "timer"], |lp, trace| {
         let handle = lp.event_loop().handle();

@@ -33,15 +33,9 @@ macro_rules! contestants {
 
 /// Mean lateness, by question.
 pub const QUESTIONS: &[Question] = &[
-    question("phase_io_under_ticks", "message read", 64_000, 64, contestants!(io_under_ticks::run)),
-    question("phase_timers_under_io", "timeout", 32_000, 32, contestants!(timers_under_io::run)),
-    question(
-        "phase_timers_under_immediates",
-        "timeout",
-        32_000,
-        32,
-        contestants!(immediates_and_timers::run),
-    ),
+    question("phase_io_under_ticks", "message read", 16_000, 64, contestants!(io_under_ticks::run)),
+    question("phase_timers_under_io", "timeout", 8_000, 32, contestants!(timers_under_io::run)),
+    question("phase_timers_under_immediates", "timeout", 8_000, 32, contestants!(immediates_and_timers::run)),
 ];
 
 /// The loads in the order of the questions, each with what it asks.

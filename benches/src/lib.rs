@@ -6,14 +6,17 @@
 
 pub mod child;
 pub mod criterion_face;
+pub mod drawing;
 pub mod echo_client;
 pub mod echo_process;
 pub mod numbers;
 pub mod peers;
+pub mod percentiles;
 pub mod question;
 pub mod stopwatch;
 
 pub mod loop_turn;
+pub mod phase_scheduling;
 pub mod queues_tick_microtask;
 pub mod remote_wake;
 pub mod tasks_oneshot_hop;
@@ -29,7 +32,7 @@ use question::Question;
 
 /// Every question, in the order in which `compare` asks them.
 pub fn questions() -> Vec<&'static Question> {
-    let groups: [&'static [Question]; 11] = [
+    let groups: [&'static [Question]; 12] = [
         loop_turn::QUESTIONS,
         timers_fire::QUESTIONS,
         timers_cancel::QUESTIONS,
@@ -41,6 +44,7 @@ pub fn questions() -> Vec<&'static Question> {
         remote_wake::QUESTIONS,
         tcp_echo::QUESTIONS,
         tcp_idle::QUESTIONS,
+        phase_scheduling::QUESTIONS,
     ];
     groups.into_iter().flatten().collect()
 }

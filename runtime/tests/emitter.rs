@@ -219,3 +219,21 @@ fn a_key_is_forgotten_with_its_last_listener() {
     emitter.emit(&key, &());
     assert_eq!(std::rc::Rc::strong_count(&key), 1);
 }
+
+#[test]
+fn v4_emit_own_tells_the_listeners_of_the_emitters_own_events_alone() {
+    let (emitter, trace) = emitter();
+    let (added, removed) = (trace.clone(), trace.clone());
+    emitter.on_listener_added(ListenerOptions::default(), move |about| added.log(format!("added {about:?}")));
+    emitter.on_listener_removed(ListenerOptions { once: true, prepend: false }, move |about| {
+        removed.log(format!("removed {about:?}"));
+    });
+    emitter.on("event", logs(&trace, "event"));
+    trace.take(); // the two that were added since
+    emitter.emit_own(&Event::ListenerAdded, &Event::Key("stood in for"));
+    emitter.emit_own(&Event::ListenerRemoved, &Event::Key("stood in for"));
+    emitter.emit_own(&Event::ListenerRemoved, &Event::Key("nobody is left"));
+    emitter.emit_own(&Event::Key("event"), &Event::Key("of the program"));
+    assert_eq!(trace.take(), ["added Key(\"stood in for\")", "removed Key(\"stood in for\")"]);
+    assert_eq!(emitter.listener_count(&"event"), 1, "it adds and removes nothing itself");
+}

@@ -32,8 +32,9 @@ impl LoopHandle {
     /// The delay that stands for `ms` milliseconds, with the warnings it deserves.
     pub(super) fn delay_of_ms(&self, ms: f64) -> Delay {
         if ms >= 1.0 {
-            let micros = ms.min(2.0 * MILLIS_MAX as f64) * 1000.0;
-            return self.delay_of(Duration::from_micros(micros as u64));
+            // What is too long by a fraction is too long: the fraction is cut off afterwards.
+            let ms = if ms > MILLIS_MAX as f64 { 2.0 * MILLIS_MAX as f64 } else { ms };
+            return self.delay_of(Duration::from_micros((ms * 1000.0) as u64));
         }
         if self.state.schedule.odd_delays_warn {
             if ms < 0.0 {

@@ -66,7 +66,10 @@ impl LoopHandle {
     pub(crate) fn before_exit(&self) {
         let hook = self.state.hooks.before_exit.borrow().clone();
         if let Some(hook) = hook {
-            self.call(|lp| hook(lp));
+            // Whatever the schedule: what the hook queued would be dropped if the program ended here.
+            if self.invoke(|lp| hook(lp)).is_ok() {
+                self.checkpoint();
+            }
         }
     }
 }

@@ -228,3 +228,31 @@ fn run_pending_again(lp: &LoopHandle, mode: Mode) -> io::Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{Wait, timeout};
+    use crate::time::clock::nanos;
+    use crate::{EventLoop, Schedule};
+
+    /// How long the system is asked to wait for what is due at 100 ms, by a loop whose time is 60 ms behind the clock.
+    fn asked(schedule: Schedule) -> Option<Duration> {
+        let lp = EventLoop::builder().schedule(schedule).virtual_time(true).build().unwrap();
+        let due = nanos(Duration::from_millis(100));
+        lp.update_now();
+        lp.advance_clock(Duration::from_millis(60)).unwrap();
+        timeout(&lp.handle(), Wait::Until(due))
+    }
+
+    #[test]
+    fn u3_only_a_wait_that_reads_the_clock_is_not_too_long() {
+        for schedule in [Schedule::libuv(), Schedule::libuv_1_44()] {
+            assert_eq!(asked(schedule), Some(Duration::from_millis(100)), "it oversleeps by 60 ms");
+        }
+        for schedule in [Schedule::node26(), Schedule::node10(), Schedule::textbook()] {
+            assert_eq!(asked(schedule), Some(Duration::from_millis(40)));
+        }
+    }
+}

@@ -14,6 +14,7 @@ pub mod question;
 pub mod stopwatch;
 
 pub mod loop_turn;
+pub mod pool_gzip_sha;
 pub mod queues_tick_microtask;
 pub mod remote_wake;
 pub mod tasks_oneshot_hop;
@@ -29,7 +30,7 @@ use question::Question;
 
 /// Every question, in the order in which `compare` asks them.
 pub fn questions() -> Vec<&'static Question> {
-    let groups: [&'static [Question]; 11] = [
+    let groups: [&'static [Question]; 12] = [
         loop_turn::QUESTIONS,
         timers_fire::QUESTIONS,
         timers_cancel::QUESTIONS,
@@ -41,6 +42,7 @@ pub fn questions() -> Vec<&'static Question> {
         remote_wake::QUESTIONS,
         tcp_echo::QUESTIONS,
         tcp_idle::QUESTIONS,
+        pool_gzip_sha::QUESTIONS,
     ];
     groups.into_iter().flatten().collect()
 }

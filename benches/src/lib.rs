@@ -17,6 +17,7 @@ pub mod stopwatch;
 
 pub mod loop_turn;
 pub mod phase_scheduling;
+pub mod pool_gzip_sha;
 pub mod queues_tick_microtask;
 pub mod remote_wake;
 pub mod tasks_oneshot_hop;
@@ -32,7 +33,7 @@ use question::Question;
 
 /// Every question, in the order in which `compare` asks them.
 pub fn questions() -> Vec<&'static Question> {
-    let groups: [&'static [Question]; 12] = [
+    let groups: [&'static [Question]; 13] = [
         loop_turn::QUESTIONS,
         timers_fire::QUESTIONS,
         timers_cancel::QUESTIONS,
@@ -45,6 +46,7 @@ pub fn questions() -> Vec<&'static Question> {
         tcp_echo::QUESTIONS,
         tcp_idle::QUESTIONS,
         phase_scheduling::QUESTIONS,
+        pool_gzip_sha::QUESTIONS,
     ];
     groups.into_iter().flatten().collect()
 }

@@ -2,9 +2,20 @@
 //!
 //! [`pool`] is the pool itself. It knows no event loop and can be used alone. [`request`] joins a pool with a loop.
 //! [`fs`] is what runs there: files.
+//!
+//! # Features
+//! None is on by default.
+//!
+//! - `hash`: the module `hash`, for digests, MACs, derived keys and random bytes.
+//! - `compress`: the module `compress`, for gzip, zlib and raw deflate; `brotli` and `zstd` add these formats to it
+//!   (`zstd` builds C).
 
 #![deny(unsafe_code)]
 
+#[cfg(feature = "compress")]
+pub mod compress;
 pub mod fs;
+#[cfg(feature = "hash")]
+pub mod hash;
 pub mod pool;
 pub mod request;

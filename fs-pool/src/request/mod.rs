@@ -16,6 +16,8 @@ mod error;
 mod future;
 mod limits;
 mod loop_pool;
+mod prepared;
+mod progress;
 mod table;
 
 pub use self::core::JobId;
@@ -24,3 +26,5 @@ pub use error::RequestError;
 pub use future::PoolFuture;
 pub use limits::RequestLimits;
 pub use loop_pool::LoopPool;
+pub use prepared::{BoxedWork, PreparedFuture, PreparedJob, Start};
+pub use progress::Progress;

@@ -17,7 +17,7 @@ impl Fs {
     /// SEMANTICS W3, in all versions.
     pub fn mkdir_recursive(&self, path: impl AsRef<Path>) -> Operation<()> {
         let missing = vec![path.as_ref().to_path_buf()];
-        Operation::start(self.pool(), subject("mkdir_recursive", path), |chain| make(chain, missing))
+        Operation::start(&self.trips, subject("mkdir_recursive", path), |chain| make(chain, missing))
     }
 }
 

@@ -129,6 +129,10 @@ impl File {
         Operation::single(&self.trips, subject, move |cx| job(file, cx))
     }
 
+    pub(super) fn loop_pool(&self) -> &LoopPool {
+        &self.trips.pool
+    }
+
     pub(super) fn shared(&self) -> Arc<std::fs::File> {
         self.file.clone().expect("it is taken only where the `File` ends")
     }

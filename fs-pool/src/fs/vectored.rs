@@ -109,3 +109,20 @@ fn write_groups(
     }
     Ok(all)
 }
+/// Writes all of the buffers. Blocks.
+pub(super) fn write_all(
+    bufs: &[Vec<u8>],
+    mut write: impl FnMut(&[IoSlice<'_>], usize) -> io::Result<usize>,
+) -> io::Result<()> {
+    let mut slices: Vec<_> = bufs.iter().filter(|buf| !buf.is_empty()).map(|buf| IoSlice::new(buf)).collect();
+    let (mut rest, mut written) = (&mut slices[..], 0);
+    while !rest.is_empty() {
+        let len = retry(|| write(&rest[..rest.len().min(GROUP_LEN)], written))?;
+        if len == 0 {
+            return Err(io::ErrorKind::WriteZero.into());
+        }
+        written += len;
+        IoSlice::advance_slices(&mut rest, len);
+    }
+    Ok(())
+}

@@ -544,3 +544,24 @@ fn an_operation_that_is_unreferenced_lets_the_loop_end() {
     read.unref(); // it has ended
     assert_eq!(world.fails(read).kind(), ErrorKind::NotFound);
 }
+
+#[test]
+fn the_pool_names_the_lines_that_started_operations() {
+    let world = world();
+    let here = line!();
+    let operations = (
+        world.fs.stat("."),
+        world.fs.write_file(world.path("file"), "x"),
+        world.fs.batch(|fs| fs.stat(".")),
+        world.fs.rm(world.path("gone")),
+    );
+    world.ok(operations.0);
+    world.ok(operations.1);
+    world.ok(operations.2);
+    world.fails(operations.3);
+    let slowest = world.pool.snapshot().slowest;
+    let mine: Vec<_> = slowest.iter().filter(|job| job.site.file().ends_with("fs_calls.rs")).collect();
+    let mut lines: Vec<_> = mine.iter().map(|job| job.site.line() - here).collect();
+    lines.sort_unstable();
+    assert_eq!(lines, [2, 3, 4, 5]);
+}

@@ -3,6 +3,7 @@
 //!
 //! What changes the whole process runs in a child: this binary again, behind a shell that sets the limit.
 #![allow(clippy::unwrap_used)]
+#![allow(clippy::print_stderr)] // what is skipped is said loudly, and a child tells its parent
 
 #[path = "support/on_loop.rs"]
 mod on_loop;

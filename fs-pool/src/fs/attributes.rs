@@ -46,6 +46,7 @@ pub struct FileSystemStat {
 
 impl Fs {
     /// Sets a file's permission bits; links are followed.
+    #[track_caller]
     pub fn chmod(&self, path: impl AsRef<Path>, mode: u32) -> Operation<()> {
         self.call("chmod", path, move |path| {
             std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))
@@ -53,16 +54,19 @@ impl Fs {
     }
 
     /// Sets a file's owner and group; `None` leaves one as it is. Links are followed.
+    #[track_caller]
     pub fn chown(&self, path: impl AsRef<Path>, user: Option<u32>, group: Option<u32>) -> Operation<()> {
         self.call("chown", path, move |path| chown(path, user, group))
     }
 
     /// Sets the owner and group of a file, or of the link itself.
+    #[track_caller]
     pub fn lchown(&self, path: impl AsRef<Path>, user: Option<u32>, group: Option<u32>) -> Operation<()> {
         self.call("lchown", path, move |path| lchown(path, user, group))
     }
 
     /// Sets the times of the last access and of the last change; links are followed.
+    #[track_caller]
     pub fn utimes(
         &self,
         path: impl AsRef<Path>,
@@ -74,6 +78,7 @@ impl Fs {
     }
 
     /// Sets the times of a file, or of the link itself.
+    #[track_caller]
     pub fn lutimes(
         &self,
         path: impl AsRef<Path>,
@@ -85,6 +90,7 @@ impl Fs {
     }
 
     /// Cuts a file to `len` bytes, or fills it up with zeros.
+    #[track_caller]
     pub fn truncate(&self, path: impl AsRef<Path>, len: u64) -> Operation<()> {
         self.call("truncate", path, move |path| {
             std::fs::OpenOptions::new().write(true).open(path)?.set_len(len)
@@ -92,6 +98,7 @@ impl Fs {
     }
 
     /// What is known of the file system that holds the path.
+    #[track_caller]
     pub fn statfs(&self, path: impl AsRef<Path>) -> Operation<FileSystemStat> {
         self.call("statfs", path, sys::statfs)
     }

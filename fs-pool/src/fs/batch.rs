@@ -1,6 +1,7 @@
 //! Several operations in one trip to the pool.
 
 use std::cell::{Cell, RefCell};
+use std::panic::Location;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -41,9 +42,11 @@ impl Fs {
     /// })?;
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
+    #[track_caller]
     pub fn batch<R>(&self, start: impl FnOnce(&Batched) -> R) -> R {
         let gathered = Rc::new(Gathered::new(self.limits.batch_len_max));
-        let guard = Submit { gathered: Rc::clone(&gathered), pool: self.pool().clone() };
+        let guard =
+            Submit { gathered: Rc::clone(&gathered), pool: self.pool().clone(), site: Location::caller() };
         let fs = Batched { fs: self.gathering(&gathered), gathered };
         let started = start(&fs);
         drop(guard);
@@ -135,7 +138,7 @@ impl Gathered {
         Ok(wanted)
     }
 
-    fn submit(&self, pool: &LoopPool) {
+    fn submit(&self, pool: &LoopPool, site: &'static Location<'static>) {
         self.is_open.set(false);
         let (mut jobs, mut ends) = (Vec::new(), Vec::new());
         for Item { job, ended } in mem::take(&mut *self.items.borrow_mut()) {
@@ -148,7 +151,7 @@ impl Gathered {
         let ends = Rc::new(Cell::new(ends));
         let then = Rc::clone(&ends);
         let job = move |cx: &JobContext<'_>| jobs.into_iter().for_each(|job| job(cx));
-        let submitted = pool.run(Class::FS, job, move |lp, done| {
+        let submitted = pool.request(Class::FS).site(site).run(job, move |lp, done| {
             let error = done.err().map(io::Error::from);
             call_each(lp, then.take(), error);
         });
@@ -178,11 +181,12 @@ fn call_each(lp: &LoopHandle, ends: Vec<Ended>, error: Option<io::Error>) {
 struct Submit {
     gathered: Rc<Gathered>,
     pool: LoopPool,
+    site: &'static Location<'static>,
 }
 
 impl Drop for Submit {
     fn drop(&mut self) {
-        self.gathered.submit(&self.pool);
+        self.gathered.submit(&self.pool, self.site);
     }
 }
 

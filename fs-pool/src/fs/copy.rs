@@ -67,6 +67,7 @@ impl Fs {
     /// # Cancel safety
     /// If the operation is dropped while its job runs, the job ends after the piece of 8 MiB that is under way, as if it
     /// had failed.
+    #[track_caller]
     pub fn copy_file(&self, from: impl AsRef<Path>, to: impl AsRef<Path>) -> Operation<u64> {
         self.copy_file_with(from, to, CopyOptions::new())
     }
@@ -76,6 +77,7 @@ impl Fs {
     /// # Errors
     /// `AlreadyExists` for an exclusive copy to what is there. With [`Reflink::Always`] what the system says, most often
     /// `Unsupported` or `CrossesDevices`.
+    #[track_caller]
     pub fn copy_file_with(
         &self,
         from: impl AsRef<Path>,

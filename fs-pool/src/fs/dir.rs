@@ -23,6 +23,7 @@ impl Fs {
     /// Opens a folder to list it piece by piece, in the order in which the system keeps it.
     ///
     /// For folders with more entries than one wants to hold; [`readdir`](Self::readdir) sorts and is simpler.
+    #[track_caller]
     pub fn opendir(&self, path: impl AsRef<Path>) -> Operation<Dir> {
         let subject = subject("opendir", path);
         let path = Arc::clone(&subject.path);
@@ -94,6 +95,7 @@ impl Dir {
     ///
     /// # Cancel safety
     /// If the operation is dropped while its job runs, the entries are lost.
+    #[track_caller]
     pub fn read(&mut self, len: usize) -> Operation<Vec<DirEntry>> {
         let folder = self.folder.clone();
         let ready: Vec<_> = self.fetched.drain(..len.min(self.fetched.len())).collect();
@@ -121,6 +123,7 @@ impl Dir {
     }
 
     /// Closes the folder.
+    #[track_caller]
     pub fn close(mut self) -> Operation<()> {
         let folder = self.folder.take();
         let subject = Subject { operation: "closedir", path: Arc::clone(&self.path), to: None };

@@ -61,16 +61,19 @@ impl File {
     ///
     /// # Cancel safety
     /// If the operation is dropped while its job runs, the position has moved and the bytes are lost.
+    #[track_caller]
     pub fn read(&self, len: usize) -> Operation<Vec<u8>> {
         self.call("read", move |file| read_with(len, |bytes| (&*file).read(bytes)))
     }
 
     /// Reads up to `len` bytes at `offset`, and leaves the position alone. Empty at the end of the file.
+    #[track_caller]
     pub fn read_at(&self, len: usize, offset: u64) -> Operation<Vec<u8>> {
         self.call("read_at", move |file| read_with(len, |bytes| file.read_at(bytes, offset)))
     }
 
     /// Writes from the position on, with one call of the system. Gives how many of the bytes were written.
+    #[track_caller]
     pub fn write(&self, bytes: impl Into<Vec<u8>>) -> Operation<usize> {
         let bytes = bytes.into();
         self.call("write", move |file| retry(|| (&*file).write(&bytes)))
@@ -80,24 +83,28 @@ impl File {
     ///
     /// # Cancel safety
     /// If the operation is dropped while its job runs, all is written all the same.
+    #[track_caller]
     pub fn write_all(&self, bytes: impl Into<Vec<u8>>) -> Operation<()> {
         let bytes = bytes.into();
         self.call("write_all", move |file| (&*file).write_all(&bytes))
     }
 
     /// Writes at `offset`, with one call of the system. Gives how many of the bytes were written.
+    #[track_caller]
     pub fn write_at(&self, bytes: impl Into<Vec<u8>>, offset: u64) -> Operation<usize> {
         let bytes = bytes.into();
         self.call("write_at", move |file| retry(|| file.write_at(&bytes, offset)))
     }
 
     /// Writes all bytes at `offset`, in one job.
+    #[track_caller]
     pub fn write_all_at(&self, bytes: impl Into<Vec<u8>>, offset: u64) -> Operation<()> {
         let bytes = bytes.into();
         self.call("write_all_at", move |file| file.write_all_at(&bytes, offset))
     }
 
     /// Closes the file, once the operations under way have ended. Errors of the system are lost, as in dropping it.
+    #[track_caller]
     pub fn close(mut self) -> Operation<()> {
         let closed = self.call("close", |file| {
             drop(file);
@@ -108,6 +115,7 @@ impl File {
         closed
     }
 
+    #[track_caller]
     pub(super) fn call<T: Send + 'static>(
         &self,
         operation: &'static str,
@@ -117,6 +125,7 @@ impl File {
     }
 
     /// A call that looks whether it was given up, and may name a second path.
+    #[track_caller]
     pub(super) fn call_long<T: Send + 'static>(
         &self,
         operation: &'static str,

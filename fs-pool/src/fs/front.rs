@@ -48,16 +48,19 @@ impl Fs {
     // --- asking ---
 
     /// What is known of a file; links are followed.
+    #[track_caller]
     pub fn stat(&self, path: impl AsRef<Path>) -> Operation<Metadata> {
         self.call("stat", path, |path| std::fs::metadata(path))
     }
 
     /// What is known of a file, or of the link itself.
+    #[track_caller]
     pub fn lstat(&self, path: impl AsRef<Path>) -> Operation<Metadata> {
         self.call("lstat", path, |path| std::fs::symlink_metadata(path))
     }
 
     /// Asks whether the process's real user may do this. By the time of the answer it may have changed: to try is better.
+    #[track_caller]
     pub fn access(&self, path: impl AsRef<Path>, access: Access) -> Operation<()> {
         self.call("access", path, move |path| sys::access(path, access))
     }
@@ -66,21 +69,25 @@ impl Fs {
     ///
     /// # Errors
     /// If that can not be told: a folder on the way may not be entered, or links lead in a circle.
+    #[track_caller]
     pub fn exists(&self, path: impl AsRef<Path>) -> Operation<bool> {
         self.call("exists", path, |path| path.try_exists())
     }
 
     /// The path without links, `.` and `..`.
+    #[track_caller]
     pub fn realpath(&self, path: impl AsRef<Path>) -> Operation<PathBuf> {
         self.call("realpath", path, |path| std::fs::canonicalize(path))
     }
 
     /// Where a link leads.
+    #[track_caller]
     pub fn readlink(&self, path: impl AsRef<Path>) -> Operation<PathBuf> {
         self.call("readlink", path, |path| std::fs::read_link(path))
     }
 
     /// Lists a folder, sorted by name, without `.` and `..`. Source: libuv, `uv_fs_scandir`.
+    #[track_caller]
     pub fn readdir(&self, path: impl AsRef<Path>) -> Operation<Vec<DirEntry>> {
         self.call("readdir", path, entry::list)
     }
@@ -88,16 +95,19 @@ impl Fs {
     // --- opening ---
 
     /// Opens a file for reading.
+    #[track_caller]
     pub fn open(&self, path: impl AsRef<Path>) -> Operation<File> {
         self.open_with(path, OpenOptions::new().read(true))
     }
 
     /// Opens a file for reading and writing: a new one, or one that is emptied.
+    #[track_caller]
     pub fn create(&self, path: impl AsRef<Path>) -> Operation<File> {
         self.open_with(path, OpenOptions::new().read(true).write(true).create(true).truncate(true))
     }
 
     /// Opens a file in another way.
+    #[track_caller]
     pub fn open_with(&self, path: impl AsRef<Path>, options: &OpenOptions) -> Operation<File> {
         let (subject, options) = (subject("open", path), options.clone());
         let path = Arc::clone(&subject.path);
@@ -114,37 +124,44 @@ impl Fs {
     // --- changing ---
 
     /// Makes a folder, whose parent must be there.
+    #[track_caller]
     pub fn mkdir(&self, path: impl AsRef<Path>) -> Operation<()> {
         self.call("mkdir", path, |path| std::fs::create_dir(path))
     }
 
     /// Removes a file or a link.
+    #[track_caller]
     pub fn unlink(&self, path: impl AsRef<Path>) -> Operation<()> {
         self.call("unlink", path, |path| std::fs::remove_file(path))
     }
 
     /// Removes an empty folder.
+    #[track_caller]
     pub fn rmdir(&self, path: impl AsRef<Path>) -> Operation<()> {
         self.call("rmdir", path, |path| std::fs::remove_dir(path))
     }
 
     /// Gives a file another path. A file that is there is replaced.
+    #[track_caller]
     pub fn rename(&self, from: impl AsRef<Path>, to: impl AsRef<Path>) -> Operation<()> {
         self.call_two("rename", from, to, |from, to, _| std::fs::rename(from, to))
     }
 
     /// Gives a file a second path.
+    #[track_caller]
     pub fn link(&self, original: impl AsRef<Path>, to: impl AsRef<Path>) -> Operation<()> {
         self.call_two("link", original, to, |original, to, _| std::fs::hard_link(original, to))
     }
 
     /// Makes a link at `to` that leads to `target`, which need not be there.
+    #[track_caller]
     pub fn symlink(&self, target: impl AsRef<Path>, to: impl AsRef<Path>) -> Operation<()> {
         self.call_two("symlink", target, to, |target, to, _| std::os::unix::fs::symlink(target, to))
     }
 
     // --- how ---
 
+    #[track_caller]
     pub(super) fn call<T: Send + 'static>(
         &self,
         operation: &'static str,
@@ -156,6 +173,7 @@ impl Fs {
         Operation::single(&self.trips, subject, move |_| job(&path))
     }
 
+    #[track_caller]
     pub(super) fn call_two<T: Send + 'static>(
         &self,
         operation: &'static str,

@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::future::Future;
 use std::io;
+use std::panic::Location;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::rc::Rc;
@@ -16,7 +17,7 @@ use phaseloop::{LoopHandle, TimerId};
 use super::FsError;
 use super::batch::{Gathered, Wanted};
 use super::error::At;
-use crate::pool::{Class, JobContext, Priority};
+use crate::pool::{Class, JobContext};
 use crate::request::{JobId, LoopPool, RequestError};
 
 /// A file operation that was started: await it, or say with [`on_done`](Self::on_done) what is to be called.
@@ -51,6 +52,8 @@ pub(super) struct Chain<T> {
     subject: Subject,
     under_way: Cell<UnderWay>,
     is_referenced: Cell<bool>,
+    /// The line that started it, for the pool's measurements.
+    site: &'static Location<'static>,
     /// Where the first job is to go, if not to the pool.
     gathered: Cell<Option<Rc<Gathered>>>,
     end: RefCell<End<T>>,
@@ -86,12 +89,14 @@ type OnDone<T> = Box<dyn FnOnce(&LoopHandle, Result<T, FsError>)>;
 
 impl<T: 'static> Operation<T> {
     /// Starts an operation: `first` submits its first job.
+    #[track_caller]
     pub(super) fn start(trips: &Trips, subject: Subject, first: impl FnOnce(&Rc<Chain<T>>)) -> Self {
         let chain = Rc::new(Chain {
             pool: trips.pool.clone(),
             subject,
             under_way: Cell::default(),
             is_referenced: Cell::new(true),
+            site: Location::caller(),
             gathered: Cell::new(trips.gathered.clone()),
             end: RefCell::new(End::Awaited(None)),
         });
@@ -100,6 +105,7 @@ impl<T: 'static> Operation<T> {
     }
 
     /// Starts an operation of a single job.
+    #[track_caller]
     pub(super) fn single(
         trips: &Trips,
         subject: Subject,
@@ -174,7 +180,7 @@ impl<T: 'static> Chain<T> {
         job: impl FnOnce(&JobContext<'_>) -> io::Result<R> + Send + 'static,
         ended: impl FnOnce(&LoopHandle, io::Result<R>) + 'static,
     ) -> io::Result<JobId> {
-        let mut request = self.pool.request(Class::FS).priority(Priority::Normal);
+        let mut request = self.pool.request(Class::FS).site(self.site);
         if !self.is_referenced.get() {
             request = request.unref();
         }

@@ -16,6 +16,7 @@ use crate::request::LoopPool;
 
 impl Fs {
     /// Makes a folder of a new name that only its owner may enter: `prefix` and six characters. Gives its path.
+    #[track_caller]
     pub fn mkdtemp(&self, prefix: impl AsRef<Path>) -> Operation<PathBuf> {
         self.call("mkdtemp", prefix, make_folder)
     }
@@ -23,6 +24,7 @@ impl Fs {
     /// Makes a file of a new name that only its owner may read and write: `prefix` and six characters.
     ///
     /// [`File::path`] says its name. It stays when it is closed: see [`temp_file`](Self::temp_file) for one that does not.
+    #[track_caller]
     pub fn mkstemp(&self, prefix: impl AsRef<Path>) -> Operation<File> {
         let subject = subject("mkstemp", prefix);
         let prefix = Arc::clone(&subject.path);
@@ -37,6 +39,7 @@ impl Fs {
     }
 
     /// As [`mkstemp`](Self::mkstemp), and removes the file when what this gives is dropped.
+    #[track_caller]
     pub fn temp_file(&self, prefix: impl AsRef<Path>) -> Operation<TempFile> {
         let subject = subject("temp_file", prefix);
         let prefix = Arc::clone(&subject.path);
@@ -53,6 +56,7 @@ impl Fs {
     }
 
     /// As [`mkdtemp`](Self::mkdtemp), and removes the folder with all that is in it when what this gives is dropped.
+    #[track_caller]
     pub fn temp_folder(&self, prefix: impl AsRef<Path>) -> Operation<TempFolder> {
         let subject = subject("temp_folder", prefix);
         let prefix = Arc::clone(&subject.path);
@@ -92,6 +96,7 @@ pub struct TempFile {
 
 impl TempFile {
     /// Gives the file a name to stay under; one that is there is replaced. If that fails, the file is removed.
+    #[track_caller]
     pub fn keep(mut self, to: impl AsRef<Path>) -> Operation<()> {
         let to = to.as_ref().to_path_buf();
         let path: Arc<Path> = Arc::from(self.file.path());

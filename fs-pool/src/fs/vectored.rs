@@ -10,6 +10,7 @@ impl File {
     /// Reads into `bytes`, up to its length, from the position on. Gives it back with how much was read.
     ///
     /// For callers that use a buffer again. If the call fails the buffer is lost with it.
+    #[track_caller]
     pub fn read_into(&self, mut bytes: Vec<u8>) -> Operation<(usize, Vec<u8>)> {
         self.call("read_into", move |file| {
             let read = retry(|| (&*file).read(&mut bytes))?;
@@ -18,6 +19,7 @@ impl File {
     }
 
     /// As [`read_into`](Self::read_into), at `offset`; the position stays.
+    #[track_caller]
     pub fn read_into_at(&self, mut bytes: Vec<u8>, offset: u64) -> Operation<(usize, Vec<u8>)> {
         self.call("read_into_at", move |file| {
             let read = retry(|| file.read_at(&mut bytes, offset))?;
@@ -29,6 +31,7 @@ impl File {
     /// read in all.
     ///
     /// Any number of buffers: the system is called once for every 1024, until one call comes back short.
+    #[track_caller]
     pub fn read_vectored(&self, mut bufs: Vec<Vec<u8>>) -> Operation<(usize, Vec<Vec<u8>>)> {
         self.call("read_vectored", move |file| {
             let read = read_groups(&mut bufs, |group, _| (&*file).read_vectored(group))?;
@@ -37,6 +40,7 @@ impl File {
     }
 
     /// As [`read_vectored`](Self::read_vectored), at `offset`; the position stays.
+    #[track_caller]
     pub fn read_vectored_at(&self, mut bufs: Vec<Vec<u8>>, offset: u64) -> Operation<(usize, Vec<Vec<u8>>)> {
         self.call("read_vectored_at", move |file| {
             let read = read_groups(&mut bufs, |group, before| {
@@ -51,6 +55,7 @@ impl File {
     ///
     /// Any number of buffers, as [`read_vectored`](Self::read_vectored). An error after some were written is not told: the
     /// count is, and the next write meets it again. Source: write(2).
+    #[track_caller]
     pub fn write_vectored(&self, bufs: Vec<Vec<u8>>) -> Operation<usize> {
         self.call("write_vectored", move |file| {
             write_groups(&bufs, |group, _| (&*file).write_vectored(group))
@@ -58,6 +63,7 @@ impl File {
     }
 
     /// As [`write_vectored`](Self::write_vectored), at `offset`; the position stays.
+    #[track_caller]
     pub fn write_vectored_at(&self, bufs: Vec<Vec<u8>>, offset: u64) -> Operation<usize> {
         self.call("write_vectored_at", move |file| {
             write_groups(&bufs, |group, before| sys::write_vectored_at(&file, group, offset + before as u64))

@@ -28,6 +28,7 @@ impl Fs {
     ///
     /// # Errors
     /// `FileTooLarge` above [`FsLimits::file_len_max`].
+    #[track_caller]
     pub fn read_file(&self, path: impl AsRef<Path>) -> Operation<Vec<u8>> {
         let (subject, limits) = (subject("read_file", path), self.reading_limits());
         let path = Arc::clone(&subject.path);
@@ -67,6 +68,7 @@ impl Fs {
     /// # Ordering
     /// With [`FileHops::Whole`] one job; otherwise one each to open, write and close, or more where the system takes less
     /// than all at a time; the file is closed before an error is told. Source: SEMANTICS W3, Node 10 to 26.
+    #[track_caller]
     pub fn write_file(&self, path: impl AsRef<Path>, bytes: impl Into<Vec<u8>>) -> Operation<()> {
         let mut options = OpenOptions::new();
         self.write_whole("write_file", path, bytes.into(), options.write(true).create(true).truncate(true))
@@ -76,6 +78,7 @@ impl Fs {
     ///
     /// # Ordering
     /// One job whatever the schedule, if it is atomic or to be brought to the device.
+    #[track_caller]
     pub fn write_file_with(
         &self,
         path: impl AsRef<Path>,
@@ -94,11 +97,13 @@ impl Fs {
     }
 
     /// Writes to the end of a file, which is made if it is not there. As [`write_file`](Self::write_file).
+    #[track_caller]
     pub fn append_file(&self, path: impl AsRef<Path>, bytes: impl Into<Vec<u8>>) -> Operation<()> {
         let mut options = OpenOptions::new();
         self.write_whole("append_file", path, bytes.into(), options.append(true).create(true))
     }
 
+    #[track_caller]
     fn write_whole(
         &self,
         operation: &'static str,

@@ -98,6 +98,7 @@ impl Fs {
     /// lp.run(phaseloop::RunMode::Default)?;
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
+    #[track_caller]
     pub fn read_stream(&self, path: impl AsRef<Path>, options: ReadOptions) -> ReadStream {
         let core = Core::new(self.pool(), Arc::from(path.as_ref()), options);
         let opening = Rc::clone(&core);
@@ -108,6 +109,7 @@ impl Fs {
 
 impl File {
     /// Reads what is left of the file, or a range of it, piece by piece. The file is closed as the options say.
+    #[track_caller]
     pub fn into_read_stream(self, options: ReadOptions) -> ReadStream {
         let core = Core::new(self.loop_pool(), Arc::from(self.path()), options);
         core.file.replace(Some(self));

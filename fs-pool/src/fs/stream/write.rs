@@ -39,6 +39,7 @@ impl Fs {
     /// # assert_eq!(std::fs::read(&path)?.len(), 27);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
+    #[track_caller]
     pub fn write_stream(&self, path: impl AsRef<Path>, options: WriteOptions) -> WriteStream {
         let core = Core::new(self.pool(), Arc::from(path.as_ref()), options);
         let (opening, path) = (Rc::clone(&core), Arc::clone(&core.path));

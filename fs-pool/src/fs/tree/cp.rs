@@ -126,6 +126,7 @@ pub struct Copied {
 
 impl Fs {
     /// Copies a file, a link, or a folder with all that is in it; see [`cp_with`](Self::cp_with).
+    #[track_caller]
     pub fn cp(&self, from: impl AsRef<Path>, to: impl AsRef<Path>) -> Operation<Copied> {
         self.cp_with(from, to, CpOptions::new().recursive(true))
     }
@@ -147,6 +148,7 @@ impl Fs {
     ///
     /// # Cancel safety
     /// If the operation is dropped, copying ends between two entries or two pieces of 8 MiB; the file under way is removed.
+    #[track_caller]
     pub fn cp_with(
         &self,
         from: impl AsRef<Path>,

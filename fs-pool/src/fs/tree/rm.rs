@@ -65,6 +65,7 @@ impl RmOptions {
 impl Fs {
     /// Removes a file, a link, or a folder with all that is in it. Links are not followed. It is an error if there is nothing
     /// at the path, see [`rm_with`](Self::rm_with).
+    #[track_caller]
     pub fn rm(&self, path: impl AsRef<Path>) -> Operation<()> {
         self.rm_with(path, RmOptions::new().recursive(true))
     }
@@ -80,6 +81,7 @@ impl Fs {
     /// # Errors
     /// `IsADirectory` for a folder that is not to be removed recursively. The error of an entry names that entry. A tree
     /// may be so deep that the process has too many open files: one for each level.
+    #[track_caller]
     pub fn rm_with(&self, path: impl AsRef<Path>, options: RmOptions) -> Operation<()> {
         let entries = self.limits.entries_per_job;
         Operation::start(&self.trips, subject("rm", path), |chain| attempt(chain, options, 0, entries))

@@ -39,6 +39,7 @@ impl Fs {
     /// # Errors
     /// `QuotaExceeded` above [`FsLimits::tree_len_max`](crate::fs::FsLimits::tree_len_max) entries. The error of a folder
     /// below names that folder. Folders that vanish meanwhile are as if they were empty.
+    #[track_caller]
     pub fn readdir_recursive(&self, path: impl AsRef<Path>) -> Operation<Vec<TreeEntry>> {
         let root = path.as_ref().to_path_buf();
         let walk = Walk {

@@ -18,7 +18,8 @@ use crate::request::{LoopPool, RequestError};
 impl Fs {
     /// Gathers the operations that `start` starts, and gives the pool all of them as one job.
     ///
-    /// For many small calls: each has a result and an error of its own, and what is saved is the way there and back. An
+    /// For calls that belong together: each has a result and an error of its own, one worker makes them in order, and what is
+    /// saved is the way there and back. It is no way to more speed where several workers could make the calls at once. An
     /// operation of more than one job goes on alone after the first. `start` gets a front whose operations are gathered
     /// as long as it runs; for open files see [`Batched::file`]. At most
     /// [`FsLimits::batch_len_max`](super::FsLimits::batch_len_max) are taken; each further one ends in `InvalidInput`.

@@ -102,8 +102,10 @@ pub enum FileHops {
     /// Reading up to 512 KiB, or writing, is one job. Node 26.
     Whole,
     /// Opening, asking for the size, each piece and closing are jobs of their own, each submitted by the completion of
-    /// the one before. Node up to 24.
+    /// the one before. Node 12 to 24.
     PerCall,
+    /// As `PerCall`, but a file is read in pieces of 8 KiB. Node 10.
+    SmallPieces,
 }
 
 /// The order and the rules of a loop. A plain value: take a preset, change fields, give it to the builder.
@@ -270,6 +272,7 @@ impl Schedule {
             check_opens_with_drain: false,
             last_panic_takes_new_immediates: false,
             main_panic_drains: false,
+            file_hops: FileHops::SmallPieces,
             ..Self::node12()
         }
     }

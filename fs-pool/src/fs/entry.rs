@@ -13,6 +13,11 @@ pub struct DirEntry {
 }
 
 impl DirEntry {
+    /// Blocks where the file system does not say what an entry is.
+    pub(super) fn of(entry: &std::fs::DirEntry) -> io::Result<Self> {
+        Ok(Self { name: entry.file_name(), file_type: entry.file_type()? })
+    }
+
     /// The name inside the folder: any bytes but zero and the slash.
     pub fn name(&self) -> &OsStr {
         &self.name
@@ -26,10 +31,7 @@ impl DirEntry {
 
 /// Lists a folder by name. Blocks.
 pub(super) fn list(folder: &Path) -> io::Result<Vec<DirEntry>> {
-    let entries = std::fs::read_dir(folder)?.map(|entry| {
-        let entry = entry?;
-        Ok(DirEntry { name: entry.file_name(), file_type: entry.file_type()? })
-    });
+    let entries = std::fs::read_dir(folder)?.map(|entry| DirEntry::of(&entry?));
     let mut entries = entries.collect::<io::Result<Vec<_>>>()?;
     entries.sort_unstable_by(|a, b| a.name.cmp(&b.name));
     Ok(entries)

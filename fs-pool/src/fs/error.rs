@@ -1,7 +1,9 @@
 //! Why a file operation failed: what the system said, and to whom.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::{fmt, io};
+
+use crate::pool::JobContext;
 
 /// A file operation that failed.
 ///
@@ -41,6 +43,35 @@ impl std::error::Error for FsError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         Some(&self.source)
     }
+}
+
+/// Where in a tree something went wrong, on its way from the job to the operation's error.
+#[derive(Debug)]
+pub(super) struct At {
+    pub(super) path: PathBuf,
+    pub(super) to: Option<PathBuf>,
+    pub(super) source: io::Error,
+}
+
+impl At {
+    /// Has an error name another path than the operation's.
+    pub(super) fn wrap(source: io::Error, path: &Path, to: Option<&Path>) -> io::Error {
+        let (path, to) = (path.to_path_buf(), to.map(Path::to_path_buf));
+        io::Error::new(source.kind(), Self { path, to, source })
+    }
+}
+
+impl fmt::Display for At {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}: {}", self.path, self.source)
+    }
+}
+
+impl std::error::Error for At {}
+
+/// What a job that was given up ends with. Nobody hears of it, but where the pool is shut down.
+pub(super) fn cancelled(cx: &JobContext<'_>) -> io::Result<()> {
+    cx.check().map_err(io::Error::other)
 }
 
 /// Keeps the kind and the text; the system's code is then only in the text.

@@ -1,16 +1,17 @@
 //! An open file.
 
 use std::fmt;
-use std::fs::Metadata;
 use std::io::{self, Read, Write};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use super::Operation;
-use super::operation::Subject;
+use super::batch::Gathered;
+use super::operation::{Subject, Trips};
 use super::whole::retry;
-use crate::pool::Class;
+use crate::pool::{Class, JobContext};
 use crate::request::LoopPool;
 
 /// An open file of one loop. Made by [`Fs::open`](super::Fs::open) and its kin.
@@ -40,7 +41,7 @@ use crate::request::LoopPool;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct File {
-    pool: LoopPool,
+    trips: Trips,
     path: Arc<Path>,
     /// Shared with the jobs under way, so that none ever meets a descriptor that was closed or given to another file.
     file: Option<Arc<std::fs::File>>,
@@ -48,7 +49,7 @@ pub struct File {
 
 impl File {
     pub(super) fn new(pool: &LoopPool, path: &Arc<Path>, file: std::fs::File) -> Self {
-        Self { pool: pool.clone(), path: Arc::clone(path), file: Some(Arc::new(file)) }
+        Self { trips: Trips::single(pool), path: Arc::clone(path), file: Some(Arc::new(file)) }
     }
 
     /// The path with which it was opened.
@@ -60,16 +61,19 @@ impl File {
     ///
     /// # Cancel safety
     /// If the operation is dropped while its job runs, the position has moved and the bytes are lost.
+    #[track_caller]
     pub fn read(&self, len: usize) -> Operation<Vec<u8>> {
         self.call("read", move |file| read_with(len, |bytes| (&*file).read(bytes)))
     }
 
     /// Reads up to `len` bytes at `offset`, and leaves the position alone. Empty at the end of the file.
+    #[track_caller]
     pub fn read_at(&self, len: usize, offset: u64) -> Operation<Vec<u8>> {
         self.call("read_at", move |file| read_with(len, |bytes| file.read_at(bytes, offset)))
     }
 
     /// Writes from the position on, with one call of the system. Gives how many of the bytes were written.
+    #[track_caller]
     pub fn write(&self, bytes: impl Into<Vec<u8>>) -> Operation<usize> {
         let bytes = bytes.into();
         self.call("write", move |file| retry(|| (&*file).write(&bytes)))
@@ -79,44 +83,28 @@ impl File {
     ///
     /// # Cancel safety
     /// If the operation is dropped while its job runs, all is written all the same.
+    #[track_caller]
     pub fn write_all(&self, bytes: impl Into<Vec<u8>>) -> Operation<()> {
         let bytes = bytes.into();
         self.call("write_all", move |file| (&*file).write_all(&bytes))
     }
 
     /// Writes at `offset`, with one call of the system. Gives how many of the bytes were written.
+    #[track_caller]
     pub fn write_at(&self, bytes: impl Into<Vec<u8>>, offset: u64) -> Operation<usize> {
         let bytes = bytes.into();
         self.call("write_at", move |file| retry(|| file.write_at(&bytes, offset)))
     }
 
     /// Writes all bytes at `offset`, in one job.
+    #[track_caller]
     pub fn write_all_at(&self, bytes: impl Into<Vec<u8>>, offset: u64) -> Operation<()> {
         let bytes = bytes.into();
         self.call("write_all_at", move |file| file.write_all_at(&bytes, offset))
     }
 
-    /// Has the system bring contents and metadata to the device.
-    pub fn sync_all(&self) -> Operation<()> {
-        self.call("sync_all", |file| file.sync_all())
-    }
-
-    /// Has the system bring the contents to the device, and of the metadata only what is needed to find them.
-    pub fn sync_data(&self) -> Operation<()> {
-        self.call("sync_data", |file| file.sync_data())
-    }
-
-    /// Cuts the file to `len` bytes, or fills it up with zeros. The position stays.
-    pub fn truncate(&self, len: u64) -> Operation<()> {
-        self.call("truncate", move |file| file.set_len(len))
-    }
-
-    /// What is known of the file.
-    pub fn stat(&self) -> Operation<Metadata> {
-        self.call("stat", |file| file.metadata())
-    }
-
     /// Closes the file, once the operations under way have ended. Errors of the system are lost, as in dropping it.
+    #[track_caller]
     pub fn close(mut self) -> Operation<()> {
         let closed = self.call("close", |file| {
             drop(file);
@@ -127,23 +115,52 @@ impl File {
         closed
     }
 
-    fn call<T: Send + 'static>(
+    #[track_caller]
+    pub(super) fn call<T: Send + 'static>(
         &self,
         operation: &'static str,
         job: impl FnOnce(Arc<std::fs::File>) -> io::Result<T> + Send + 'static,
     ) -> Operation<T> {
-        let subject = Subject { operation, path: Arc::clone(&self.path), to: None };
-        let file = self.file.clone().expect("it is taken only where the `File` ends");
-        Operation::single(&self.pool, subject, move |_| job(file))
+        self.call_long(operation, None, move |file, _| job(file))
+    }
+
+    /// A call that looks whether it was given up, and may name a second path.
+    #[track_caller]
+    pub(super) fn call_long<T: Send + 'static>(
+        &self,
+        operation: &'static str,
+        to: Option<&Self>,
+        job: impl FnOnce(Arc<std::fs::File>, &JobContext<'_>) -> io::Result<T> + Send + 'static,
+    ) -> Operation<T> {
+        let to = to.map(|to| to.path.to_path_buf());
+        let subject = Subject { operation, path: Arc::clone(&self.path), to };
+        let file = self.shared();
+        Operation::single(&self.trips, subject, move |cx| job(file, cx))
+    }
+
+    pub(super) fn loop_pool(&self) -> &LoopPool {
+        &self.trips.pool
+    }
+
+    pub(super) fn shared(&self) -> Arc<std::fs::File> {
+        self.file.clone().expect("it is taken only where the `File` ends")
+    }
+
+    /// The same file, with operations that are gathered.
+    pub(super) fn gathering(&self, gathered: &Rc<Gathered>) -> Self {
+        let trips = Trips { pool: self.trips.pool.clone(), gathered: Some(Rc::clone(gathered)) };
+        Self { trips, path: Arc::clone(&self.path), file: self.file.clone() }
     }
 }
 
 impl Drop for File {
     fn drop(&mut self) {
-        if let Some(file) = self.file.take() {
+        if let Some(file) = self.file.take()
+            && (self.trips.gathered.is_none() || Arc::strong_count(&file) == 1)
+        {
             // A refused job is dropped here, and the descriptor with it.
-            let _ = self.pool.request(Class::FS).forget(move |_| drop(file));
-        }
+            let _ = self.trips.pool.request(Class::FS).forget(move |_| drop(file));
+        } // else the file it was made from is still open
     }
 }
 

@@ -2,17 +2,15 @@
 
 use std::fmt;
 use std::fs::{Metadata, OpenOptions};
-use std::hash::{BuildHasher, RandomState};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use phaseloop::FileHops;
 
-use super::operation::Subject;
+use super::operation::{Subject, Trips};
 use super::{Access, DirEntry, File, FsLimits, Operation, entry, sys};
+use crate::pool::JobContext;
 use crate::request::LoopPool;
 
 /// File operations for one loop, done by a pool.
@@ -25,7 +23,7 @@ use crate::request::LoopPool;
 /// refuses ends so, too: nothing panics and no callback is lost.
 #[derive(Clone)]
 pub struct Fs {
-    pool: LoopPool,
+    pub(super) trips: Trips,
     pub(super) hops: FileHops,
     pub(super) limits: FsLimits,
 }
@@ -39,42 +37,57 @@ impl Fs {
 
     /// As `new`, with bounds other than the default ones.
     pub fn with_limits(pool: &LoopPool, limits: FsLimits) -> Self {
-        Self { pool: pool.clone(), hops: pool.lp().schedule().file_hops, limits }
+        Self { trips: Trips::single(pool), hops: pool.lp().schedule().file_hops, limits }
     }
 
     /// The pool's side of the loop.
     pub fn pool(&self) -> &LoopPool {
-        &self.pool
+        &self.trips.pool
     }
 
     // --- asking ---
 
     /// What is known of a file; links are followed.
+    #[track_caller]
     pub fn stat(&self, path: impl AsRef<Path>) -> Operation<Metadata> {
         self.call("stat", path, |path| std::fs::metadata(path))
     }
 
     /// What is known of a file, or of the link itself.
+    #[track_caller]
     pub fn lstat(&self, path: impl AsRef<Path>) -> Operation<Metadata> {
         self.call("lstat", path, |path| std::fs::symlink_metadata(path))
     }
 
     /// Asks whether the process's real user may do this. By the time of the answer it may have changed: to try is better.
+    #[track_caller]
     pub fn access(&self, path: impl AsRef<Path>, access: Access) -> Operation<()> {
         self.call("access", path, move |path| sys::access(path, access))
     }
 
+    /// Whether there is something at the path; links are followed.
+    ///
+    /// # Errors
+    /// If that can not be told: a folder on the way may not be entered, or links lead in a circle.
+    #[track_caller]
+    pub fn exists(&self, path: impl AsRef<Path>) -> Operation<bool> {
+        self.call("exists", path, |path| path.try_exists())
+    }
+
     /// The path without links, `.` and `..`.
+    #[track_caller]
     pub fn realpath(&self, path: impl AsRef<Path>) -> Operation<PathBuf> {
         self.call("realpath", path, |path| std::fs::canonicalize(path))
     }
 
     /// Where a link leads.
+    #[track_caller]
     pub fn readlink(&self, path: impl AsRef<Path>) -> Operation<PathBuf> {
         self.call("readlink", path, |path| std::fs::read_link(path))
     }
 
     /// Lists a folder, sorted by name, without `.` and `..`. Source: libuv, `uv_fs_scandir`.
+    #[track_caller]
     pub fn readdir(&self, path: impl AsRef<Path>) -> Operation<Vec<DirEntry>> {
         self.call("readdir", path, entry::list)
     }
@@ -82,20 +95,23 @@ impl Fs {
     // --- opening ---
 
     /// Opens a file for reading.
+    #[track_caller]
     pub fn open(&self, path: impl AsRef<Path>) -> Operation<File> {
         self.open_with(path, OpenOptions::new().read(true))
     }
 
     /// Opens a file for reading and writing: a new one, or one that is emptied.
+    #[track_caller]
     pub fn create(&self, path: impl AsRef<Path>) -> Operation<File> {
         self.open_with(path, OpenOptions::new().read(true).write(true).create(true).truncate(true))
     }
 
     /// Opens a file in another way.
+    #[track_caller]
     pub fn open_with(&self, path: impl AsRef<Path>, options: &OpenOptions) -> Operation<File> {
         let (subject, options) = (subject("open", path), options.clone());
         let path = Arc::clone(&subject.path);
-        Operation::start(&self.pool, subject, |chain| {
+        Operation::start(&self.trips, subject, |chain| {
             chain.step(
                 move |_| options.open(path),
                 |chain, lp, file| {
@@ -108,67 +124,45 @@ impl Fs {
     // --- changing ---
 
     /// Makes a folder, whose parent must be there.
+    #[track_caller]
     pub fn mkdir(&self, path: impl AsRef<Path>) -> Operation<()> {
         self.call("mkdir", path, |path| std::fs::create_dir(path))
     }
 
-    /// Makes a folder of a new name that only its owner may enter: `prefix` and six characters. Gives its path.
-    pub fn mkdtemp(&self, prefix: impl AsRef<Path>) -> Operation<PathBuf> {
-        self.call("mkdtemp", prefix, make_temp_folder)
-    }
-
     /// Removes a file or a link.
+    #[track_caller]
     pub fn unlink(&self, path: impl AsRef<Path>) -> Operation<()> {
         self.call("unlink", path, |path| std::fs::remove_file(path))
     }
 
     /// Removes an empty folder.
+    #[track_caller]
     pub fn rmdir(&self, path: impl AsRef<Path>) -> Operation<()> {
         self.call("rmdir", path, |path| std::fs::remove_dir(path))
     }
 
     /// Gives a file another path. A file that is there is replaced.
+    #[track_caller]
     pub fn rename(&self, from: impl AsRef<Path>, to: impl AsRef<Path>) -> Operation<()> {
-        self.call_two("rename", from, to, |from, to| std::fs::rename(from, to))
+        self.call_two("rename", from, to, |from, to, _| std::fs::rename(from, to))
     }
 
     /// Gives a file a second path.
+    #[track_caller]
     pub fn link(&self, original: impl AsRef<Path>, to: impl AsRef<Path>) -> Operation<()> {
-        self.call_two("link", original, to, |original, to| std::fs::hard_link(original, to))
+        self.call_two("link", original, to, |original, to, _| std::fs::hard_link(original, to))
     }
 
     /// Makes a link at `to` that leads to `target`, which need not be there.
+    #[track_caller]
     pub fn symlink(&self, target: impl AsRef<Path>, to: impl AsRef<Path>) -> Operation<()> {
-        self.call_two("symlink", target, to, |target, to| std::os::unix::fs::symlink(target, to))
-    }
-
-    /// Sets a file's permission bits.
-    pub fn chmod(&self, path: impl AsRef<Path>, mode: u32) -> Operation<()> {
-        self.call("chmod", path, move |path| {
-            std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))
-        })
-    }
-
-    /// Sets the times of the last access and of the last change; links are followed.
-    pub fn utimes(
-        &self,
-        path: impl AsRef<Path>,
-        accessed: SystemTime,
-        modified: SystemTime,
-    ) -> Operation<()> {
-        self.call("utimes", path, move |path| sys::utimes(path, accessed, modified))
-    }
-
-    /// Copies a file with its permissions, in the system where it can. A file that is there is replaced. Gives the length.
-    ///
-    /// Today: one job however long it takes, which does not look whether it was cancelled.
-    pub fn copy_file(&self, from: impl AsRef<Path>, to: impl AsRef<Path>) -> Operation<u64> {
-        self.call_two("copy_file", from, to, |from, to| std::fs::copy(from, to))
+        self.call_two("symlink", target, to, |target, to, _| std::os::unix::fs::symlink(target, to))
     }
 
     // --- how ---
 
-    fn call<T: Send + 'static>(
+    #[track_caller]
+    pub(super) fn call<T: Send + 'static>(
         &self,
         operation: &'static str,
         path: impl AsRef<Path>,
@@ -176,20 +170,21 @@ impl Fs {
     ) -> Operation<T> {
         let subject = subject(operation, path);
         let path = Arc::clone(&subject.path);
-        Operation::single(&self.pool, subject, move |_| job(&path))
+        Operation::single(&self.trips, subject, move |_| job(&path))
     }
 
-    fn call_two<T: Send + 'static>(
+    #[track_caller]
+    pub(super) fn call_two<T: Send + 'static>(
         &self,
         operation: &'static str,
         path: impl AsRef<Path>,
         to: impl AsRef<Path>,
-        job: impl FnOnce(&Path, &Path) -> io::Result<T> + Send + 'static,
+        job: impl FnOnce(&Path, &Path, &JobContext<'_>) -> io::Result<T> + Send + 'static,
     ) -> Operation<T> {
         let to = to.as_ref().to_path_buf();
         let subject = Subject { to: Some(to.clone()), ..subject(operation, path) };
         let path = Arc::clone(&subject.path);
-        Operation::single(&self.pool, subject, move |_| job(&path, &to))
+        Operation::single(&self.trips, subject, move |cx| job(&path, &to, cx))
     }
 }
 
@@ -201,35 +196,4 @@ impl fmt::Debug for Fs {
 
 pub(super) fn subject(operation: &'static str, path: impl AsRef<Path>) -> Subject {
     Subject { operation, path: Arc::from(path.as_ref()), to: None }
-}
-
-/// Tries new names until one is free. Blocks. Source: mkdtemp(3).
-fn make_temp_folder(prefix: &Path) -> io::Result<PathBuf> {
-    let mut last = None;
-    for attempt in 0..TEMP_NAMES_MAX {
-        let mut path = prefix.as_os_str().to_owned();
-        path.push(random_name(attempt));
-        let path = PathBuf::from(path);
-        match std::fs::DirBuilder::new().mode(0o700).create(&path) {
-            Ok(()) => return Ok(path),
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => last = Some(error),
-            Err(error) => return Err(error),
-        }
-    }
-    Err(last.unwrap_or_else(|| io::ErrorKind::AlreadyExists.into()))
-}
-
-/// Names tried before giving up: 100. With 2 * 10^9 names, whoever meets so many was meant to.
-const TEMP_NAMES_MAX: u32 = 100;
-
-/// Six letters and digits. `RandomState` is seeded by the system once a thread and then counts, which names need and no
-/// more: a name that is guessed is found taken.
-fn random_name(attempt: u32) -> String {
-    let mut number = RandomState::new().hash_one(attempt);
-    let mut digit = || {
-        let digit = number % 36;
-        number /= 36;
-        char::from_digit(digit as u32, 36).unwrap_or('0')
-    };
-    (0..6).map(|_| digit()).collect()
 }

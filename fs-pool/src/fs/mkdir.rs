@@ -15,9 +15,10 @@ impl Fs {
     /// # Ordering
     /// One job for each attempt: for three new levels two that fail and three that succeed. Source: Node, `MKDirpAsync`;
     /// SEMANTICS W3, in all versions.
+    #[track_caller]
     pub fn mkdir_recursive(&self, path: impl AsRef<Path>) -> Operation<()> {
         let missing = vec![path.as_ref().to_path_buf()];
-        Operation::start(self.pool(), subject("mkdir_recursive", path), |chain| make(chain, missing))
+        Operation::start(&self.trips, subject("mkdir_recursive", path), |chain| make(chain, missing))
     }
 }
 

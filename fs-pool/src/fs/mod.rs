@@ -37,20 +37,40 @@
 //! ```
 
 mod access;
+mod attributes;
+mod batch;
+mod copy;
+mod dir;
 mod entry;
 mod error;
 mod file;
+mod file_attributes;
 mod front;
 mod limits;
 mod mkdir;
 mod operation;
+mod pipeline;
+mod stream;
 mod sys;
+mod target;
+mod temp;
+mod tree;
+mod vectored;
 mod whole;
 
 pub use access::Access;
+pub use attributes::{FileSystemStat, SetTime};
+pub use batch::Batched;
+pub use copy::{CopyOptions, Reflink};
+pub use dir::Dir;
 pub use entry::DirEntry;
 pub use error::FsError;
 pub use file::File;
 pub use front::Fs;
 pub use limits::FsLimits;
 pub use operation::Operation;
+pub use pipeline::{Map, Pipeline, PipelineEnd, PipelineError, pipeline};
+pub use stream::{ReadControl, ReadOptions, ReadStream, StreamError, WriteControl, WriteStream};
+pub use target::WriteOptions;
+pub use temp::{TempFile, TempFolder};
+pub use tree::{Copied, CpOptions, RmOptions, TreeEntry};

@@ -4,15 +4,19 @@ use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::future::Future;
 use std::io;
+use std::panic::Location;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
-use phaseloop::LoopHandle;
+use phaseloop::{LoopHandle, TimerId};
 
 use super::FsError;
+use super::batch::{Gathered, Wanted};
+use super::error::At;
 use crate::pool::{Class, JobContext};
 use crate::request::{JobId, LoopPool, RequestError};
 
@@ -20,7 +24,8 @@ use crate::request::{JobId, LoopPool, RequestError};
 ///
 /// # Cancel safety
 /// Dropping it gives the operation up: a job that has not started never runs, one that runs ends unheard, and no further
-/// one follows. What was done so far stays done: a file may be half written.
+/// one follows. What was done so far stays done: a file may be half written. One that is awaited by nobody goes on while
+/// it is kept: it is started by the call that gave it.
 #[must_use = "dropping it gives the operation up: await it, or call `on_done`"]
 pub struct Operation<T> {
     chain: Rc<Chain<T>>,
@@ -28,13 +33,42 @@ pub struct Operation<T> {
     is_kept: bool,
 }
 
+/// How operations get to the pool: each job by itself, or the first jobs of several together.
+#[derive(Clone)]
+pub(super) struct Trips {
+    pub(super) pool: LoopPool,
+    pub(super) gathered: Option<Rc<Gathered>>,
+}
+
+impl Trips {
+    pub(super) fn single(pool: &LoopPool) -> Self {
+        Self { pool: pool.clone(), gathered: None }
+    }
+}
+
 /// What the jobs of one operation share: who waits, and what to name in an error.
 pub(super) struct Chain<T> {
     pool: LoopPool,
     subject: Subject,
-    /// The job under way.
-    job: Cell<Option<JobId>>,
+    under_way: Cell<UnderWay>,
+    is_referenced: Cell<bool>,
+    /// The line that started it, for the pool's measurements.
+    site: &'static Location<'static>,
+    /// Where the first job is to go, if not to the pool.
+    gathered: Cell<Option<Rc<Gathered>>>,
     end: RefCell<End<T>>,
+}
+
+/// What an operation waits for.
+#[derive(Default)]
+enum UnderWay {
+    #[default]
+    Nothing,
+    Job(JobId),
+    /// A job that is done together with others.
+    Gathered(Wanted),
+    /// The next attempt.
+    Timer(TimerId),
 }
 
 /// What an error names.
@@ -55,23 +89,32 @@ type OnDone<T> = Box<dyn FnOnce(&LoopHandle, Result<T, FsError>)>;
 
 impl<T: 'static> Operation<T> {
     /// Starts an operation: `first` submits its first job.
-    pub(super) fn start(pool: &LoopPool, subject: Subject, first: impl FnOnce(&Rc<Chain<T>>)) -> Self {
-        let (job, end) = (Cell::new(None), RefCell::new(End::Awaited(None)));
-        let chain = Rc::new(Chain { pool: pool.clone(), subject, job, end });
+    #[track_caller]
+    pub(super) fn start(trips: &Trips, subject: Subject, first: impl FnOnce(&Rc<Chain<T>>)) -> Self {
+        let chain = Rc::new(Chain {
+            pool: trips.pool.clone(),
+            subject,
+            under_way: Cell::default(),
+            is_referenced: Cell::new(true),
+            site: Location::caller(),
+            gathered: Cell::new(trips.gathered.clone()),
+            end: RefCell::new(End::Awaited(None)),
+        });
         first(&chain);
         Self { chain, is_kept: false }
     }
 
     /// Starts an operation of a single job.
+    #[track_caller]
     pub(super) fn single(
-        pool: &LoopPool,
+        trips: &Trips,
         subject: Subject,
         job: impl FnOnce(&JobContext<'_>) -> io::Result<T> + Send + 'static,
     ) -> Self
     where
         T: Send,
     {
-        Self::start(pool, subject, |chain| chain.step(job, |chain, lp, value| chain.finish(lp, Ok(value))))
+        Self::start(trips, subject, |chain| chain.step(job, |chain, lp, value| chain.finish(lp, Ok(value))))
     }
 
     /// Has `on_done` called with the result, on the loop's thread: never inside this call, and not at all if the loop is
@@ -91,6 +134,22 @@ impl<T: 'static> Operation<T> {
     pub fn is_ready(&self) -> bool {
         matches!(*self.chain.end.borrow(), End::Ready(_))
     }
+
+    /// Lets the operation keep the loop alive, as it does by default.
+    pub fn ref_(&self) {
+        self.chain.set_referenced(true);
+    }
+
+    /// Lets the loop end while the operation is under way. One of a batch keeps the loop alive all the same, as long as
+    /// the batch does.
+    pub fn unref(&self) {
+        self.chain.set_referenced(false);
+    }
+
+    /// Whether it keeps the loop alive until it has ended.
+    pub fn is_referenced(&self) -> bool {
+        self.chain.is_referenced.get()
+    }
 }
 
 impl<T: 'static> Chain<T> {
@@ -102,20 +161,61 @@ impl<T: 'static> Chain<T> {
         then: impl FnOnce(&Rc<Self>, &LoopHandle, R) + 'static,
     ) {
         let heard = Heard(Rc::clone(self));
-        let submitted = self.pool.run(Class::FS, job, move |lp, done| {
-            let chain = &heard.0;
-            match done.map_err(io::Error::from).and_then(|result| result) {
-                Ok(value) => then(chain, lp, value),
-                Err(error) => chain.fail(lp, error),
-            }
-        });
+        let ended = move |lp: &LoopHandle, result: io::Result<R>| match result {
+            Ok(value) => then(&heard.0, lp, value),
+            Err(error) => heard.0.fail(lp, error),
+        };
+        let submitted = match self.gathered.take().filter(|gathered| gathered.is_open()) {
+            Some(gathered) => gathered.add(job, ended).map(UnderWay::Gathered),
+            None => self.submit(job, ended).map(UnderWay::Job),
+        };
         match submitted {
-            Ok(id) => self.job.set(Some(id)),
-            Err(refused) => {
-                let error = io::Error::from(RequestError::from(refused));
-                self.fail(&self.pool.lp().clone(), error);
-            }
+            Ok(under_way) => drop(self.under_way.replace(under_way)),
+            Err(error) => self.fail(&self.pool.lp().clone(), error),
         }
+    }
+
+    fn submit<R: Send + 'static>(
+        &self,
+        job: impl FnOnce(&JobContext<'_>) -> io::Result<R> + Send + 'static,
+        ended: impl FnOnce(&LoopHandle, io::Result<R>) + 'static,
+    ) -> io::Result<JobId> {
+        let mut request = self.pool.request(Class::FS).site(self.site);
+        if !self.is_referenced.get() {
+            request = request.unref();
+        }
+        let submitted = request.run(job, move |lp, done| {
+            ended(lp, done.map_err(io::Error::from).and_then(|result| result));
+        });
+        submitted.map_err(|refused| RequestError::from(refused).into())
+    }
+
+    /// Goes on with `then` after a delay, in the timers phase. No worker waits meanwhile.
+    pub(super) fn wait(
+        self: &Rc<Self>,
+        delay: Duration,
+        then: impl FnOnce(&Rc<Self>, &LoopHandle) + 'static,
+    ) {
+        let heard = Heard(Rc::clone(self));
+        let timer = self.pool.lp().timer(delay, move |lp| then(&heard.0, lp));
+        if !self.is_referenced.get() {
+            self.pool.lp().unref_timer(timer);
+        }
+        self.under_way.set(UnderWay::Timer(timer));
+    }
+
+    fn set_referenced(&self, is_referenced: bool) {
+        self.is_referenced.set(is_referenced);
+        let under_way = self.under_way.take();
+        // False is for what has ended: then there is nothing to let go of.
+        let _ = match (&under_way, is_referenced) {
+            (UnderWay::Job(id), true) => self.pool.ref_(*id),
+            (UnderWay::Job(id), false) => self.pool.unref(*id),
+            (UnderWay::Timer(id), true) => self.pool.lp().ref_timer(*id),
+            (UnderWay::Timer(id), false) => self.pool.lp().unref_timer(*id),
+            (UnderWay::Gathered(_) | UnderWay::Nothing, _) => false,
+        };
+        self.under_way.set(under_way);
     }
 
     pub(super) fn fail(&self, lp: &LoopHandle, source: io::Error) {
@@ -124,12 +224,15 @@ impl<T: 'static> Chain<T> {
 
     fn error(&self, source: io::Error) -> FsError {
         let Subject { operation, path, to } = &self.subject;
-        FsError { operation, path: path.to_path_buf(), to: to.clone(), source }
+        match source.downcast::<At>() {
+            Ok(At { path, to, source }) => FsError { operation, path, to, source },
+            Err(source) => FsError { operation, path: path.to_path_buf(), to: to.clone(), source },
+        }
     }
 
     /// Ends the operation. Called in a completion; or inside the starting call, when nobody can have a callback yet.
     pub(super) fn finish(&self, lp: &LoopHandle, result: Result<T, FsError>) {
-        self.job.set(None);
+        self.under_way.take();
         let end = self.end.replace(End::Taken);
         match end {
             End::Call(on_done) => on_done(lp, result),
@@ -157,7 +260,7 @@ impl<T: 'static> Drop for Heard<T> {
     fn drop(&mut self) {
         let chain = &self.0;
         // Not so where the chain goes on: it has an end, or the next job is under way.
-        if chain.pool.lp().is_closed() && chain.job.take().is_some() {
+        if chain.pool.lp().is_closed() && !matches!(chain.under_way.take(), UnderWay::Nothing) {
             // A callback is dropped here, uncalled.
             if let End::Awaited(waker) = chain.end.replace(End::Taken) {
                 chain.end.replace(End::Ready(Err(chain.error(RequestError::Closed.into()))));
@@ -193,10 +296,15 @@ impl<T: 'static> Future for Operation<T> {
 
 impl<T> Drop for Operation<T> {
     fn drop(&mut self) {
-        if !self.is_kept
-            && let Some(id) = self.chain.job.take()
-        {
-            self.chain.pool.abandon(id);
+        if self.is_kept {
+            return;
+        }
+        let chain = &self.chain;
+        match chain.under_way.take() {
+            UnderWay::Job(id) => chain.pool.abandon(id),
+            UnderWay::Gathered(wanted) => wanted.give_up(),
+            UnderWay::Timer(id) => _ = chain.pool.lp().stop_timer(id),
+            UnderWay::Nothing => {}
         }
     }
 }

@@ -10,61 +10,100 @@ use phaseloop::FileHops;
 
 use super::front::subject;
 use super::operation::Chain;
-use super::{Fs, FsLimits, Operation};
+use super::target::Target;
+use super::{Fs, FsLimits, Operation, WriteOptions};
 use crate::pool::JobContext;
 
 impl Fs {
     /// Reads a whole file.
     ///
-    /// A file that grows meanwhile is read up to the length it had; one without a length, as in `/proc`, to its end.
+    /// A file that grows meanwhile is read up to the length it had, one that shrinks to its end; one without a length, as
+    /// in `/proc`, to its end.
     ///
     /// # Ordering
     /// With [`FileHops::Whole`] one job up to 512 KiB; above it, one job to open, one for each 512 KiB and one to close.
-    /// With [`FileHops::PerCall`] one job each to open, to ask for the length, for each 512 KiB and to close.
-    /// Source: SEMANTICS W3, Node 26 and Node 12 to 24.
+    /// With [`FileHops::PerCall`] one job each to open, to ask for the length, for each 512 KiB and to close; with
+    /// [`FileHops::SmallPieces`] for each 8 KiB. A file that was opened by a job of its own is closed by one, too, before
+    /// an error is told. Source: SEMANTICS W3, Node 10 to 26; `lib/internal/fs/read_file_context.js`.
     ///
     /// # Errors
-    /// `FileTooLarge` above [`FsLimits::file_len_max`]. An error ends the operation at once: the file is then closed by
-    /// the worker that met it.
+    /// `FileTooLarge` above [`FsLimits::file_len_max`].
+    #[track_caller]
     pub fn read_file(&self, path: impl AsRef<Path>) -> Operation<Vec<u8>> {
-        let (subject, limits) = (subject("read_file", path), self.limits);
+        let (subject, limits) = (subject("read_file", path), self.reading_limits());
         let path = Arc::clone(&subject.path);
-        Operation::start(self.pool(), subject, |chain| match self.hops {
-            FileHops::PerCall => chain.step(
+        Operation::start(&self.trips, subject, |chain| match self.hops {
+            FileHops::PerCall | FileHops::SmallPieces => chain.step(
                 move |_| File::open(path),
                 move |chain, _, file| {
-                    chain.step(
-                        move |_| Reading::new(file, limits),
-                        |chain, _, reading| read_on(chain, reading),
-                    );
+                    let mut reading = Reading::new(file, limits);
+                    let measure = move |_: &JobContext<'_>| {
+                        let measured = reading.measure();
+                        Ok((reading, measured))
+                    };
+                    chain.step(measure, |chain, _, (reading, measured)| read_on(chain, reading, measured));
                 },
             ),
             _ => chain.step(
                 move |_| read_at_once(&path, limits),
                 |chain, lp, reading| match reading.is_over {
                     true => chain.finish(lp, Ok(reading.bytes)),
-                    false => read_on(chain, reading),
+                    false => read_on(chain, reading, Ok(())),
                 },
             ),
         })
     }
 
+    fn reading_limits(&self) -> FsLimits {
+        let is_small = self.hops == FileHops::SmallPieces;
+        let piece_len_max =
+            self.limits.piece_len_max.min(if is_small { SMALL_PIECE_LEN } else { usize::MAX });
+        FsLimits { piece_len_max, ..self.limits }
+    }
+
     /// Writes a whole file: a new one, or one that is emptied before.
     ///
+    /// If that fails half-way, what was written so far is the file: see [`WriteOptions::atomic`] for another way.
+    ///
     /// # Ordering
-    /// With [`FileHops::Whole`] one job; with [`FileHops::PerCall`] one each to open, write and close, or more where the
-    /// system takes less than all at a time. Source: SEMANTICS W3, Node 26 and Node 10 to 24.
+    /// With [`FileHops::Whole`] one job; otherwise one each to open, write and close, or more where the system takes less
+    /// than all at a time; the file is closed before an error is told. Source: SEMANTICS W3, Node 10 to 26.
+    #[track_caller]
     pub fn write_file(&self, path: impl AsRef<Path>, bytes: impl Into<Vec<u8>>) -> Operation<()> {
         let mut options = OpenOptions::new();
         self.write_whole("write_file", path, bytes.into(), options.write(true).create(true).truncate(true))
     }
 
+    /// As [`write_file`](Self::write_file), in another way.
+    ///
+    /// # Ordering
+    /// One job whatever the schedule, if it is atomic or to be brought to the device.
+    #[track_caller]
+    pub fn write_file_with(
+        &self,
+        path: impl AsRef<Path>,
+        bytes: impl Into<Vec<u8>>,
+        options: WriteOptions,
+    ) -> Operation<()> {
+        let bytes = bytes.into();
+        if !options.is_atomic() && !options.syncs() {
+            return self.write_whole("write_file", path, bytes, &options.open_options());
+        }
+        self.call("write_file", path, move |path| {
+            let target = Target::open(path, &options)?;
+            (&target.file).write_all(&bytes)?;
+            target.finish(path, &options)
+        })
+    }
+
     /// Writes to the end of a file, which is made if it is not there. As [`write_file`](Self::write_file).
+    #[track_caller]
     pub fn append_file(&self, path: impl AsRef<Path>, bytes: impl Into<Vec<u8>>) -> Operation<()> {
         let mut options = OpenOptions::new();
         self.write_whole("append_file", path, bytes.into(), options.append(true).create(true))
     }
 
+    #[track_caller]
     fn write_whole(
         &self,
         operation: &'static str,
@@ -74,10 +113,10 @@ impl Fs {
     ) -> Operation<()> {
         let (subject, options) = (subject(operation, path), options.clone());
         let path = Arc::clone(&subject.path);
-        Operation::start(self.pool(), subject, |chain| match self.hops {
-            FileHops::PerCall => chain.step(
+        Operation::start(&self.trips, subject, |chain| match self.hops {
+            FileHops::PerCall | FileHops::SmallPieces => chain.step(
                 move |_| options.open(path),
-                move |chain, _, file| write_on(chain, Writing::new(file, bytes)),
+                move |chain, _, file| write_on(chain, Writing::new(file, bytes), Ok(())),
             ),
             _ => chain.step(
                 move |_| options.open(path)?.write_all(&bytes),
@@ -98,16 +137,19 @@ struct Reading {
 }
 
 impl Reading {
-    fn new(file: File, limits: FsLimits) -> io::Result<Self> {
-        let metadata = file.metadata()?;
+    fn new(file: File, limits: FsLimits) -> Self {
+        Self { file, bytes: Vec::new(), len: 0, limits, is_over: false }
+    }
+
+    /// Asks for the length, and makes room.
+    fn measure(&mut self) -> io::Result<()> {
+        let metadata = self.file.metadata()?;
         let len = if metadata.is_file() { metadata.len() } else { 0 };
-        if len > limits.file_len_max {
+        if len > self.limits.file_len_max {
             return Err(io::ErrorKind::FileTooLarge.into());
         }
-        let len = usize::try_from(len).map_err(|_| io::Error::from(io::ErrorKind::FileTooLarge))?;
-        let mut bytes = Vec::new();
-        bytes.try_reserve_exact(len).map_err(|_| io::Error::from(io::ErrorKind::OutOfMemory))?;
-        Ok(Self { file, bytes, len, limits, is_over: false })
+        self.len = usize::try_from(len).map_err(|_| io::Error::from(io::ErrorKind::FileTooLarge))?;
+        self.bytes.try_reserve_exact(self.len).map_err(|_| io::ErrorKind::OutOfMemory.into())
     }
 
     /// Reads as much as one job may.
@@ -125,7 +167,8 @@ impl Reading {
 
 /// Opens a file and, unless it is too long for one job, reads all of it. Blocks.
 fn read_at_once(path: &Path, limits: FsLimits) -> io::Result<Reading> {
-    let mut reading = Reading::new(File::open(path)?, limits)?;
+    let mut reading = Reading::new(File::open(path)?, limits);
+    reading.measure()?;
     if reading.len <= limits.piece_len_max {
         reading.read_piece()?;
     }
@@ -133,20 +176,28 @@ fn read_at_once(path: &Path, limits: FsLimits) -> io::Result<Reading> {
 }
 
 /// Submits the next piece, or the closing.
-fn read_on(chain: &Rc<Chain<Vec<u8>>>, mut reading: Reading) {
-    if reading.is_over {
+fn read_on(chain: &Rc<Chain<Vec<u8>>>, mut reading: Reading, so_far: io::Result<()>) {
+    if so_far.is_err() || reading.is_over {
         let Reading { file, bytes, .. } = reading;
-        let close = move |_: &JobContext<'_>| {
-            drop(file);
-            Ok(())
-        };
-        return chain.step(close, |chain, lp, ()| chain.finish(lp, Ok(bytes)));
+        return close(chain, file, so_far.map(|()| bytes));
     }
     let read = move |_: &JobContext<'_>| {
-        reading.read_piece()?;
-        Ok(reading)
+        let read = reading.read_piece();
+        Ok((reading, read))
     };
-    chain.step(read, |chain, _, reading| read_on(chain, reading));
+    chain.step(read, |chain, _, (reading, read)| read_on(chain, reading, read));
+}
+
+/// Closes the file, and then tells what came of it.
+fn close<T: 'static>(chain: &Rc<Chain<T>>, file: File, result: io::Result<T>) {
+    let close = move |_: &JobContext<'_>| {
+        drop(file);
+        Ok(())
+    };
+    chain.step(close, |chain, lp, ()| match result {
+        Ok(value) => chain.finish(lp, Ok(value)),
+        Err(error) => chain.fail(lp, error),
+    });
 }
 
 /// A file that is being written. Whoever drops it closes the file.
@@ -176,19 +227,15 @@ impl Writing {
 }
 
 /// Submits the next write, or the closing.
-fn write_on(chain: &Rc<Chain<()>>, mut writing: Writing) {
-    if writing.is_over {
-        let close = move |_: &JobContext<'_>| {
-            drop(writing);
-            Ok(())
-        };
-        return chain.step(close, |chain, lp, ()| chain.finish(lp, Ok(())));
+fn write_on(chain: &Rc<Chain<()>>, mut writing: Writing, so_far: io::Result<()>) {
+    if so_far.is_err() || writing.is_over {
+        return close(chain, writing.file, so_far);
     }
     let write = move |_: &JobContext<'_>| {
-        writing.write_piece()?;
-        Ok(writing)
+        let written = writing.write_piece();
+        Ok((writing, written))
     };
-    chain.step(write, |chain, _, writing| write_on(chain, writing));
+    chain.step(write, |chain, _, (writing, written)| write_on(chain, writing, written));
 }
 
 /// Calls again while a signal interrupts the call.
@@ -200,3 +247,6 @@ pub(super) fn retry<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T>
         }
     }
 }
+
+/// Bytes that Node 10 reads at a time. Source: Node 10, `kReadFileBufferLength`.
+const SMALL_PIECE_LEN: usize = 8 * 1024;

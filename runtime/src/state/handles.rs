@@ -41,6 +41,10 @@ pub enum HandleKind {
     TcpListener,
     /// A [`TcpStream`](crate::net::TcpStream).
     TcpStream,
+    /// A [`UnixListener`](crate::net::UnixListener).
+    UnixListener,
+    /// A [`UnixStream`](crate::net::UnixStream).
+    UnixStream,
     /// A source that a test scripts.
     Scripted,
 }

@@ -36,6 +36,10 @@ pub struct Limits {
     /// Descriptors that one read of a Unix socket may take, and one write pass. The kernel's limit is 253; more here count as
     /// that.
     pub descriptors_per_message: usize,
+    /// Datagrams that one socket with a receive callback may receive in one turn.
+    pub datagrams_per_turn: NonZeroU32,
+    /// Datagrams that may wait on one socket to be sent. Their bytes count against `write_queue_len_max` too.
+    pub datagram_queue_len_max: usize,
     /// Closures that other threads may have posted and the loop has not yet taken.
     pub remote_queue_len_max: usize,
 }
@@ -52,6 +56,8 @@ impl Default for Limits {
             write_queue_len_max: 64 * 1024 * 1024,
             write_high_water_mark: 64 * 1024,
             descriptors_per_message: 64,
+            datagrams_per_turn: NonZeroU32::new(128).expect("not zero"),
+            datagram_queue_len_max: 4096,
             remote_queue_len_max: 1 << 20,
         }
     }

@@ -17,11 +17,19 @@ pub trait Family: sealed::Family + 'static {
 /// A family whose sockets are streams of bytes.
 pub trait StreamFamily: Family + sealed::StreamFamily {}
 
+/// A family whose sockets send and receive datagrams.
+pub trait DatagramFamily: Family + sealed::DatagramFamily {}
+
 /// TCP: the family of [`TcpStream`](super::TcpStream) and [`TcpListener`](super::TcpListener).
 #[derive(Debug)]
 pub enum Tcp {}
 
-/// Unix sockets: the family of [`UnixStream`](super::UnixStream) and [`UnixListener`](super::UnixListener).
+/// UDP: the family of [`UdpSocket`](super::UdpSocket).
+#[derive(Debug)]
+pub enum Udp {}
+
+/// Unix sockets: the family of [`UnixStream`](super::UnixStream), [`UnixListener`](super::UnixListener) and
+/// [`UnixDatagram`](super::UnixDatagram).
 #[derive(Debug)]
 pub enum Unix {}
 
@@ -29,15 +37,47 @@ impl Family for Tcp {
     type Addr = SocketAddr;
 }
 
+impl Family for Udp {
+    type Addr = SocketAddr;
+}
+
 impl Family for Unix {
     type Addr = UnixAddr;
 }
 
+impl DatagramFamily for Udp {}
+impl DatagramFamily for Unix {}
 impl StreamFamily for Tcp {}
 impl StreamFamily for Unix {}
 
 impl sealed::Family for Tcp {}
+impl sealed::Family for Udp {}
 impl sealed::Family for Unix {}
+
+impl sealed::DatagramFamily for Udp {
+    const SOCKET: HandleKind = HandleKind::UdpSocket;
+
+    fn check(fd: BorrowedFd<'_>) -> io::Result<()> {
+        sys::check(fd, Shape::UdpSocket)
+    }
+
+    fn unnamed() -> SocketAddr {
+        // Not seen on Linux, where every datagram of UDP has a sender.
+        SocketAddr::from(([0, 0, 0, 0], 0))
+    }
+}
+
+impl sealed::DatagramFamily for Unix {
+    const SOCKET: HandleKind = HandleKind::UnixDatagram;
+
+    fn check(fd: BorrowedFd<'_>) -> io::Result<()> {
+        sys::check(fd, Shape::UnixDatagram)
+    }
+
+    fn unnamed() -> UnixAddr {
+        UnixAddr::Unnamed
+    }
+}
 
 impl sealed::StreamFamily for Tcp {
     const STREAM: HandleKind = HandleKind::TcpStream;
@@ -82,6 +122,17 @@ pub(super) mod sealed {
 
         /// Refuses a descriptor that is something else.
         fn check(fd: BorrowedFd<'_>, listening: bool) -> io::Result<()>;
+    }
+
+    pub trait DatagramFamily: super::Family {
+        /// How a socket is listed, and called in `Debug`.
+        const SOCKET: HandleKind;
+
+        /// Refuses a descriptor that is something else.
+        fn check(fd: BorrowedFd<'_>) -> io::Result<()>;
+
+        /// The address of a sender that has none.
+        fn unnamed() -> Self::Addr;
     }
 
     pub trait Address: Clone + Debug + Sized + 'static {

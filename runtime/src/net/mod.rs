@@ -1,10 +1,11 @@
-//! Sockets on the loop: TCP and Unix sockets, each with futures and with callbacks.
+//! Sockets on the loop: TCP, UDP and Unix sockets, each with futures and with callbacks.
 //!
 //! A future front and a callback front stand on the same source; a stream uses one of them at a time in each direction.
-//! `base` is what every socket is, `descriptor` what can be closed while it is held; `stream` and `listener` are the types
-//! that all families share, `tcp` and `unix` what only one of them has, `family` what tells them apart.
+//! `base` is what every socket is, `descriptor` what can be closed while it is held; `stream`, `listener` and
+//! `datagram` are the types that all families share, `tcp`, `udp` and `unix` what only one of them has, `family` what tells them apart.
 
 mod base;
+mod datagram;
 mod descriptor;
 mod family;
 mod listener;
@@ -13,15 +14,18 @@ mod refused;
 mod stream;
 mod sys;
 mod tcp;
+mod udp;
 mod unix;
 
-pub use family::{Family, StreamFamily, Tcp, Unix};
+pub use datagram::{Datagram, DatagramSocket, ReceiveEvent, Received, Undelivered, UndeliveredTo};
+pub use family::{DatagramFamily, Family, StreamFamily, Tcp, Udp, Unix};
 pub use listener::{Incoming, Listener};
 pub use refused::WriteRefused;
 pub use stream::{
     ByteStream, Connecting, OwnedReadHalf, OwnedWriteHalf, Passed, ReadEvent, ReadHalf, WriteHalf,
 };
 pub use tcp::ListenOptions;
+pub use udp::{Interface, UdpOptions};
 pub use unix::{UnixAddr, UnixCredentials, UnixListenOptions};
 
 /// A TCP connection.
@@ -32,3 +36,7 @@ pub type TcpListener = Listener<Tcp>;
 pub type UnixStream = ByteStream<Unix>;
 /// A socket that accepts Unix connections.
 pub type UnixListener = Listener<Unix>;
+/// A socket for datagrams of UDP.
+pub type UdpSocket = DatagramSocket<Udp>;
+/// A socket for datagrams between processes of this machine, or parts of one.
+pub type UnixDatagram = DatagramSocket<Unix>;

@@ -46,10 +46,24 @@ pub(super) fn open_unix_stream() -> io::Result<OwnedFd> {
     open(AddressFamily::UNIX, SocketType::STREAM)
 }
 
+/// As `open`, for Unix datagrams.
+pub(super) fn open_unix_datagram() -> io::Result<OwnedFd> {
+    open(AddressFamily::UNIX, SocketType::DGRAM)
+}
+
 /// Two connected Unix streams.
 pub(super) fn unix_stream_pair() -> io::Result<(OwnedFd, OwnedFd)> {
+    unix_pair(SocketType::STREAM)
+}
+
+/// Two connected sockets of Unix datagrams.
+pub(super) fn unix_datagram_pair() -> io::Result<(OwnedFd, OwnedFd)> {
+    unix_pair(SocketType::DGRAM)
+}
+
+fn unix_pair(kind: SocketType) -> io::Result<(OwnedFd, OwnedFd)> {
     let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
-    Ok(rustix::net::socketpair(AddressFamily::UNIX, SocketType::STREAM, flags, None)?)
+    Ok(rustix::net::socketpair(AddressFamily::UNIX, kind, flags, None)?)
 }
 
 pub(super) fn bind(fd: BorrowedFd<'_>, addr: &RawAddr) -> io::Result<()> {
@@ -66,6 +80,11 @@ pub(super) fn connect(fd: BorrowedFd<'_>, addr: &RawAddr) -> io::Result<()> {
         Err(Errno::INPROGRESS) => Ok(()),
         connected => Ok(connected?),
     }
+}
+
+/// Ends a connection of a socket of datagrams.
+pub(super) fn disconnect(fd: BorrowedFd<'_>) -> io::Result<()> {
+    Ok(rustix::net::connect_unspec(fd)?)
 }
 
 /// Accepts a connection that is non-blocking and not inherited by children, in one call.
@@ -88,11 +107,20 @@ pub(super) enum Shape {
     TcpListener,
     UnixStream,
     UnixListener,
+    UdpSocket,
+    UnixDatagram,
 }
 
 impl Shape {
     fn is_unix(self) -> bool {
-        matches!(self, Self::UnixStream | Self::UnixListener)
+        matches!(self, Self::UnixStream | Self::UnixListener | Self::UnixDatagram)
+    }
+
+    fn kind(self) -> SocketType {
+        match self {
+            Self::UdpSocket | Self::UnixDatagram => SocketType::DGRAM,
+            _ => SocketType::STREAM,
+        }
     }
 
     fn listens(self) -> bool {
@@ -110,7 +138,7 @@ pub(super) fn check(fd: BorrowedFd<'_>, wanted: Shape) -> io::Result<()> {
     };
     let kind = sockopt::socket_type(fd)?;
     let listens = sockopt::socket_acceptconn(fd)?;
-    if family_fits && kind == SocketType::STREAM && listens == wanted.listens() {
+    if family_fits && kind == wanted.kind() && listens == wanted.listens() {
         return Ok(());
     }
     let what = format!("family {}, type {}, listening: {listens}", family.as_raw(), kind.as_raw());

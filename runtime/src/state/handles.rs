@@ -45,6 +45,10 @@ pub enum HandleKind {
     UnixListener,
     /// A [`UnixStream`](crate::net::UnixStream).
     UnixStream,
+    /// A [`UnixDatagram`](crate::net::UnixDatagram).
+    UnixDatagram,
+    /// A [`UdpSocket`](crate::net::UdpSocket).
+    UdpSocket,
     /// A source that a test scripts.
     Scripted,
 }

@@ -1,6 +1,7 @@
 //! What only Unix sockets have: names in the file system or beside it, credentials, and descriptors that are passed.
 
 mod address;
+mod datagram;
 mod file;
 mod listener;
 mod stream;

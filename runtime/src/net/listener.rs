@@ -180,6 +180,14 @@ impl<K: StreamFamily> Listener<K> {
         self.core.start(on_connection)
     }
 
+    /// Listens again, with room for another number of connections that are not accepted yet. Those that wait stay.
+    ///
+    /// # Errors
+    /// `NotConnected` for a closed socket.
+    pub fn set_backlog(&self, backlog: i32) -> io::Result<()> {
+        self.core.base.with(|fd| sys::listen(fd, backlog))
+    }
+
     /// Accepts nothing until [`accept_resume`](Self::accept_resume): connections wait in the backlog, as many as the system
     /// holds there. Holds for the callback at once, also in the middle of a poll phase, and for futures. The loop stays as
     /// alive as it was.

@@ -22,9 +22,10 @@ pub use family::{DatagramFamily, Family, StreamFamily, Tcp, Udp, Unix};
 pub use listener::{Incoming, Listener};
 pub use refused::WriteRefused;
 pub use stream::{
-    ByteStream, Connecting, OwnedReadHalf, OwnedWriteHalf, Passed, ReadEvent, ReadHalf, WriteHalf,
+    ByteStream, Connecting, Copied, CopyFailed, OwnedReadHalf, OwnedWriteHalf, Passed, ReadEvent, ReadHalf,
+    WriteHalf, copy_bidirectional,
 };
-pub use tcp::ListenOptions;
+pub use tcp::{ConnectOptions, Keepalive, ListenOptions};
 pub use udp::{Interface, UdpOptions};
 pub use unix::{UnixAddr, UnixCredentials, UnixListenOptions};
 

@@ -189,6 +189,11 @@ pub(super) fn write_vectored(fd: BorrowedFd<'_>, bufs: &[IoSlice<'_>]) -> io::Re
     Ok(sendmsg(fd, &bufs[..count], &mut SendAncillaryBuffer::default(), SendFlags::NOSIGNAL)?)
 }
 
+/// Has the close of a TCP socket reset its connection.
+pub(super) fn reset_on_close(fd: BorrowedFd<'_>) -> io::Result<()> {
+    Ok(sockopt::set_socket_linger(fd, Some(std::time::Duration::ZERO))?)
+}
+
 /// Sends the end of the stream.
 pub(super) fn shutdown_write(fd: BorrowedFd<'_>) -> io::Result<()> {
     Ok(rustix::net::shutdown(fd, Shutdown::Write)?)

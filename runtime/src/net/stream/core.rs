@@ -134,6 +134,15 @@ impl Core {
         Poll::Ready(self.base.with(sys::shutdown_write))
     }
 
+    /// Has the close that follows reset the connection.
+    pub(in crate::net) fn prepare_reset(&self) -> io::Result<()> {
+        if !self.base.is_closed() && self.shut_down.get() {
+            let problem = "the stream was shut down, so its end can not be a reset any more";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, problem));
+        }
+        self.base.with(sys::reset_on_close)
+    }
+
     pub(super) fn poll_ready(&self, cx: &mut Context<'_>, direction: Direction) -> Poll<io::Result<()>> {
         self.base.poll_op(cx, direction, |_| Ok(Attempt::Done(())))
     }

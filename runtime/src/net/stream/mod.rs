@@ -1,10 +1,11 @@
 //! Streams of bytes: one type for every family, over one core that knows none of them.
 //!
 //! `core` holds the connection and what futures poll, `callbacks` reads for callbacks, `writes` is the queue of writes,
-//! `fronts` is what users type, `split` and `traits` are the shapes that other libraries ask for.
+//! `fronts` is what users type, `copy` joins two streams, `split` and `traits` are the shapes that other libraries ask for.
 
 mod callbacks;
 mod connecting;
+mod copy;
 mod core;
 mod fronts;
 mod split;
@@ -26,6 +27,7 @@ use crate::state::{Callback, LoopHandle};
 
 pub use callbacks::{Passed, ReadEvent};
 pub use connecting::Connecting;
+pub use copy::{Copied, CopyFailed, copy_bidirectional};
 pub(super) use core::Core;
 pub use split::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, WriteHalf};
 

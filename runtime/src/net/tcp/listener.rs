@@ -20,11 +20,25 @@ pub struct ListenOptions {
     pub reuse_address: bool,
     /// Shares the port with other sockets that say so too; the system spreads connections over them.
     pub reuse_port: bool,
+    /// An IPv6 socket takes no IPv4. Without it the system decides; on Linux, that it does.
+    pub only_v6: Option<bool>,
+    /// Accepts by this network device only, such as `eth0`. Needs a right.
+    pub device: Option<String>,
+    /// Bytes that the system may hold for each connection until they are read. It is set here, since connections take it over
+    /// before they are accepted.
+    pub recv_buffer_len: Option<usize>,
 }
 
 impl Default for ListenOptions {
     fn default() -> Self {
-        Self { backlog: 1024, reuse_address: true, reuse_port: false }
+        Self {
+            backlog: 1024,
+            reuse_address: true,
+            reuse_port: false,
+            only_v6: None,
+            device: None,
+            recv_buffer_len: None,
+        }
     }
 }
 
@@ -32,7 +46,8 @@ impl Listener<Tcp> {
     /// Listens on `address`, with the default options. Port 0 has the system choose one.
     ///
     /// # Errors
-    /// What the system says: the address is in use, is not ours, needs a right.
+    /// What the system says: the address is in use, is not ours, needs a right. Errors of the address come from here, at once;
+    /// libuv keeps them until it listens or connects.
     #[track_caller]
     pub fn bind(lp: &LoopHandle, address: SocketAddr) -> io::Result<Self> {
         Self::bind_with(lp, address, &ListenOptions::default())
@@ -48,6 +63,15 @@ impl Listener<Tcp> {
         socket.set_nonblocking(true)?;
         socket.set_reuse_address(options.reuse_address)?;
         socket.set_reuse_port(options.reuse_port)?;
+        if let (Some(only), true) = (options.only_v6, address.is_ipv6()) {
+            socket.set_only_v6(only)?;
+        }
+        if let Some(device) = &options.device {
+            socket.bind_device(Some(device.as_bytes()))?;
+        }
+        if let Some(len) = options.recv_buffer_len {
+            socket.set_recv_buffer_size(len)?;
+        }
         socket.bind(&address.into())?;
         socket.listen(options.backlog)?;
         Self::open(lp, socket.into(), None, Location::caller())

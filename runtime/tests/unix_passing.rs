@@ -206,3 +206,74 @@ fn a_listener_passed_to_another_loop_is_listened_on_there() {
     drop((a, b, listener));
     finish(lp);
 }
+
+#[test]
+fn a_socket_that_was_bound_here_is_listened_on_after_it_was_passed() {
+    let (_alone, lp) = (alone(), new_loop());
+    let (a, b) = pair(&lp);
+    let bound = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    bound.bind(&localhost().into()).unwrap();
+    block_on(&lp, async {
+        a.write_with_descriptors(b"B", &[bound.as_fd()]).await.unwrap();
+        let (_, mut passed) = b.read_with_descriptors(&mut [0; 8]).await.unwrap();
+        let taken = socket2::Socket::from(passed.descriptors.remove(0));
+        taken.listen(8).unwrap();
+        let listener = TcpListener::from_fd(&lp, taken.into()).unwrap();
+        let address = listener.local_addr().unwrap();
+        assert_eq!(Some(address), bound.local_addr().unwrap().as_socket());
+        let peer = std::net::TcpStream::connect(address).unwrap();
+        let (_, from) = listener.accept().await.unwrap();
+        assert_eq!(from, peer.local_addr().unwrap());
+    });
+}
+
+/// Set in the process that the test below starts, which runs only `the_other_process`.
+const OTHER: &str = "PHASELOOP_TEST_RECEIVES";
+
+#[test]
+fn descriptors_come_in_order_between_processes() {
+    let (_alone, lp, folder) = (alone(), new_loop(), Folder::new());
+    let (ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+    let mut child = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "the_other_process"])
+        .env(OTHER, "1")
+        .stdin(OwnedFd::from(theirs))
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let stream = UnixStream::from_std(&lp, ours).unwrap();
+    let answer = block_on(&lp, async {
+        for names in [&["a", "b"][..], &["c"], &["d", "e", "f"]] {
+            let files: Vec<File> = names.iter().map(|name| file(&folder, name)).collect();
+            let borrowed: Vec<_> = files.iter().map(|file| file.as_fd()).collect();
+            stream.write_with_descriptors(b"!", &borrowed).await.unwrap();
+        }
+        stream.shutdown().await.unwrap();
+        let mut answer = vec![0; 6];
+        stream.read_exact(&mut answer).await.unwrap();
+        answer
+    });
+    assert_eq!(answer, b"abcdef");
+    assert!(child.wait().unwrap().success());
+}
+
+/// What runs in the other process: it says what is in the files that it is passed.
+#[test]
+fn the_other_process() {
+    if std::env::var_os(OTHER).is_none() {
+        return;
+    }
+    let lp = new_loop();
+    let stream = UnixStream::from_fd(&lp, std::io::stdin().as_fd().try_clone_to_owned().unwrap()).unwrap();
+    block_on(&lp, async {
+        let mut answer = String::new();
+        loop {
+            let (len, passed) = stream.read_with_descriptors(&mut [0; 8]).await.unwrap();
+            passed.descriptors.into_iter().for_each(|descriptor| answer.push_str(&text_of(descriptor)));
+            if len == 0 {
+                break;
+            }
+        }
+        stream.write_all(answer.as_bytes()).await.unwrap();
+    });
+}

@@ -382,3 +382,65 @@ fn callbacks_run_in_the_context_of_their_registration() {
     assert_eq!(lines[..2], ["wrote as Some(\"writer\")", "shut as None"]);
     assert!(lines[2..].iter().all(|line| line == "read as Some(\"reader\")") && lines.len() > 2, "{lines:?}");
 }
+
+#[test]
+fn heavy_traffic_both_ways_at_once_does_not_deadlock() {
+    const LEN: usize = 5_000_000;
+    let lp = new_loop();
+    let (a, b) = pair(&lp);
+    let counts: Vec<_> = [&a, &b]
+        .map(|stream| {
+            let count = Rc::new(RefCell::new(0));
+            let counted = Rc::clone(&count);
+            stream
+                .read_start(move |stream, event| match event {
+                    ReadEvent::Data(bytes) => *counted.borrow_mut() += bytes.len(),
+                    ReadEvent::End => stream.read_stop(),
+                    ReadEvent::Failed(error) => panic!("{error}"),
+                })
+                .unwrap();
+            count
+        })
+        .into();
+    for stream in [&a, &b] {
+        for chunk in pattern(LEN).chunks(100_000) {
+            stream.queue_write(chunk).unwrap();
+        }
+        stream.shutdown_with(|_, result| result.unwrap()).unwrap();
+    }
+    drop((a, b));
+    finish(lp);
+    assert_eq!(counts.iter().map(|count| *count.borrow()).collect::<Vec<_>>(), [LEN, LEN]);
+}
+
+#[test]
+fn an_empty_write_completes_and_sends_nothing() {
+    let lp = new_loop();
+    let (a, b) = pair(&lp);
+    let log = Log::default();
+    for name in ["empty", "not"] {
+        let noted = log.clone();
+        let bytes = if name == "empty" { &b""[..] } else { b"x" };
+        a.queue_write_with(bytes, move |_, result| {
+            result.unwrap();
+            noted.add(name);
+        })
+        .unwrap();
+    }
+    run(&lp);
+    assert_eq!(log.lines(), ["empty", "not"]);
+    assert_eq!(block_on(&lp, b.read(&mut [0; 8])).unwrap(), 1, "an empty write is no end of the stream");
+}
+
+#[test]
+fn a_peer_that_is_gone_is_an_error_and_no_signal() {
+    let lp = new_loop();
+    let (a, b) = pair(&lp);
+    b.close();
+    let broken = a.try_write(b"x").unwrap_err();
+    assert_eq!(broken.kind(), ErrorKind::BrokenPipe);
+    let vectored =
+        block_on(&lp, std::future::poll_fn(|cx| a.poll_write_vectored(cx, &[std::io::IoSlice::new(b"x")])));
+    assert_eq!(vectored.unwrap_err().kind(), ErrorKind::BrokenPipe);
+    assert_eq!(block_on(&lp, a.read(&mut [0; 8])).unwrap(), 0);
+}

@@ -15,6 +15,7 @@ use std::time::Duration;
 use futures_core::Stream;
 
 use super::base::{Base, socket_methods};
+use super::callback_slot::CallbackSlot;
 use super::family::{StreamFamily, sealed::Address};
 use super::poll_io::Attempt;
 use super::stream::ByteStream;
@@ -46,18 +47,18 @@ struct Core {
     base: Base,
     /// The pause after exhaustion, as the future front waits for it.
     pause: RefCell<Option<Sleep>>,
-    on_connection: RefCell<Option<OnConnection>>,
+    on_connection: CallbackSlot<ConnectionCallback>,
     /// The callback front pauses after exhaustion.
     exhausted: Cell<bool>,
     /// Nothing is accepted until the user says so.
     held: Cell<bool>,
-    starts: Cell<u32>,
     /// The name in the file system, to be removed.
     file: Cell<Option<SocketFile>>,
     site: &'static Location<'static>,
 }
 
-type OnConnection = Box<dyn FnMut(&Rc<Core>, io::Result<OwnedFd>)>;
+type ConnectionCallback = dyn FnMut(&Rc<Core>, io::Result<OwnedFd>);
+type OnConnection = Box<ConnectionCallback>;
 
 impl<K> Clone for Listener<K> {
     fn clone(&self) -> Self {
@@ -110,10 +111,9 @@ impl<K: StreamFamily> Listener<K> {
         let core = Core {
             base,
             pause: RefCell::new(None),
-            on_connection: RefCell::new(None),
+            on_connection: CallbackSlot::default(),
             exhausted: Cell::new(false),
             held: Cell::new(false),
-            starts: Cell::new(0),
             file: Cell::new(file),
             site,
         };
@@ -229,9 +229,7 @@ impl Core {
         if self.base.is_gone() {
             return Err(gone());
         }
-        self.starts.set(self.starts.get().wrapping_add(1));
-        let old = self.on_connection.replace(Some(on_connection));
-        drop(old);
+        drop(self.on_connection.start(on_connection));
         self.base.set_active(true);
         self.base.set_target(Some(Rc::clone(self) as Rc<dyn Ready>));
         self.base.run_again();
@@ -242,10 +240,9 @@ impl Core {
         if self.base.is_closed() {
             return false;
         }
+        let _on_connection = self.on_connection.stop(); // dropped at the end, when all else is in order
         drop(self.file.take()); // before the socket, so that nobody finds a name that refuses
         self.base.close();
-        let on_connection = self.on_connection.take();
-        drop(on_connection);
         self.base.announce_close(callback);
         true
     }
@@ -280,7 +277,7 @@ impl Core {
     fn accept_ready(self: &Rc<Self>) {
         let lp = &self.base.lp;
         for _ in 0..lp.state.limits.accepts_per_turn.get() {
-            let waits = self.exhausted.get() || self.held.get() || self.on_connection.borrow().is_none();
+            let waits = self.exhausted.get() || self.held.get() || !self.on_connection.is_on();
             if waits || !self.base.has_ready(Readiness::ANY_READ) {
                 return;
             }
@@ -317,27 +314,7 @@ impl Core {
     }
 
     fn call_back(self: &Rc<Self>, accepted: io::Result<OwnedFd>) {
-        let (taken, start) = (self.on_connection.take(), self.starts.get());
-        let Some(on_connection) = taken else { return };
-        let mut restore = PutBack { core: self, start, on_connection: Some(on_connection) };
-        if let Some(on_connection) = &mut restore.on_connection {
-            on_connection(self, accepted);
-        }
-    }
-}
-
-/// Puts the callback back after its call, also if it panicked, unless it was replaced or the socket closed in it.
-struct PutBack<'a> {
-    core: &'a Rc<Core>,
-    start: u32,
-    on_connection: Option<OnConnection>,
-}
-
-impl Drop for PutBack<'_> {
-    fn drop(&mut self) {
-        if !self.core.base.is_closed() && self.core.starts.get() == self.start {
-            self.core.on_connection.replace(self.on_connection.take());
-        }
+        self.on_connection.call(|on_connection| on_connection(self, accepted));
     }
 }
 
@@ -347,8 +324,7 @@ impl Ready for Core {
     }
 
     fn forget(&self) {
-        let on_connection = self.on_connection.take();
-        drop(on_connection); // while nothing is borrowed: it may own anything
+        drop(self.on_connection.stop()); // while nothing is borrowed: it may own anything
     }
 }
 

@@ -1,10 +1,12 @@
 //! Sockets on the loop: TCP, UDP and Unix sockets, each with futures and with callbacks.
 //!
 //! A future front and a callback front stand on the same source; a stream uses one of them at a time in each direction.
-//! `base` is what every socket is, `descriptor` what can be closed while it is held; `stream`, `listener` and
+//! `base` is what every socket is, `descriptor` what can be closed while it is held, `callback_slot` the
+//! place of a callback that may do anything to its socket; `stream`, `listener` and
 //! `datagram` are the types that all families share, `tcp`, `udp` and `unix` what only one of them has, `family` what tells them apart.
 
 mod base;
+mod callback_slot;
 mod datagram;
 mod descriptor;
 mod family;

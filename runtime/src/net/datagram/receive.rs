@@ -10,6 +10,7 @@ use std::vec;
 use super::Core;
 use super::sys::{self, Slot};
 use crate::driver::Readiness;
+use crate::net::callback_slot::CallbackSlot;
 use crate::net::sys::RawAddr;
 use crate::state::sources::gone;
 
@@ -71,15 +72,12 @@ pub(super) enum Arrived<'a> {
     Failed(io::Error),
 }
 
-pub(super) type OnReceive = Box<dyn FnMut(&Rc<Core>, Arrived<'_>)>;
+type ReceiveCallback = dyn FnMut(&Rc<Core>, Arrived<'_>);
+pub(super) type OnReceive = Box<ReceiveCallback>;
 
 /// Who is called with what arrives.
 pub(super) struct Receiver {
-    /// Out of its place while it runs.
-    on_receive: Cell<Option<OnReceive>>,
-    /// Counts starts, so that a callback that was replaced in its own call is not put back.
-    starts: Cell<u32>,
-    is_on: Cell<bool>,
+    on_receive: CallbackSlot<ReceiveCallback>,
     /// Room for one datagram, in bytes.
     pub(super) room: Cell<usize>,
     /// What came with a batch that was broken off: less than one batch.
@@ -89,9 +87,7 @@ pub(super) struct Receiver {
 impl Default for Receiver {
     fn default() -> Self {
         Self {
-            on_receive: Cell::default(),
-            starts: Cell::default(),
-            is_on: Cell::default(),
+            on_receive: CallbackSlot::default(),
             room: Cell::new(DATAGRAM_LEN_MAX),
             held: RefCell::default(),
         }
@@ -100,13 +96,12 @@ impl Default for Receiver {
 
 impl Receiver {
     pub(super) fn is_on(&self) -> bool {
-        self.is_on.get()
+        self.on_receive.is_on()
     }
 
     /// Takes the callback away, for the caller to drop.
     pub(super) fn stop(&self) -> Option<OnReceive> {
-        self.is_on.set(false);
-        self.on_receive.take()
+        self.on_receive.stop()
     }
 }
 
@@ -115,10 +110,7 @@ impl Core {
         if self.base.is_gone() {
             return Err(gone());
         }
-        let receiver = &self.receiver;
-        receiver.is_on.set(true);
-        receiver.starts.set(receiver.starts.get().wrapping_add(1));
-        drop(receiver.on_receive.replace(Some(on_receive)));
+        drop(self.receiver.on_receive.start(on_receive));
         self.follow();
         // What came before is there without a new event.
         self.base.run_again();
@@ -183,14 +175,7 @@ impl Core {
     }
 
     fn call_receiver(self: &Rc<Self>, arrived: Arrived<'_>) {
-        self.base.lp.call(|_| {
-            let receiver = &self.receiver;
-            let taken = receiver.on_receive.take();
-            let mut running = PutBack { receiver, start: receiver.starts.get(), on_receive: taken };
-            if let Some(on_receive) = &mut running.on_receive {
-                on_receive(self, arrived);
-            }
-        });
+        self.base.lp.call(|_| self.receiver.on_receive.call(|on_receive| on_receive(self, arrived)));
     }
 }
 
@@ -248,20 +233,5 @@ impl From<Datagram<'_, Option<RawAddr>>> for Held {
     fn from(datagram: Datagram<'_, Option<RawAddr>>) -> Self {
         let Datagram { bytes, from, full_len, segment_len } = datagram;
         Self { bytes: bytes.to_vec(), from, full_len, segment_len }
-    }
-}
-
-/// Puts the callback back after its call, also if it panicked, unless it was stopped or replaced in it.
-struct PutBack<'a> {
-    receiver: &'a Receiver,
-    start: u32,
-    on_receive: Option<OnReceive>,
-}
-
-impl Drop for PutBack<'_> {
-    fn drop(&mut self) {
-        if self.receiver.is_on.get() && self.receiver.starts.get() == self.start {
-            self.receiver.on_receive.set(self.on_receive.take());
-        }
     }
 }

@@ -11,6 +11,7 @@ use std::rc::Rc;
 
 use super::core::Core;
 use crate::driver::Readiness;
+use crate::net::callback_slot::CallbackSlot;
 use crate::net::sys;
 use crate::net::unix::sys as rights;
 use crate::state::sources::{Ready, gone};
@@ -36,26 +37,15 @@ pub struct Passed {
     pub truncated: bool,
 }
 
-pub(super) type OnRead = Box<dyn FnMut(&Rc<Core>, ReadEvent<'_>, Passed)>;
+type ReadCallback = dyn FnMut(&Rc<Core>, ReadEvent<'_>, Passed);
+pub(super) type OnRead = Box<ReadCallback>;
 
 /// Who is called with what arrives.
 #[derive(Default)]
 pub(super) struct Reader {
-    /// Out of its place while it runs.
-    on_read: Cell<Option<OnRead>>,
-    /// Counts starts, so that a callback that was replaced in its own call is not put back.
-    starts: Cell<u32>,
-    reading: Cell<bool>,
+    on_read: CallbackSlot<ReadCallback>,
     /// Descriptors that are passed are taken, and not left to the system to close.
     takes_descriptors: Cell<bool>,
-}
-
-impl Reader {
-    /// Takes the callback away, for the caller to drop or to call a last time.
-    fn stop(&self) -> Option<OnRead> {
-        self.reading.set(false);
-        self.on_read.take()
-    }
 }
 
 impl Core {
@@ -63,11 +53,8 @@ impl Core {
         if self.base.is_gone() {
             return Err(gone());
         }
-        let reader = &self.reader;
-        reader.reading.set(true);
-        reader.takes_descriptors.set(takes_descriptors);
-        reader.starts.set(reader.starts.get().wrapping_add(1));
-        drop(reader.on_read.replace(Some(on_read)));
+        self.reader.takes_descriptors.set(takes_descriptors);
+        drop(self.reader.on_read.start(on_read));
         self.follow();
         // What came before is there without a new event.
         self.base.run_again();
@@ -75,7 +62,7 @@ impl Core {
     }
 
     pub(super) fn read_stop(self: &Rc<Self>) {
-        let old = self.reader.stop();
+        let old = self.reader.on_read.stop();
         self.follow();
         drop(old);
     }
@@ -85,7 +72,7 @@ impl Core {
             return false;
         }
         let writes = self.writes.take();
-        let _on_read = self.reader.stop(); // dropped at the end, when all else is in order
+        let _on_read = self.reader.on_read.stop(); // dropped at the end, when all else is in order
         self.base.close();
         if let Some(writes) = writes {
             self.cancel_writes(*writes);
@@ -136,7 +123,11 @@ impl Core {
     fn handle_read(self: &Rc<Self>, result: io::Result<(usize, Passed)>, buffer: &[u8]) {
         match result {
             Ok((0, _)) => self.end_reading(ReadEvent::End),
-            Ok((len, passed)) => self.call_reader(ReadEvent::Data(&buffer[..len]), passed),
+            Ok((len, passed)) => {
+                let call =
+                    |on_read: &mut ReadCallback| on_read(self, ReadEvent::Data(&buffer[..len]), passed);
+                self.reader.on_read.call(call);
+            }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => self.end_reading(ReadEvent::Failed(error)),
@@ -145,38 +136,15 @@ impl Core {
 
     /// Stops reading, then says why.
     fn end_reading(self: &Rc<Self>, event: ReadEvent<'_>) {
-        let on_read = self.reader.stop();
+        let on_read = self.reader.on_read.stop();
         self.follow();
         if let Some(mut on_read) = on_read {
             on_read(self, event, Passed::default());
         }
     }
 
-    fn call_reader(self: &Rc<Self>, event: ReadEvent<'_>, passed: Passed) {
-        let reader = &self.reader;
-        let mut running = PutBack { reader, start: reader.starts.get(), on_read: reader.on_read.take() };
-        if let Some(on_read) = &mut running.on_read {
-            on_read(self, event, passed);
-        }
-    }
-
     fn is_reading(&self) -> bool {
-        self.reader.reading.get()
-    }
-}
-
-/// Puts a read callback back after its call, also if it panicked, unless it was stopped or replaced in it.
-struct PutBack<'a> {
-    reader: &'a Reader,
-    start: u32,
-    on_read: Option<OnRead>,
-}
-
-impl Drop for PutBack<'_> {
-    fn drop(&mut self) {
-        if self.reader.reading.get() && self.reader.starts.get() == self.start {
-            self.reader.on_read.set(self.on_read.take());
-        }
+        self.reader.on_read.is_on()
     }
 }
 
@@ -194,7 +162,7 @@ impl Ready for Core {
         if let Some(writes) = &mut writes {
             writes.wake_all();
         }
-        drop((self.reader.stop(), writes)); // while nothing is borrowed: they may own anything
+        drop((self.reader.on_read.stop(), writes)); // while nothing is borrowed: they may own anything
     }
 }
 

@@ -21,7 +21,7 @@ pub enum UndeliveredTo {
     NextCall,
     /// Whoever receives, also on a socket that is not connected.
     Receiver,
-    /// Whoever sends next, also on a socket that is not connected.
+    /// Whoever sends next, also on a socket that is not connected. The call that is told sends nothing itself.
     Sender,
 }
 

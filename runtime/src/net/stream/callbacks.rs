@@ -4,14 +4,12 @@
 //! runs in *pending*, in the order of submission.
 //! Source: libuv, `uv__stream_io`; PROMISES, Streams and callback_stack.
 
-use std::cell::Cell;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
 use super::core::Core;
 use crate::driver::Readiness;
-use crate::net::callback_slot::CallbackSlot;
 use crate::net::sys;
 use crate::net::unix::sys as rights;
 use crate::state::sources::{Ready, gone};
@@ -37,24 +35,16 @@ pub struct Passed {
     pub truncated: bool,
 }
 
-type ReadCallback = dyn FnMut(&Rc<Core>, ReadEvent<'_>, Passed);
+pub(super) type ReadCallback = dyn FnMut(&Rc<Core>, ReadEvent<'_>, Passed);
 pub(super) type OnRead = Box<ReadCallback>;
-
-/// Who is called with what arrives.
-#[derive(Default)]
-pub(super) struct Reader {
-    on_read: CallbackSlot<ReadCallback>,
-    /// Descriptors that are passed are taken, and not left to the system to close.
-    takes_descriptors: Cell<bool>,
-}
 
 impl Core {
     pub(super) fn read_start(self: &Rc<Self>, takes_descriptors: bool, on_read: OnRead) -> io::Result<()> {
         if self.base.is_gone() {
             return Err(gone());
         }
-        self.reader.takes_descriptors.set(takes_descriptors);
-        drop(self.reader.on_read.start(on_read));
+        self.takes_descriptors.set(takes_descriptors);
+        drop(self.on_read.start(on_read));
         self.follow();
         // What came before is there without a new event.
         self.base.run_again();
@@ -62,7 +52,7 @@ impl Core {
     }
 
     pub(super) fn read_stop(self: &Rc<Self>) {
-        let old = self.reader.on_read.stop();
+        let old = self.on_read.stop();
         self.follow();
         drop(old);
     }
@@ -72,7 +62,7 @@ impl Core {
             return false;
         }
         let writes = self.writes.take();
-        let _on_read = self.reader.on_read.stop(); // dropped at the end, when all else is in order
+        let _on_read = self.on_read.stop(); // dropped at the end, when all else is in order
         self.base.close();
         if let Some(writes) = writes {
             self.cancel_writes(*writes);
@@ -112,7 +102,7 @@ impl Core {
     }
 
     fn read_into(&self, buffer: &mut [u8]) -> io::Result<(usize, Passed)> {
-        if !self.reader.takes_descriptors.get() {
+        if !self.takes_descriptors.get() {
             return self.base.with(|fd| sys::read(fd, buffer)).map(|len| (len, Passed::default()));
         }
         let limit = self.base.lp.state.limits.descriptors_per_message;
@@ -126,7 +116,7 @@ impl Core {
             Ok((len, passed)) => {
                 let call =
                     |on_read: &mut ReadCallback| on_read(self, ReadEvent::Data(&buffer[..len]), passed);
-                self.reader.on_read.call(call);
+                self.on_read.call(call);
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -136,7 +126,7 @@ impl Core {
 
     /// Stops reading, then says why.
     fn end_reading(self: &Rc<Self>, event: ReadEvent<'_>) {
-        let on_read = self.reader.on_read.stop();
+        let on_read = self.on_read.stop();
         self.follow();
         if let Some(mut on_read) = on_read {
             on_read(self, event, Passed::default());
@@ -144,7 +134,7 @@ impl Core {
     }
 
     fn is_reading(&self) -> bool {
-        self.reader.on_read.is_on()
+        self.on_read.is_on()
     }
 }
 
@@ -162,7 +152,7 @@ impl Ready for Core {
         if let Some(writes) = &mut writes {
             writes.wake_all();
         }
-        drop((self.reader.on_read.stop(), writes)); // while nothing is borrowed: they may own anything
+        drop((self.on_read.stop(), writes)); // while nothing is borrowed: they may own anything
     }
 }
 

@@ -7,10 +7,11 @@ use std::panic::Location;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
-use super::callbacks::{Passed, Reader};
+use super::callbacks::{Passed, ReadCallback};
 use super::writes::Writes;
 use crate::driver::Readiness;
 use crate::net::base::Base;
+use crate::net::callback_slot::CallbackSlot;
 use crate::net::poll_io::Attempt;
 use crate::net::sys;
 use crate::net::unix::sys as rights;
@@ -23,8 +24,10 @@ pub(in crate::net) struct Core {
     pub(in crate::net) base: Base,
     /// The end of the stream was sent, or is due once the queue is written.
     pub(super) shut_down: Cell<bool>,
+    /// Descriptors that are passed to the read callback are taken, and not left to the system to close.
+    pub(super) takes_descriptors: Cell<bool>,
     /// The callback front: who reads, and what waits to be written. A box for the latter, which most never need.
-    pub(super) reader: Reader,
+    pub(super) on_read: CallbackSlot<ReadCallback>,
     pub(super) writes: RefCell<Option<Box<Writes>>>,
 }
 
@@ -41,7 +44,8 @@ impl Core {
         Ok(Rc::new(Self {
             base: Base::open(lp, fd, interest, ready, kind, site)?,
             shut_down: Cell::new(false),
-            reader: Reader::default(),
+            takes_descriptors: Cell::new(false),
+            on_read: CallbackSlot::default(),
             writes: RefCell::new(None),
         }))
     }

@@ -10,6 +10,7 @@ pub mod embed;
 pub mod event_order;
 pub mod page;
 pub mod panics;
+pub mod port_forward;
 pub mod task_bus;
 pub mod timers;
 

@@ -71,7 +71,7 @@
 //! | wait for time, by libuv's rules | [`timer`](LoopHandle::timer), [`Timer`] |
 //! | run futures | [`spawn`](LoopHandle::spawn), [`block_on`](EventLoop::block_on), [`sleep`](LoopHandle::sleep), [`timeout`](LoopHandle::timeout), [`yield_now`] |
 //! | run something in every turn | [`Idle`], [`Prepare`], [`Check`] |
-//! | talk TCP, with futures or callbacks | [`net`] |
+//! | talk over TCP, UDP and Unix sockets, with futures or callbacks | [`net`] |
 //! | come in from other threads | [`Remote`], [`Wakeup`], [`request`] |
 //! | tell listeners, carry values along | [`EventEmitter`], [`ContextKey`] |
 //!
@@ -81,7 +81,7 @@
 //! # What it is not
 //!
 //! It is not multi-threaded: for more threads, run more loops. It has no files and no DNS: they need a blocking pool, which
-//! is the crate `phaseloop-fs-pool`. Today there is no UDP, no Unix socket, no signal, no child process and no Windows.
+//! is the crate `phaseloop-fs-pool`. Today there is no signal, no child process and no Windows.
 //!
 //! # Limits
 //!
@@ -99,7 +99,7 @@
 //!
 //! # Where to read on
 //!
-//! [`LoopHandle`] for all that a callback can do, [`Schedule`] for the orders to choose from, [`net`] for TCP. In the
+//! [`LoopHandle`] for all that a callback can do, [`Schedule`] for the orders to choose from, [`net`] for sockets. In the
 //! repository: `README.md` lists the examples, `ARCHITECTURE.md` every rule of order with its source.
 
 pub mod channel;

@@ -30,6 +30,16 @@ pub struct Limits {
     /// Bytes that may wait on one stream to be written. `queue_write` refuses what might go beyond, also a single write
     /// that is longer.
     pub write_queue_len_max: usize,
+    /// Bytes that wait on one stream above which a writer is told to pause: it is a hint, where the line above is a limit.
+    /// Node's figure for sockets.
+    pub write_high_water_mark: usize,
+    /// Descriptors that one read of a Unix socket may take, and one write pass. The kernel's limit is 253; more here count as
+    /// that.
+    pub descriptors_per_message: usize,
+    /// Datagrams that one socket with a receive callback may receive in one turn.
+    pub datagrams_per_turn: NonZeroU32,
+    /// Datagrams that may wait on one socket to be sent. Their bytes count against `write_queue_len_max` too.
+    pub datagram_queue_len_max: usize,
     /// Closures that other threads may have posted and the loop has not yet taken.
     pub remote_queue_len_max: usize,
 }
@@ -44,6 +54,10 @@ impl Default for Limits {
             accepts_per_turn: NonZeroU32::new(64).expect("not zero"),
             read_buffer_len: NonZeroUsize::new(64 * 1024).expect("not zero"),
             write_queue_len_max: 64 * 1024 * 1024,
+            write_high_water_mark: 64 * 1024,
+            descriptors_per_message: 64,
+            datagrams_per_turn: NonZeroU32::new(128).expect("not zero"),
+            datagram_queue_len_max: 4096,
             remote_queue_len_max: 1 << 20,
         }
     }

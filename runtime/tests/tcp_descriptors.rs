@@ -5,11 +5,12 @@
 use std::cell::{Cell, RefCell};
 use std::fs::File;
 use std::net::TcpStream as Peer;
+use std::os::fd::AsFd;
 use std::rc::Rc;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use phaseloop::net::TcpListener;
+use phaseloop::net::{TcpListener, TcpStream, UdpSocket, UnixAddr, UnixListener, UnixStream};
 use rustix::process::{Resource, getrlimit, setrlimit};
 
 mod loopback;
@@ -105,5 +106,39 @@ fn an_accept_loop_at_the_descriptor_limit_neither_hangs_nor_spins() {
     drop(filler);
     run_while(&lp, || !server.is_finished());
     drop((server, peers));
+    finish(lp);
+}
+
+#[test]
+fn at_the_descriptor_limit_everything_else_fails_plainly_and_goes_on_later() {
+    let _alone = limited();
+    let lp = new_loop();
+    turns_in(&lp, ms(1));
+    let (a, b) = UnixStream::pair(&lp).unwrap();
+    let listener = TcpListener::bind(&lp, localhost()).unwrap();
+    let address = listener.local_addr().unwrap();
+    let (ours, _other) =
+        std::net::UdpSocket::bind("127.0.0.1:0").map(|s| (s.try_clone().unwrap(), s)).unwrap();
+    lp.block_on(a.write_with_descriptors(b"x", &[ours.as_fd(), ours.as_fd()])).unwrap().unwrap();
+    let filler = exhaust();
+    let is_emfile = |error: std::io::Error| error.raw_os_error() == Some(libc::EMFILE);
+    assert!(is_emfile(lp.block_on(TcpStream::connect(&lp, address)).unwrap().unwrap_err()));
+    assert!(is_emfile(TcpListener::bind(&lp, localhost()).unwrap_err()));
+    assert!(is_emfile(UnixStream::pair(&lp).unwrap_err()));
+    assert!(is_emfile(UdpSocket::bind(&lp, localhost()).unwrap_err()));
+    let name = UnixAddr::abstract_name("phaseloop-descriptor-limit");
+    assert!(is_emfile(UnixListener::bind(&lp, &name).unwrap_err()));
+    assert!(is_emfile(listener.try_clone_fd().unwrap_err()));
+    // Descriptors that can not be taken are lost, and that is said; the bytes come.
+    let (len, passed) = lp.block_on(b.read_with_descriptors(&mut [0; 8])).unwrap().unwrap();
+    assert!(len == 1 && passed.descriptors.is_empty() && passed.truncated);
+    // A descriptor that was lent can not get a stand-in, and is closed all the same.
+    let lent = b.as_fd();
+    b.close();
+    assert!(rustix::net::getpeername(lent).is_ok(), "its number is still ours");
+    assert_eq!(lp.block_on(a.read(&mut [0; 8])).unwrap().unwrap(), 0, "the peer sees the end");
+    drop(filler);
+    drop(lp.block_on(TcpStream::connect(&lp, address)).unwrap().unwrap());
+    drop((a, b, listener));
     finish(lp);
 }

@@ -101,8 +101,8 @@ fn halves_of_one_task_read_and_write_at_once() {
     let (mut a, mut b) = pair(&lp);
     let bytes = pattern(MB);
     block_on(&lp, async {
-        let (mut a_reads, mut a_writes) = TcpStream::split(&mut a); // by name: futures-io has a `split` too
-        let (mut b_reads, mut b_writes) = TcpStream::split(&mut b);
+        let (mut a_reads, mut a_writes) = a.halves();
+        let (mut b_reads, mut b_writes) = b.halves();
         let (mut one, mut two) = (vec![0; MB], vec![0; MB]);
         let (sent, back, read, read_back) = join!(
             a_writes.write_all(&bytes),

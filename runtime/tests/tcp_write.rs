@@ -5,7 +5,7 @@ use std::io::{ErrorKind, Read};
 use std::rc::Rc;
 
 use phaseloop::Limits;
-use phaseloop::net::{ReadEvent, TcpStream};
+use phaseloop::net::{ReadEvent, TcpStream, WriteRefused};
 
 mod loopback;
 use loopback::{
@@ -407,7 +407,10 @@ fn one_write_longer_than_the_limit_is_refused_whole() {
     let lp = loop_with(Limits { write_queue_len_max: 1000, ..Limits::default() });
     let (writer, peer) = with_peer(&lp);
     let refused = writer.queue_write_with(&pattern(4 * MB), |_, _| panic!("it was refused")).unwrap_err();
-    assert_eq!(refused.kind(), ErrorKind::WouldBlock);
+    assert_eq!(refused.kind(), ErrorKind::InvalidInput, "waiting would be of no use");
+    let inner = refused.get_ref().and_then(|inner| inner.downcast_ref::<WriteRefused>());
+    assert_eq!(inner, Some(&WriteRefused { len: 4 * MB, queued: 0, limit: 1000 }));
+    assert!(refused.to_string().contains("4194304") && refused.to_string().contains("1000"), "{refused}");
     assert_eq!(writer.write_queue_len(), 0);
     drop(writer);
     assert_eq!(read_all(&peer).len(), 0);

@@ -4,7 +4,10 @@ use std::path::PathBuf;
 
 use examples::event_order::{self, SCRIPTS, Table, node_version, order_in_node};
 use examples::page::Page;
+use examples::port_forward::{self, Place};
 use examples::{embed, panics, task_bus, timers};
+use phaseloop::EventLoop;
+use phaseloop::net::{TcpStream, UnixAddr, UnixListener};
 use phaseloop_tests::peers::peer;
 use phaseloop_tests::source::workspace_root;
 
@@ -206,6 +209,40 @@ fn an_embedded_loop_runs_beside_its_host() {
 fn said<'a>(text: &'a str, who: &str) -> Vec<&'a str> {
     let lines = text.lines().filter_map(|line| line.split_once(" ms  "));
     lines.filter_map(|(_, said)| said.strip_prefix(who)).map(str::trim).collect()
+}
+
+#[test]
+fn a_forwarder_passes_bytes_and_both_ends_on() {
+    let lp = EventLoop::new().unwrap();
+    let name = UnixAddr::abstract_name(format!("phaseloop-forward-{}", std::process::id()));
+    let server = UnixListener::bind(&lp, &name).unwrap();
+    let page = Page::memory();
+    let from = Place::parse("127.0.0.1:0").unwrap();
+    let Place::Tcp(address) = port_forward::serve(&lp, &from, Place::Unix(name), &page).unwrap() else {
+        panic!("it listens where it was told to")
+    };
+    let talk = async {
+        let client = TcpStream::connect(&lp, address).await?;
+        let (stream, _) = server.accept().await?;
+        client.write_all(b"question").await?;
+        client.shutdown().await?;
+        let mut buf = [0; 16];
+        stream.read_exact(&mut buf[..8]).await?;
+        assert_eq!(stream.read(&mut buf).await?, 0, "the end is passed on");
+        stream.write_all(b"answer").await?;
+        stream.close();
+        client.read_exact(&mut buf[..6]).await?;
+        assert_eq!(&buf[..6], b"answer");
+        assert_eq!(client.read(&mut buf).await?, 0);
+        server.close();
+        let refused = TcpStream::connect(&lp, address).await?;
+        assert_eq!(refused.read(&mut buf).await?, 0);
+        Ok::<_, std::io::Error>(())
+    };
+    lp.block_on(talk).unwrap().unwrap();
+    let text = page.text();
+    assert!(text.starts_with("8 bytes forth, 6 back\n") && text.contains("refused"), "{text}");
+    assert!(Place::parse("nowhere").unwrap_err().contains("nowhere"));
 }
 
 #[test]

@@ -1,11 +1,11 @@
-//! A TCP socket that accepts connections.
+//! Sockets that accept connections: one type for every family.
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::io;
-use std::net::SocketAddr;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::marker::PhantomData;
+use std::os::fd::{AsFd, OwnedFd};
 use std::panic::Location;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -13,120 +13,111 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use futures_core::Stream;
-use socket2::{Domain, Protocol, Socket, Type};
 
+use super::base::{Base, socket_methods};
+use super::callback_slot::CallbackSlot;
+use super::family::{StreamFamily, sealed::Address};
 use super::poll_io::Attempt;
-use super::stream::TcpStream;
-use super::sys;
-use crate::driver::{Readiness, Token};
+use super::stream::ByteStream;
+use super::sys::{self, RawAddr};
+use super::unix::SocketFile;
+use crate::driver::Readiness;
 use crate::handle::sleep::Sleep;
-use crate::state::handles::HandleKind;
 use crate::state::sources::{Direction, Ready, gone};
-use crate::state::{Callback, Closing, LoopHandle};
+use crate::state::{Callback, LoopHandle};
 
 /// How long a listener leaves connections in the backlog after the process ran out of descriptors or memory. Trying at
 /// once would spin: the connection that could not be accepted stays ready.
 const EXHAUSTED_PAUSE: Duration = Duration::from_millis(50);
 
-/// How [`TcpListener::bind_with`] binds.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct ListenOptions {
-    /// Connections that the system holds for us until they are accepted. The system has a limit of its own.
-    pub backlog: i32,
-    /// Binds to an address that connections of an earlier socket still linger on.
-    pub reuse_address: bool,
-    /// Shares the port with other sockets that say so too; the system spreads connections over them.
-    pub reuse_port: bool,
-}
-
-impl Default for ListenOptions {
-    fn default() -> Self {
-        Self { backlog: 1024, reuse_address: true, reuse_port: false }
-    }
-}
-
-/// A socket of one loop that accepts TCP connections.
+/// A socket of one loop that accepts connections; [`TcpListener`](super::TcpListener) and
+/// [`UnixListener`](super::UnixListener) are its families.
 ///
 /// Cheap to clone; clones are the same socket, which closes when the last is dropped.
 ///
 /// A listener survives running out of descriptors: the error is reported once, connections wait in the backlog for
 /// 50 ms, and then it tries again.
-#[derive(Clone)]
-pub struct TcpListener {
-    inner: Rc<Inner>,
+pub struct Listener<K> {
+    core: Rc<Core>,
+    family: PhantomData<fn() -> K>,
 }
 
-struct Inner {
-    lp: LoopHandle,
-    token: Token,
-    socket: RefCell<Option<std::net::TcpListener>>,
+/// The socket, whatever its family.
+struct Core {
+    base: Base,
     /// The pause after exhaustion, as the future front waits for it.
     pause: RefCell<Option<Sleep>>,
-    on_connection: RefCell<Option<OnConnection>>,
+    on_connection: CallbackSlot<ConnectionCallback>,
     /// The callback front pauses after exhaustion.
-    paused: Cell<bool>,
-    starts: Cell<u32>,
+    exhausted: Cell<bool>,
+    /// Nothing is accepted until the user says so.
+    held: Cell<bool>,
+    /// The name in the file system, to be removed.
+    file: Cell<Option<SocketFile>>,
     site: &'static Location<'static>,
 }
 
-type OnConnection = Box<dyn FnMut(&TcpListener, io::Result<TcpStream>)>;
+type ConnectionCallback = dyn FnMut(&Rc<Core>, io::Result<OwnedFd>);
+type OnConnection = Box<ConnectionCallback>;
 
-impl Drop for Inner {
-    fn drop(&mut self) {
-        self.lp.close_source(self.token);
+impl<K> Clone for Listener<K> {
+    fn clone(&self) -> Self {
+        Self::of(&self.core)
     }
 }
 
-impl TcpListener {
-    /// Listens on `address`, with the default options. Port 0 has the system choose one.
+impl<K> Listener<K> {
+    fn of(core: &Rc<Core>) -> Self {
+        Self { core: Rc::clone(core), family: PhantomData }
+    }
+}
+
+impl<K: StreamFamily> Listener<K> {
+    /// Takes over a listening socket. It is made non-blocking.
     ///
     /// # Errors
-    /// What the system says: the address is in use, is not ours, needs a right.
+    /// `InvalidInput` if the descriptor is something else than a listener of this family; it is then closed. What the system
+    /// says, if it can not be registered.
     #[track_caller]
-    pub fn bind(lp: &LoopHandle, address: SocketAddr) -> io::Result<Self> {
-        Self::bind_with(lp, address, &ListenOptions::default())
+    pub fn from_fd(lp: &LoopHandle, fd: OwnedFd) -> io::Result<Self> {
+        K::check(fd.as_fd(), true)?;
+        sys::set_nonblocking(fd.as_fd())?;
+        Self::open(lp, fd, None, Location::caller())
     }
 
-    /// Listens on `address`.
+    /// Gives the descriptor back, still non-blocking. A name in the file system stays where it is.
     ///
     /// # Errors
-    /// As [`bind`](Self::bind).
-    #[track_caller]
-    pub fn bind_with(lp: &LoopHandle, address: SocketAddr, options: &ListenOptions) -> io::Result<Self> {
-        let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-        socket.set_reuse_address(options.reuse_address)?;
-        socket.set_reuse_port(options.reuse_port)?;
-        socket.bind(&address.into())?;
-        socket.listen(options.backlog)?;
-        Self::from_std(lp, socket.into())
+    /// The listener itself if it has clones, a callback that the loop holds, or lent its descriptor by `as_fd`; and a closed
+    /// one too.
+    pub fn into_fd(self) -> Result<OwnedFd, Self> {
+        let alone = Rc::strong_count(&self.core) == 1;
+        let fd = if alone { self.core.base.take_fd() } else { None };
+        let Some(fd) = fd else { return Err(self) };
+        if let Some(file) = self.core.file.take() {
+            file.keep();
+        }
+        Ok(fd)
     }
 
-    /// Takes over a listening socket of std. It is made non-blocking.
-    ///
-    /// # Errors
-    /// The system's, when the socket can not be registered.
-    #[track_caller]
-    pub fn from_std(lp: &LoopHandle, socket: std::net::TcpListener) -> io::Result<Self> {
-        let site = Location::caller();
-        socket.set_nonblocking(true)?;
-        let token = lp.open_source(socket.as_raw_fd(), Readiness::READABLE, HandleKind::TcpListener, site)?;
-        let inner = Inner {
-            lp: lp.clone(),
-            token,
-            socket: RefCell::new(Some(socket)),
+    /// Registers a non-blocking socket that listens.
+    pub(super) fn open(
+        lp: &LoopHandle,
+        fd: OwnedFd,
+        file: Option<SocketFile>,
+        site: &'static Location<'static>,
+    ) -> io::Result<Self> {
+        let base = Base::open(lp, fd, Readiness::READABLE, Readiness::default(), K::LISTENER, site)?;
+        let core = Core {
+            base,
             pause: RefCell::new(None),
-            on_connection: RefCell::new(None),
-            paused: Cell::new(false),
-            starts: Cell::new(0),
+            on_connection: CallbackSlot::default(),
+            exhausted: Cell::new(false),
+            held: Cell::new(false),
+            file: Cell::new(file),
             site,
         };
-        Ok(Self { inner: Rc::new(inner) })
-    }
-
-    /// The loop this socket belongs to.
-    pub fn lp(&self) -> &LoopHandle {
-        &self.inner.lp
+        Ok(Self::of(&Rc::new(core)))
     }
 
     /// Accepts a connection.
@@ -137,25 +128,29 @@ impl TcpListener {
     ///
     /// # Cancel safety
     /// No connection is lost: one is taken only when the future is done.
-    pub async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
+    pub async fn accept(&self) -> io::Result<(ByteStream<K>, K::Addr)> {
         poll_fn(|cx| self.poll_accept(cx)).await
     }
 
     /// As [`accept`](Self::accept), for use in a `poll` function.
-    pub fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(TcpStream, SocketAddr)>> {
-        ready!(self.poll_pause(cx));
-        let lp = &self.inner.lp;
-        let accepted = ready!(
-            lp.poll_io(cx, self.inner.token, Direction::Read, || { self.accept_now().map(Attempt::Done) })
-        );
-        if accepted.as_ref().is_err_and(sys::is_exhausted) {
-            self.inner.pause.replace(Some(lp.sleep(EXHAUSTED_PAUSE)));
-        }
-        Poll::Ready(accepted)
+    pub fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(ByteStream<K>, K::Addr)>> {
+        let (fd, peer) = ready!(self.core.poll_accept(cx))?;
+        let peer = K::Addr::from_raw(peer)?;
+        Poll::Ready(self.adopt(fd).map(|stream| (stream, peer)))
+    }
+
+    /// Accepts a connection that waits.
+    ///
+    /// # Errors
+    /// `WouldBlock` if none does; else as [`accept`](Self::accept), and without a pause.
+    pub fn try_accept(&self) -> io::Result<(ByteStream<K>, K::Addr)> {
+        let (fd, peer) = self.core.base.with(sys::accept)?;
+        let peer = K::Addr::from_raw(peer)?;
+        Ok((self.adopt(fd)?, peer))
     }
 
     /// The connections, one after the other, without end.
-    pub fn incoming(&self) -> Incoming<'_> {
+    pub fn incoming(&self) -> Incoming<'_, K> {
         Incoming { listener: self }
     }
 
@@ -163,34 +158,54 @@ impl TcpListener {
     ///
     /// It keeps the loop alive, and the socket open, until it is closed. Several connections may be accepted in one
     /// poll phase, up to [`Limits::accepts_per_turn`](crate::Limits::accepts_per_turn), each with its own checkpoint.
+    /// It runs with the [`ContextKey`](crate::ContextKey) values that are in force now.
     ///
     /// # Errors
     /// `NotConnected` if the socket was closed. The callback is then dropped.
     pub fn on_connection(
         &self,
-        on_connection: impl FnMut(&Self, io::Result<TcpStream>) + 'static,
+        mut on_connection: impl FnMut(&Self, io::Result<ByteStream<K>>) + 'static,
     ) -> io::Result<()> {
-        if self.is_closed() || self.inner.lp.is_closed() {
-            return Err(gone());
+        let mut call = move |core: &Rc<Core>, accepted: io::Result<OwnedFd>| {
+            let listener = Self::of(core);
+            let accepted = accepted.and_then(|fd| listener.adopt(fd));
+            on_connection(&listener, accepted);
+        };
+        let on_connection: OnConnection = match self.lp().captured_context() {
+            None => Box::new(call),
+            context => Box::new(move |core, accepted| {
+                core.base.lp.in_context(context.clone(), || call(core, accepted));
+            }),
+        };
+        self.core.start(on_connection)
+    }
+
+    /// Listens again, with room for another number of connections that are not accepted yet. Those that wait stay.
+    ///
+    /// # Errors
+    /// `NotConnected` for a closed socket.
+    pub fn set_backlog(&self, backlog: i32) -> io::Result<()> {
+        self.core.base.with(|fd| sys::listen(fd, backlog))
+    }
+
+    /// Accepts nothing until [`accept_resume`](Self::accept_resume): connections wait in the backlog, as many as the system
+    /// holds there. Holds for the callback at once, also in the middle of a poll phase, and for futures. The loop stays as
+    /// alive as it was.
+    pub fn accept_pause(&self) {
+        self.core.held.set(true);
+    }
+
+    /// Accepts again what [`accept_pause`](Self::accept_pause) held up.
+    pub fn accept_resume(&self) {
+        if self.core.held.replace(false) {
+            self.core.base.wake_all();
+            self.core.base.run_again();
         }
-        let inner = &self.inner;
-        inner.starts.set(inner.starts.get().wrapping_add(1));
-        let old = inner.on_connection.replace(Some(Box::new(on_connection)));
-        drop(old);
-        inner.lp.update_source(inner.token, |flags| flags.active = true);
-        inner.lp.state.sources.set_target(inner.token, Some(Rc::clone(inner) as Rc<dyn Ready>));
-        inner.lp.state.sources.run_again(inner.token);
-        Ok(())
     }
 
     /// The address of the socket, with the port that was chosen.
-    pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.with_socket(std::net::TcpListener::local_addr)
-    }
-
-    /// A duplicate of the descriptor, for socket options that have no method here.
-    pub fn try_clone_fd(&self) -> io::Result<OwnedFd> {
-        self.with_socket(|socket| Ok(OwnedFd::from(socket.try_clone()?)))
+    pub fn local_addr(&self) -> io::Result<K::Addr> {
+        K::Addr::from_raw(self.core.base.with(sys::local_addr)?)
     }
 
     /// Closes the socket: connections that were not accepted are refused.
@@ -198,55 +213,57 @@ impl TcpListener {
         self.close_now(None);
     }
 
-    /// As [`close`](Self::close), and calls `on_close` in the close phase. False, and `on_close` is dropped, if the
-    /// socket was closed before.
-    pub fn close_with(&self, on_close: impl FnOnce(&LoopHandle) + 'static) -> bool {
-        let callback = self.inner.lp.wrap(on_close);
-        self.close_now(Some(callback))
+    fn close_now(&self, callback: Option<Callback>) -> bool {
+        self.core.close_now(callback)
     }
 
-    /// True once the socket was closed.
-    pub fn is_closed(&self) -> bool {
-        self.inner.socket.borrow().is_none()
+    fn adopt(&self, fd: OwnedFd) -> io::Result<ByteStream<K>> {
+        ByteStream::open(self.lp(), fd, Readiness::WRITABLE, self.core.site)
     }
+}
 
-    /// Lets the connection callback keep the loop alive, as it does by default.
-    pub fn ref_(&self) {
-        self.inner.lp.update_source(self.inner.token, |flags| flags.referenced = true);
-    }
+socket_methods!([K: StreamFamily] Listener<K>, core.base, "a connection callback");
 
-    /// Lets the loop end while a connection callback is set.
-    pub fn unref(&self) {
-        self.inner.lp.update_source(self.inner.token, |flags| flags.referenced = false);
+impl Core {
+    fn start(self: &Rc<Self>, on_connection: OnConnection) -> io::Result<()> {
+        if self.base.is_gone() {
+            return Err(gone());
+        }
+        drop(self.on_connection.start(on_connection));
+        self.base.set_active(true);
+        self.base.set_target(Some(Rc::clone(self) as Rc<dyn Ready>));
+        self.base.run_again();
+        Ok(())
     }
 
     fn close_now(&self, callback: Option<Callback>) -> bool {
-        let inner = &self.inner;
-        let Some(socket) = inner.socket.borrow_mut().take() else { return false };
-        inner.lp.close_source(inner.token);
-        drop(socket);
-        let on_connection = inner.on_connection.take();
-        drop(on_connection);
-        if !inner.lp.state.closed.get() {
-            inner.lp.state.alive.hold();
-            inner.lp.state.closing.borrow_mut().push(Closing { release: None, callback });
+        if self.base.is_closed() {
+            return false;
         }
+        let _on_connection = self.on_connection.stop(); // dropped at the end, when all else is in order
+        drop(self.file.take()); // before the socket, so that nobody finds a name that refuses
+        self.base.close();
+        self.base.announce_close(callback);
         true
     }
 
-    fn accept_now(&self) -> io::Result<(TcpStream, SocketAddr)> {
-        let (socket, peer) = self.with_socket(sys::accept)?;
-        let stream = TcpStream::open(&self.inner.lp, socket, Readiness::WRITABLE, self.inner.site)?;
-        Ok((stream, peer))
-    }
-
-    fn with_socket<R>(&self, f: impl FnOnce(&std::net::TcpListener) -> io::Result<R>) -> io::Result<R> {
-        self.inner.socket.borrow().as_ref().map_or_else(|| Err(gone()), f)
+    fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(OwnedFd, RawAddr)>> {
+        ready!(self.poll_pause(cx));
+        if self.held.get() && !self.base.is_gone() {
+            self.base.wait_readable(cx.waker());
+            return Poll::Pending;
+        }
+        let accept = |fd: std::os::fd::BorrowedFd<'_>| sys::accept(fd).map(Attempt::Done);
+        let accepted = ready!(self.base.poll_op(cx, Direction::Read, accept));
+        if accepted.as_ref().is_err_and(sys::is_exhausted) {
+            self.pause.replace(Some(self.base.lp.sleep(EXHAUSTED_PAUSE)));
+        }
+        Poll::Ready(accepted)
     }
 
     /// Waits for the end of the pause after exhaustion.
     fn poll_pause(&self, cx: &mut Context<'_>) -> Poll<()> {
-        let mut pause = self.inner.pause.borrow_mut();
+        let mut pause = self.pause.borrow_mut();
         if let Some(sleep) = &mut *pause {
             ready!(Pin::new(sleep).poll(cx));
         }
@@ -257,18 +274,17 @@ impl TcpListener {
     }
 
     /// Accepts and calls back until no connection is left, the callback is gone, or the turn's budget is spent.
-    fn accept_ready(&self) {
-        let inner = &self.inner;
-        let sources = &inner.lp.state.sources;
-        for _ in 0..inner.lp.state.limits.accepts_per_turn.get() {
-            let ready = sources.readiness(inner.token).has(Readiness::ANY_READ);
-            if !ready || inner.paused.get() || inner.on_connection.borrow().is_none() {
+    fn accept_ready(self: &Rc<Self>) {
+        let lp = &self.base.lp;
+        for _ in 0..lp.state.limits.accepts_per_turn.get() {
+            let waits = self.exhausted.get() || self.held.get() || !self.on_connection.is_on();
+            if waits || !self.base.has_ready(Readiness::ANY_READ) {
                 return;
             }
-            match self.accept_now() {
-                Ok((stream, _)) => inner.lp.call(|_| self.call_back(Ok(stream))),
+            match self.base.with(sys::accept) {
+                Ok((fd, _)) => lp.call(|_| self.call_back(Ok(fd))),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    sources.clear(inner.token, Readiness::ANY_READ);
+                    self.base.clear_ready(Readiness::ANY_READ);
                     return;
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -277,79 +293,58 @@ impl TcpListener {
                         self.pause();
                     }
                     // Others may wait behind the connection that failed, and no new event would tell of them.
-                    inner.lp.call(|_| self.call_back(Err(error)));
+                    lp.call(|_| self.call_back(Err(error)));
                 }
             }
         }
-        sources.run_again(inner.token);
+        self.base.run_again();
     }
 
     /// Leaves connections in the backlog for a while.
-    fn pause(&self) {
-        let (lp, weak, token) = (&self.inner.lp, Rc::downgrade(&self.inner), self.inner.token);
-        self.inner.paused.set(true);
-        let timer = lp.timer(EXHAUSTED_PAUSE, move |lp| {
-            if let Some(inner) = weak.upgrade() {
-                inner.paused.set(false);
-                lp.state.sources.run_again(token);
+    fn pause(self: &Rc<Self>) {
+        let weak = Rc::downgrade(self);
+        self.exhausted.set(true);
+        let timer = self.base.lp.timer(EXHAUSTED_PAUSE, move |_| {
+            if let Some(core) = weak.upgrade() {
+                core.exhausted.set(false);
+                core.base.run_again();
             }
         });
-        lp.unref_timer(timer);
+        self.base.lp.unref_timer(timer);
     }
 
-    fn call_back(&self, accepted: io::Result<TcpStream>) {
-        let inner = &self.inner;
-        let (taken, start) = (inner.on_connection.take(), inner.starts.get());
-        let Some(on_connection) = taken else { return };
-        let mut restore = PutBack { listener: self, start, on_connection: Some(on_connection) };
-        if let Some(on_connection) = &mut restore.on_connection {
-            on_connection(self, accepted);
-        }
+    fn call_back(self: &Rc<Self>, accepted: io::Result<OwnedFd>) {
+        self.on_connection.call(|on_connection| on_connection(self, accepted));
     }
 }
 
-/// Puts the callback back after its call, also if it panicked, unless it was replaced or the socket closed in it.
-struct PutBack<'a> {
-    listener: &'a TcpListener,
-    start: u32,
-    on_connection: Option<OnConnection>,
-}
-
-impl Drop for PutBack<'_> {
-    fn drop(&mut self) {
-        if !self.listener.is_closed() && self.listener.inner.starts.get() == self.start {
-            self.listener.inner.on_connection.replace(self.on_connection.take());
-        }
-    }
-}
-
-impl Ready for Inner {
+impl Ready for Core {
     fn ready(self: Rc<Self>, _lp: &LoopHandle, _readiness: Readiness) {
-        TcpListener { inner: self }.accept_ready();
+        self.accept_ready();
     }
 
     fn forget(&self) {
-        let on_connection = self.on_connection.take();
-        drop(on_connection); // while nothing is borrowed: it may own anything
+        drop(self.on_connection.stop()); // while nothing is borrowed: it may own anything
     }
 }
 
-/// The connections of a listener as a [`Stream`]. Made by [`TcpListener::incoming`].
+/// The connections of a listener as a [`Stream`]. Made by [`Listener::incoming`].
 #[derive(Debug)]
-pub struct Incoming<'a> {
-    listener: &'a TcpListener,
+pub struct Incoming<'a, K: StreamFamily> {
+    listener: &'a Listener<K>,
 }
 
-impl Stream for Incoming<'_> {
-    type Item = io::Result<TcpStream>;
+impl<K: StreamFamily> Stream for Incoming<'_, K> {
+    type Item = io::Result<ByteStream<K>>;
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         self.listener.poll_accept(cx).map(|accepted| Some(accepted.map(|(stream, _)| stream)))
     }
 }
 
-impl fmt::Debug for TcpListener {
+impl<K: StreamFamily> fmt::Debug for Listener<K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TcpListener").field("address", &self.local_addr().ok()).finish_non_exhaustive()
+        let name = format!("{:?}", K::LISTENER);
+        f.debug_struct(&name).field("address", &self.local_addr().ok()).finish_non_exhaustive()
     }
 }

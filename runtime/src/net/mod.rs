@@ -1,20 +1,45 @@
-//! TCP on the loop: listeners and streams, each with futures and with callbacks.
+//! Sockets on the loop: TCP, UDP and Unix sockets, each with futures and with callbacks.
 //!
 //! A future front and a callback front stand on the same source; a stream uses one of them at a time in each direction.
-//! `stream` and `listener` hold the sockets and the futures, `callbacks` the callback front of a stream, `poll_io` what
-//! both need of readiness, `split` and `traits` the shapes that other libraries ask for.
+//! `base` is what every socket is, `descriptor` what can be closed while it is held, `callback_slot` the
+//! place of a callback that may do anything to its socket; `stream`, `listener` and
+//! `datagram` are the types that all families share, `tcp`, `udp` and `unix` what only one of them has, `family` what tells them apart.
 
-mod callbacks;
-mod connecting;
+mod base;
+mod callback_slot;
+mod datagram;
+mod descriptor;
+mod family;
 mod listener;
 mod poll_io;
-mod split;
+mod refused;
 mod stream;
 mod sys;
-mod traits;
+mod tcp;
+mod udp;
+mod unix;
 
-pub use callbacks::ReadEvent;
-pub use connecting::Connecting;
-pub use listener::{Incoming, ListenOptions, TcpListener};
-pub use split::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, WriteHalf};
-pub use stream::TcpStream;
+pub use datagram::{Datagram, DatagramSocket, ReceiveEvent, Received, Undelivered, UndeliveredTo};
+pub use family::{DatagramFamily, Family, StreamFamily, Tcp, Udp, Unix};
+pub use listener::{Incoming, Listener};
+pub use refused::WriteRefused;
+pub use stream::{
+    ByteStream, Connecting, Copied, CopyFailed, OwnedReadHalf, OwnedWriteHalf, Passed, ReadEvent, ReadHalf,
+    WriteHalf, copy_bidirectional,
+};
+pub use tcp::{ConnectOptions, Keepalive, ListenOptions};
+pub use udp::{Interface, UdpOptions};
+pub use unix::{UnixAddr, UnixCredentials, UnixListenOptions};
+
+/// A TCP connection.
+pub type TcpStream = ByteStream<Tcp>;
+/// A socket that accepts TCP connections.
+pub type TcpListener = Listener<Tcp>;
+/// A connection between two processes of this machine, or two parts of one.
+pub type UnixStream = ByteStream<Unix>;
+/// A socket that accepts Unix connections.
+pub type UnixListener = Listener<Unix>;
+/// A socket for datagrams of UDP.
+pub type UdpSocket = DatagramSocket<Udp>;
+/// A socket for datagrams between processes of this machine, or parts of one.
+pub type UnixDatagram = DatagramSocket<Unix>;

@@ -41,6 +41,14 @@ pub enum HandleKind {
     TcpListener,
     /// A [`TcpStream`](crate::net::TcpStream).
     TcpStream,
+    /// A [`UnixListener`](crate::net::UnixListener).
+    UnixListener,
+    /// A [`UnixStream`](crate::net::UnixStream).
+    UnixStream,
+    /// A [`UnixDatagram`](crate::net::UnixDatagram).
+    UnixDatagram,
+    /// A [`UdpSocket`](crate::net::UdpSocket).
+    UdpSocket,
     /// A source that a test scripts.
     Scripted,
 }

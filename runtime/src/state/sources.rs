@@ -151,6 +151,13 @@ impl Sources {
         crowd.into_iter().flatten().for_each(Waker::wake);
     }
 
+    /// Wakes all tasks that wait for the source, to look again.
+    pub(crate) fn wake_all(&self, token: Token) {
+        let waiting: Vec<Waker> =
+            self.with(token, |source| source.take_waiting().collect()).unwrap_or_default();
+        waiting.into_iter().for_each(Waker::wake); // outside the borrow
+    }
+
     /// Has the loop call `target` when the source is ready, or nobody.
     pub(crate) fn set_target(&self, token: Token, target: Option<Rc<dyn Ready>>) {
         // The old target is dropped here, outside the borrow.

@@ -8,7 +8,9 @@ use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::io::{self, Read};
 use std::net::{self, SocketAddr};
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use phaseloop::net::TcpStream;
@@ -137,6 +139,30 @@ pub(crate) fn is_cancelled(error: &io::Error) -> bool {
 /// True if the peer, or its end of the connection, is gone.
 pub(crate) fn is_broken(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset)
+}
+
+/// A fresh folder for sockets and files, removed when it is dropped.
+pub(crate) struct Folder(PathBuf);
+
+impl Folder {
+    pub(crate) fn new() -> Self {
+        static MADE: AtomicU32 = AtomicU32::new(0);
+        let number = MADE.fetch_add(1, Ordering::Relaxed);
+        let path = std::env::temp_dir().join(format!("phaseloop-{}-{number}", std::process::id()));
+        std::fs::create_dir(&path).expect("the folder is new");
+        Self(path)
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // What can not be removed is left to the system, which clears its folder for temporary files.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
 }
 
 /// What happened, in order. Clones are the same log.

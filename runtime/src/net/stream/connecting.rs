@@ -2,38 +2,38 @@
 
 use std::cell::Cell;
 use std::fmt;
+use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
 use std::panic::Location;
 use std::rc::Rc;
 
-use super::stream::TcpStream;
-use super::sys;
+use super::ByteStream;
 use crate::handle::spawn::JoinHandle;
+use crate::net::family::{StreamFamily, Tcp};
+use crate::net::sys;
 use crate::state::LoopHandle;
 
-impl TcpStream {
-    /// Connects to `address` and then calls back, once: with the stream, with an error, or with `ECANCELED` if
-    /// [`Connecting::close`] came first. It keeps the loop alive until then.
-    ///
-    /// # Ordering
-    /// The callback runs in the pending phase, never inside this call, also when the connect fails at once.
-    #[track_caller]
-    pub fn connect_with(
+impl<K: StreamFamily> ByteStream<K> {
+    /// Calls `on_connected` once with what `connecting` comes to. It keeps the loop alive until then.
+    pub(in crate::net) fn connect_and_call(
         lp: &LoopHandle,
-        address: SocketAddr,
+        connecting: impl Future<Output = io::Result<Self>> + 'static,
         on_connected: impl FnOnce(&LoopHandle, io::Result<Self>) + 'static,
-    ) -> Connecting {
-        let connecting = Self::connect(lp, address);
+        site: &'static Location<'static>,
+    ) -> Connecting<K> {
         let request = lp.begin_request();
-        let owes = Owes { lp: lp.clone(), on_connected: Rc::new(Cell::new(Some(Box::new(on_connected)))) };
+        let on_connected: OnConnected<K> = match lp.captured_context() {
+            None => Box::new(on_connected),
+            context => Box::new(move |lp, connected| lp.in_context(context, || on_connected(lp, connected))),
+        };
+        let owes = Owes { lp: lp.clone(), on_connected: Rc::new(Cell::new(Some(on_connected))) };
         let pays = owes.clone();
         let task = lp.spawn_at(
             async move {
                 pays.pay(connecting.await);
                 drop(request);
             },
-            Location::caller(),
+            site,
         );
         task.unref(); // the request keeps the loop alive
         Connecting { task, owes }
@@ -41,12 +41,12 @@ impl TcpStream {
 }
 
 /// A connect that is under way. Dropping it lets the connect go on.
-pub struct Connecting {
+pub struct Connecting<K: StreamFamily = Tcp> {
     task: JoinHandle<()>,
-    owes: Owes,
+    owes: Owes<K>,
 }
 
-impl Connecting {
+impl<K: StreamFamily> Connecting<K> {
     /// Gives the connect up: its callback gets `ECANCELED`, in the pending phase. One that has ended stays as it is.
     /// Source: libuv, `uv_close` of a handle that connects; PROMISES, close_while_connecting.
     pub fn close(&self) {
@@ -55,23 +55,28 @@ impl Connecting {
     }
 }
 
-impl fmt::Debug for Connecting {
+impl<K: StreamFamily> fmt::Debug for Connecting<K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Connecting").field("ended", &self.task.is_finished()).finish()
     }
 }
 
 /// The callback that a connect owes, once.
-#[derive(Clone)]
-struct Owes {
+struct Owes<K> {
     lp: LoopHandle,
-    on_connected: Rc<Cell<Option<OnConnected>>>,
+    on_connected: Rc<Cell<Option<OnConnected<K>>>>,
 }
 
-type OnConnected = Box<dyn FnOnce(&LoopHandle, io::Result<TcpStream>)>;
+type OnConnected<K> = Box<dyn FnOnce(&LoopHandle, io::Result<ByteStream<K>>)>;
 
-impl Owes {
-    fn pay(&self, connected: io::Result<TcpStream>) {
+impl<K> Clone for Owes<K> {
+    fn clone(&self) -> Self {
+        Self { lp: self.lp.clone(), on_connected: Rc::clone(&self.on_connected) }
+    }
+}
+
+impl<K: StreamFamily> Owes<K> {
+    fn pay(&self, connected: io::Result<ByteStream<K>>) {
         if let Some(on_connected) = self.on_connected.take() {
             self.lp.defer(move |lp| on_connected(lp, connected));
         }

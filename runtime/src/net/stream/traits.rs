@@ -6,19 +6,20 @@ use std::task::{Context, Poll};
 
 use futures_io::{AsyncRead, AsyncWrite};
 
+use super::ByteStream;
 use super::split::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, WriteHalf};
-use super::stream::TcpStream;
+use crate::net::family::StreamFamily;
 
 macro_rules! async_read {
     ($type:ty, |$this:ident| $stream:expr) => {
-        impl AsyncRead for $type {
+        impl<K: StreamFamily> AsyncRead for $type {
             fn poll_read(
                 self: Pin<&mut Self>,
                 cx: &mut Context<'_>,
                 buf: &mut [u8],
             ) -> Poll<io::Result<usize>> {
                 let $this = self.get_mut();
-                TcpStream::poll_read(&$stream, cx, buf)
+                ByteStream::poll_read(&$stream, cx, buf)
             }
 
             fn poll_read_vectored(
@@ -27,7 +28,7 @@ macro_rules! async_read {
                 bufs: &mut [IoSliceMut<'_>],
             ) -> Poll<io::Result<usize>> {
                 let $this = self.get_mut();
-                TcpStream::poll_read_vectored(&$stream, cx, bufs)
+                ByteStream::poll_read_vectored(&$stream, cx, bufs)
             }
         }
     };
@@ -35,10 +36,10 @@ macro_rules! async_read {
 
 macro_rules! async_write {
     ($type:ty, |$this:ident| $stream:expr) => {
-        impl AsyncWrite for $type {
+        impl<K: StreamFamily> AsyncWrite for $type {
             fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
                 let $this = self.get_mut();
-                TcpStream::poll_write(&$stream, cx, buf)
+                ByteStream::poll_write(&$stream, cx, buf)
             }
 
             fn poll_write_vectored(
@@ -47,7 +48,7 @@ macro_rules! async_write {
                 bufs: &[IoSlice<'_>],
             ) -> Poll<io::Result<usize>> {
                 let $this = self.get_mut();
-                TcpStream::poll_write_vectored(&$stream, cx, bufs)
+                ByteStream::poll_write_vectored(&$stream, cx, bufs)
             }
 
             /// Nothing is buffered, so there is nothing to flush.
@@ -58,7 +59,7 @@ macro_rules! async_write {
             /// Sends the end of the stream. One that was shut down before, or whose peer is gone, is closed already.
             fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
                 let $this = self.get_mut();
-                match TcpStream::poll_shutdown(&$stream, cx) {
+                match ByteStream::poll_shutdown(&$stream, cx) {
                     Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::NotConnected => {
                         Poll::Ready(Ok(()))
                     }
@@ -69,11 +70,11 @@ macro_rules! async_write {
     };
 }
 
-async_read!(TcpStream, |this| (*this));
-async_write!(TcpStream, |this| (*this));
-async_read!(&TcpStream, |this| (**this));
-async_write!(&TcpStream, |this| (**this));
-async_read!(ReadHalf<'_>, |this| this.0);
-async_write!(WriteHalf<'_>, |this| this.0);
-async_read!(OwnedReadHalf, |this| this.0);
-async_write!(OwnedWriteHalf, |this| this.0);
+async_read!(ByteStream<K>, |this| (*this));
+async_write!(ByteStream<K>, |this| (*this));
+async_read!(&ByteStream<K>, |this| (**this));
+async_write!(&ByteStream<K>, |this| (**this));
+async_read!(ReadHalf<'_, K>, |this| this.0);
+async_write!(WriteHalf<'_, K>, |this| this.0);
+async_read!(OwnedReadHalf<K>, |this| this.0);
+async_write!(OwnedWriteHalf<K>, |this| this.0);

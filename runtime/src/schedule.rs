@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 use std::time::Duration;
+use std::fmt;
 
 /// A named stage of a turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -24,6 +25,21 @@ pub enum Phase {
     Check,
     /// Close callbacks.
     Close,
+}
+
+impl fmt::Display for Phase {
+    /// The name in lower case, such as `timers`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Timers => "timers",
+            Self::Pending => "pending",
+            Self::Idle => "idle",
+            Self::Prepare => "prepare",
+            Self::Poll => "poll",
+            Self::Check => "check",
+            Self::Close => "close",
+        })
+    }
 }
 
 /// When the nextTick and microtask queues are drained.

@@ -4,8 +4,8 @@
 //! with their sources.
 
 use std::borrow::Cow;
-use std::time::Duration;
 use std::fmt;
+use std::time::Duration;
 
 /// A named stage of a turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -1,6 +1,8 @@
 //! The command line that the examples share: flags, `--help`, and a clear answer to everything else.
 
-use std::ffi::OsString;
+use std::error::Error;
+use std::ffi::{OsStr, OsString};
+use std::fmt;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
@@ -13,13 +15,18 @@ pub struct Usage {
     pub name: &'static str,
     /// One sentence.
     pub about: &'static str,
-    /// Each flag with what it does.
+    /// Each flag with what it does. `--flag VALUE` takes a value; a word without dashes, such as `FILE`, stands for one
+    /// argument that is no flag.
     pub flags: &'static [(&'static str, &'static str)],
 }
 
-/// The flags that were given.
+/// The flags that were given, with their values.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Flags(Vec<&'static str>);
+pub struct Flags(Vec<(&'static str, OsString)>);
+
+/// Why an example does not do what the command line asks for: what was given is wrong, and the program ends with 2.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal(String);
 
 /// What the command line asks for, if not for a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,16 +44,39 @@ impl Usage {
     /// What is to be said instead of running.
     pub fn read(&self, arguments: impl IntoIterator<Item = OsString>) -> Result<Flags, Instead> {
         let mut given = Flags::default();
-        for argument in arguments {
+        let mut arguments = arguments.into_iter();
+        while let Some(argument) = arguments.next() {
             if argument == "--help" || argument == "-h" {
                 return Err(Instead::Help(self.help()));
             }
-            match self.flags.iter().find(|(flag, _)| argument == *flag) {
-                Some((flag, _)) => given.0.push(flag),
-                None => return Err(Instead::Unknown(self.refuse(&argument.to_string_lossy()))),
+            match self.take(argument, &mut arguments) {
+                Ok((name, _)) if given.has(name) => return Err(self.refuse(&format!("a second `{name}`"))),
+                Ok(taken) => given.0.push(taken),
+                Err(problem) => return Err(self.refuse(&problem)),
             }
         }
         Ok(given)
+    }
+
+    /// The name that `argument` has in the list of flags, with its value.
+    fn take(
+        &self,
+        argument: OsString,
+        rest: &mut impl Iterator<Item = OsString>,
+    ) -> Result<(&'static str, OsString), String> {
+        let text = argument.to_string_lossy();
+        for (entry, _) in self.flags {
+            match entry.split_once(' ') {
+                Some((flag, _)) if text == flag => {
+                    let value = rest.next().ok_or_else(|| format!("`{flag}` needs a value"))?;
+                    return Ok((flag, value));
+                }
+                None if text == *entry && entry.starts_with('-') => return Ok((entry, OsString::new())),
+                None if !text.starts_with('-') && !entry.starts_with('-') => return Ok((entry, argument)),
+                _ => {}
+            }
+        }
+        Err(format!("unknown argument `{text}`"))
     }
 
     /// Runs an example as a program: reads the command line, gives `run` a page and the flags, reports what fails.
@@ -66,6 +96,7 @@ impl Usage {
         match run(&page, &flags).and_then(|()| page.finish()) {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS, // `| head` has seen enough
+            Err(error) if is_refusal(&error) => complain(&format!("{}: {error}\n", self.name), 2),
             Err(error) => complain(&format!("{}: {error}\n", self.name), 1),
         }
     }
@@ -75,22 +106,47 @@ impl Usage {
             "{}\n\nUsage: cargo run --release -p examples --bin {} -- [FLAGS]\n\nFlags:\n",
             self.about, self.name
         );
+        let width = self.flags.iter().map(|(flag, _)| flag.len()).max().unwrap_or(0).max(10);
         for (flag, about) in self.flags.iter().chain([&("--help", "says this")]) {
-            text += &format!("  {flag:10} {about}\n");
+            text += &format!("  {flag:width$} {about}\n");
         }
         text
     }
 
-    fn refuse(&self, argument: &str) -> String {
-        format!("{}: unknown argument `{argument}`; see `--help`\n", self.name)
+    fn refuse(&self, problem: &str) -> Instead {
+        Instead::Unknown(format!("{}: {problem}; see `--help`\n", self.name))
     }
 }
 
 impl Flags {
     /// True if `flag` was given.
     pub fn has(&self, flag: &str) -> bool {
-        self.0.contains(&flag)
+        self.value(flag).is_some()
     }
+
+    /// The value of `flag`, if it was given: what stands behind `--flag`, or the argument that a word stands for.
+    pub fn value(&self, flag: &str) -> Option<&OsStr> {
+        self.0.iter().find(|(name, _)| *name == flag).map(|(_, value)| &**value)
+    }
+}
+
+impl Refusal {
+    /// As the error that an example gives back.
+    pub fn error(problem: impl Into<String>) -> io::Error {
+        io::Error::new(io::ErrorKind::InvalidInput, Self(problem.into()))
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Error for Refusal {}
+
+fn is_refusal(error: &io::Error) -> bool {
+    error.get_ref().is_some_and(|inner| inner.is::<Refusal>())
 }
 
 fn complain(text: &str, code: u8) -> ExitCode {
@@ -103,7 +159,11 @@ fn complain(text: &str, code: u8) -> ExitCode {
 mod tests {
     use super::{Instead, Usage};
 
-    const USAGE: Usage = Usage { name: "demo", about: "Shows it.", flags: &[("--node", "asks Node too")] };
+    const USAGE: Usage = Usage {
+        name: "demo",
+        about: "Shows it.",
+        flags: &[("FILE", "is read"), ("--node", "asks Node too"), ("--out PATH", "writes there")],
+    };
 
     fn read(arguments: &[&str]) -> Result<super::Flags, Instead> {
         USAGE.read(arguments.iter().map(Into::into))
@@ -116,9 +176,23 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_argument_is_named() {
-        let text = "demo: unknown argument `--nod`; see `--help`\n";
-        assert_eq!(read(&["--nod"]), Err(Instead::Unknown(text.to_owned())));
+    fn a_value_stands_behind_its_flag_and_a_word_anywhere() {
+        let flags = read(&["--out", "--node", "a.json"]).unwrap();
+        assert_eq!(flags.value("--out").unwrap(), "--node");
+        assert_eq!(flags.value("FILE").unwrap(), "a.json");
+        assert!(!flags.has("--node"));
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        for (arguments, problem) in [
+            (&["--nod"][..], "unknown argument `--nod`"),
+            (&["--out"], "`--out` needs a value"),
+            (&["a", "b"], "a second `FILE`"),
+            (&["--node", "--node"], "a second `--node`"),
+        ] {
+            assert_eq!(read(arguments), Err(Instead::Unknown(format!("demo: {problem}; see `--help`\n"))));
+        }
     }
 
     #[test]

@@ -73,6 +73,7 @@
 //! | run something in every turn | [`Idle`], [`Prepare`], [`Check`] |
 //! | talk over TCP, UDP and Unix sockets, with futures or callbacks | [`net`] |
 //! | come in from other threads | [`Remote`], [`Wakeup`], [`request`] |
+//! | see where the loop is, and what it did | [`place`](LoopHandle::place), [`metrics`](LoopHandle::metrics), [`why_alive`](LoopHandle::why_alive) |
 //! | tell listeners, carry values along | [`EventEmitter`], [`ContextKey`] |
 //!
 //! Callbacks get a [`LoopHandle`], on which all of this is a method. The functions of this crate, such as [`spawn`] and
@@ -152,6 +153,7 @@ pub use state::handles::{HandleKind, MissedTicks};
 pub use state::immediates::ImmediateId;
 pub use state::metrics::{Metrics, MetricsReader};
 pub use state::mode::{Outcome, RunMode};
+pub use state::place::{Place, QueueKind};
 #[cfg(feature = "test-util")]
 pub use test_loop::{ScriptedSource, TestLoop};
 pub use time::lists::TimeoutId;

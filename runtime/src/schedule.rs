@@ -4,6 +4,7 @@
 //! with their sources.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::time::Duration;
 
 /// A named stage of a turn.
@@ -24,6 +25,21 @@ pub enum Phase {
     Check,
     /// Close callbacks.
     Close,
+}
+
+impl fmt::Display for Phase {
+    /// The name in lower case, such as `timers`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Timers => "timers",
+            Self::Pending => "pending",
+            Self::Idle => "idle",
+            Self::Prepare => "prepare",
+            Self::Poll => "poll",
+            Self::Check => "check",
+            Self::Close => "close",
+        })
+    }
 }
 
 /// When the nextTick and microtask queues are drained.

@@ -1,7 +1,15 @@
 //! The examples show what they say they show.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
+use examples::command_line::Usage;
+use examples::event_order::explain::Request;
+use examples::event_order::explain::compare::Comparison;
+use examples::event_order::explain::html::{self, escape};
+use examples::event_order::explain::profile::{PROFILES, Profile};
+use examples::event_order::explain::script::Script;
+use examples::event_order::explain::timeline::Timeline;
 use examples::event_order::{self, SCRIPTS, Table, node_version, order_in_node};
 use examples::page::Page;
 use examples::port_forward::{self, Place};
@@ -9,6 +17,8 @@ use examples::{embed, panics, task_bus, timers};
 use phaseloop::EventLoop;
 use phaseloop::net::{TcpStream, UnixAddr, UnixListener};
 use phaseloop_tests::peers::peer;
+use phaseloop_tests::runner::{Time, trace};
+use phaseloop_tests::scenario::{Profile as Node, Scenario, load_folder};
 use phaseloop_tests::source::workspace_root;
 
 // --- event_order ------------------------------------------------------------------------------------------------------
@@ -138,6 +148,228 @@ fn assert_order(table: &Table, preset: &str, expected: &[&[&str]]) {
 /// A small file.
 fn file() -> PathBuf {
     workspace_root().join("Cargo.toml")
+}
+
+// --- event_order --explain -------------------------------------------------------------------------------------------
+
+#[test]
+fn an_explanation_lists_the_labels_in_the_order_of_the_runner() {
+    for scenario in given().iter().step_by(3) {
+        for node in [Node::Node10, Node::Node18, Node::Node26] {
+            let text = explained(&[&given_file(&scenario.name), "--profile", node.name()]);
+            let expected = trace(scenario, node, Time::Virtual).unwrap();
+            assert_eq!(labels_of(&text), expected, "{} in {node}\n{text}", scenario.name);
+        }
+    }
+}
+
+#[test]
+fn the_articles_scenario_has_the_order_of_its_script() {
+    let table = order(0);
+    for profile in PROFILES {
+        let Some(lines) = table.lines(&profile.name.replace("libuv_", "libuv ")) else { continue };
+        assert_eq!(
+            labels_of(&explained(&["--explain", "--profile", profile.name])),
+            lines,
+            "{}",
+            profile.name
+        );
+    }
+}
+
+#[test]
+fn an_explanation_says_where_each_label_ran() {
+    let text = explained(&["--explain", "--profile", "node22"]);
+    for line in [
+        "   1     0  main     program      main begins\n",
+        "   3     0  main     tick           tick\n",
+        "   7     0  timers   callback     timeout 1\n",
+        "         1  poll     callback     (open)\n",
+        "  13     1  check    microtask      immediate 1 > promise\n",
+        "  15     4  poll     callback     file\n",
+    ] {
+        assert!(text.contains(line), "{line}is not in\n{text}");
+    }
+    let textbook = explained(&["--profile", "textbook"]);
+    assert!(textbook.contains("  11     1  pending  callback     file\n"), "{textbook}");
+    let end = explained(&[&given_file("E1-before-exit-then-exit")]);
+    assert!(end.contains("  end      exit "), "{end}");
+}
+
+#[test]
+fn a_comparison_names_the_rule_by_which_two_profiles_part() {
+    for (name, profiles, rule) in [
+        ("M1-drain-between-timers-of-one-duration", "node10,node12", "M1"),
+        ("M3-drain-between-immediates", "node10,node12", "M3"),
+        ("P2-await-costs", "node10,node12", "P2, P9"),
+        ("X4-throw-in-main", "node10,node12", "X4"),
+        ("X9-an-interval-survives-a-throw", "node10,node12", "X9"),
+        ("L6-due-timers-get-a-last-chance", "node18,node20", "L6"),
+        ("T15-the-timers-phase-may-repeat-before-libuv-1-48", "node20,node22", "T15"),
+        ("T2-negative-durations-warn-since-node24", "node22,node24", "T2"),
+        ("W3-read-file-hops", "node24,node26", "W3"),
+        ("M4-drain-between-pool-completions", "node12,textbook", "M4, M5"),
+        ("T5-a-whole-list-runs-before-an-earlier-timer-of-another-list", "node26,browser", "T6, T14, B1, B3"),
+    ] {
+        let text = explained(&[&given_file(name), "--compare", profiles]);
+        let named: Vec<_> = text.lines().filter_map(|line| line.strip_prefix("----  they part: ")).collect();
+        assert!(!named.is_empty() && named.iter().all(|named| *named == rule), "{rule}\n{text}");
+        let (one, other) = profiles.split_once(',').unwrap();
+        let back = explained(&[&given_file(name), "--compare", &format!("{other},{one}")]);
+        assert!(back.contains(&format!("they part: {rule}\n")), "{back}");
+    }
+}
+
+#[test]
+fn rules_of_a_comparison_make_the_one_order_of_the_other_and_none_is_idle() {
+    let script = Script::article();
+    let named = |name| Profile::named(name).unwrap();
+    let comparison = Comparison::of(&script, [named("node22"), named("textbook")]).unwrap();
+    let rules: Vec<_> = comparison.knobs.iter().map(|knob| knob.rules).collect();
+    assert_eq!(rules, ["M1", "M3", "M4, M5", "W3"]);
+    let file = comparison.partings.iter().find(|parting| parting.knobs.iter().any(|knob| knob.rules == "W3"));
+    assert!(file.is_some(), "{:?}", comparison.partings);
+    let timers: Vec<_> = comparison.partings[0].knobs.iter().map(|knob| knob.rules).collect();
+    assert!(
+        timers.contains(&"M1") && !timers.contains(&"W3"),
+        "the timers come first, and no file: {timers:?}"
+    );
+}
+
+#[test]
+fn an_interval_of_no_delay_can_be_explained_by_mixed_rules() {
+    // By the rules of Node, but for the shortest delay, it is due again at once and for ever.
+    let file = workspace_root().join("tests/conformance/browser/B1-an-interval-of-0-runs-at-once.json");
+    let text = explained(&[&file.display().to_string(), "--compare", "node26,browser"]);
+    assert!(text.contains("B1") || text.contains("B3"), "{text}");
+}
+
+#[test]
+fn profiles_that_agree_are_said_to() {
+    let text = explained(&["--compare", "node16,node18"]);
+    assert!(
+        text.contains("node16 and node18 have the same order here.\nEach label has the same turn"),
+        "{text}"
+    );
+    let text = explained(&["--compare", "node18,node20"]);
+    assert!(text.contains("same order here.\nThe turn or the phase of 5 labels differs.\n"), "{text}");
+}
+
+#[test]
+fn a_page_has_every_label_and_needs_nothing_else() {
+    for scenario in given() {
+        let script = Script::load(&OsString::from(given_file(&scenario.name))).unwrap();
+        for name in ["node10", "node26", "textbook"] {
+            let profile = Profile::named(name).unwrap();
+            let timeline = Timeline::of(&script, profile).unwrap();
+            let page = html::explain(&script, profile, &timeline);
+            assert_stands_alone(&page);
+            for entry in &timeline.entries {
+                assert!(page.contains(&format!("data-label=\"{}\"", escape(&entry.text))), "{}", entry.text);
+                assert!(page.contains(&format!("<td>{}</td>", escape(&entry.why.text))), "{}", entry.text);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_page_says_where_queues_drain_late() {
+    let script =
+        Script::load(&OsString::from(given_file("M1-drain-between-timers-of-one-duration"))).unwrap();
+    for (name, said) in [("node10", "when the list is over"), ("textbook", "when the phase is over")] {
+        let profile = Profile::named(name).unwrap();
+        let page = html::explain(&script, profile, &Timeline::of(&script, profile).unwrap());
+        let (_, behind) = page.split_once(&format!("<li class=\"late\">{said}</li>")).expect("it is said");
+        assert!(
+            behind.starts_with("<li class=\"chip drained tick\">") && behind.contains("t1.tick"),
+            "{name}"
+        );
+    }
+    let profile = Profile::named("node12").unwrap();
+    let page = html::explain(&script, profile, &Timeline::of(&script, profile).unwrap());
+    assert!(!page.contains("class=\"late\""));
+}
+
+#[test]
+fn a_page_of_two_marks_what_moved_on_both_sides() {
+    let script = Script::article();
+    let profiles = ["node22", "node26"].map(|name| Profile::named(name).unwrap());
+    let page = html::compare(&script, &Comparison::of(&script, profiles).unwrap());
+    assert_stands_alone(&page);
+    assert_eq!(page.matches(" moved\"><button").count(), 6, "file, its tick and its promise, twice");
+    for said in ["W3: Node 26 has “file” and 2 more here", "W3: later in Node 22", "W3: earlier in Node 26"]
+    {
+        assert!(page.contains(&format!("<li class=\"parting\">{said}</li>")), "{said}");
+    }
+}
+
+#[test]
+fn nothing_of_a_scenario_becomes_markup() {
+    let evil = r#"<img src=x onerror='alert(1)'>&\""#;
+    let json = format!(
+        r#"{{ "name": {evil:?}, "rule": "combined", "about": {evil:?}, "program": [
+            {{ "op": "on", "emitter": {evil:?}, "event": {evil:?}, "label": {evil:?} }},
+            {{ "op": "emit", "emitter": {evil:?}, "event": {evil:?} }} ] }}"#
+    );
+    let file = Temporary::write("evil", &json);
+    let script = Script::load(file.0.as_os_str()).unwrap();
+    let profile = Profile::named("node26").unwrap();
+    let page = html::explain(&script, profile, &Timeline::of(&script, profile).unwrap());
+    assert!(!page.contains("<img") && page.contains("&lt;img src=x onerror=&#39;alert(1)&#39;&gt;&amp;"));
+    let comparison = Comparison::of(&script, [profile, Profile::named("node10").unwrap()]).unwrap();
+    assert!(!html::compare(&script, &comparison).contains("<img"));
+}
+
+/// What `event_order` writes for a command line that asks for an explanation.
+fn explained(arguments: &[&str]) -> String {
+    const USAGE: Usage = Usage {
+        name: "event_order",
+        about: "",
+        flags: &[("--explain", ""), ("FILE", ""), ("--profile P", ""), ("--compare P,Q", "")],
+    };
+    let flags = USAGE.read(arguments.iter().map(OsString::from)).expect("known flags");
+    let page = Page::memory();
+    Request::read(&flags).expect("it can be read").expect("an explanation").run(&page).expect("it runs");
+    page.text()
+}
+
+/// The labels of an explanation: what stands behind the numbers.
+fn labels_of(text: &str) -> Vec<String> {
+    let numbered = |line: &&str| line.get(..4).is_some_and(|number| number.trim().parse::<usize>().is_ok());
+    text.lines().filter(numbered).map(|line| line[34..].trim_start().to_owned()).collect()
+}
+
+#[track_caller]
+fn assert_stands_alone(page: &str) {
+    for foreign in ["http:", "https:", "src=", "url(", "@import", "<link"] {
+        assert!(!page.contains(foreign), "the page has {foreign}");
+    }
+    assert!(page.starts_with("<!doctype html>") && page.ends_with("</html>\n"));
+}
+
+fn given() -> Vec<Scenario> {
+    load_folder(&workspace_root().join("tests/conformance/given")).expect("they can be read")
+}
+
+fn given_file(name: &str) -> String {
+    workspace_root().join(format!("tests/conformance/given/{name}.json")).display().to_string()
+}
+
+/// A file of one test, removed at its end.
+struct Temporary(PathBuf);
+
+impl Temporary {
+    fn write(name: &str, text: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("phaseloop-{name}-{}.json", std::process::id()));
+        std::fs::write(&path, text).expect("the temporary folder is writable");
+        Self(path)
+    }
+}
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0); // nothing is lost if it stays
+    }
 }
 
 // --- the others -------------------------------------------------------------------------------------------------------

@@ -1,7 +1,8 @@
 //! In which order things run: small scripts, run under each preset of [`Schedule`], side by side.
 //!
 //! `scripts` holds them, each in Rust and in JavaScript; `files` reads a file; `table` puts orders side by side;
-//! `real_node` runs the same script in the Node that is installed.
+//! `real_node` runs the same script in the Node that is installed. `explain` takes one script, or anybody's, and says where
+//! each label ran.
 
 use std::cell::RefCell;
 use std::io;
@@ -12,6 +13,7 @@ use phaseloop::{EventLoop, RunMode, Schedule};
 
 use crate::page::Page;
 
+pub mod explain;
 mod files;
 mod real_node;
 mod scripts;

@@ -225,6 +225,8 @@ impl PreparedLoop {
             stop: Cell::new(false),
             ended: Cell::new(None),
             running: Cell::new(false),
+            phase: Cell::default(),
+            queue: Cell::default(),
             closed: Cell::new(false),
             calling: Cell::new(None),
             context: RefCell::new(None),

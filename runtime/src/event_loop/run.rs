@@ -30,6 +30,7 @@ fn run_turns(lp: &LoopHandle, mode: Mode) -> io::Result<Outcome> {
             break;
         }
     }
+    lp.state.phase.set(None);
     Ok(outcome(lp))
 }
 
@@ -132,6 +133,7 @@ impl<'a> Running<'a> {
 impl Drop for Running<'_> {
     fn drop(&mut self) {
         self.lp.state.running.set(false);
+        self.lp.state.leave_place(); // also if a panic leaves a phase or a drain
         // From here on the first message rings: the loop is not looking. What came since it last looked did not ring. In a
         // loop that is not alive the next run would not take it either.
         if !self.lp.state.inbox.fall_asleep() && self.lp.is_alive() {

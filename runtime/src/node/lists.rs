@@ -28,7 +28,7 @@ pub(crate) fn run_lists(lp: &LoopHandle) {
 fn run_together(lp: &LoopHandle) {
     let now = lp.read_millis();
     let rearm = Rearm { lp };
-    while run_pass(lp, now).is_err() {}
+    while run_pass(lp, now).is_err() && !lp.has_ended() {}
     drop(rearm);
     drain_between_lists(lp).unwrap_or_default();
 }

@@ -39,6 +39,7 @@ pub(crate) fn only_immediates_are_due(lp: &LoopHandle) -> bool {
 impl Phase {
     /// Runs the phase once. Only poll can fail, and only poll asks for the mode.
     pub(crate) fn run(self, lp: &LoopHandle, mode: Mode) -> io::Result<()> {
+        lp.state.phase.set(Some(self));
         match self {
             Self::Timers => timers::run(lp),
             Self::Pending => pending::run(lp),

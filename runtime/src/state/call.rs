@@ -6,6 +6,7 @@
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
+use super::place::QueueKind;
 use super::{Callback, LoopHandle, LoopState};
 use crate::schedule::Drain;
 
@@ -104,12 +105,21 @@ impl LoopHandle {
 
     #[inline(never)]
     fn drain(&self) -> Result<(), Thrown> {
+        let drained = self.drain_queues();
+        self.state.queue.set(QueueKind::Callbacks);
+        drained
+    }
+
+    #[inline]
+    fn drain_queues(&self) -> Result<(), Thrown> {
         let lp = &self.state;
         while !lp.has_drained() {
+            lp.queue.set(QueueKind::Ticks);
             while let Some(mut tick) = lp.ticks.pop() {
                 // A tick that panics abandons the drain. Source: SEMANTICS X6, `processTicksAndRejections`.
                 self.invoke(|lp| tick.call(lp)).inspect_err(|Thrown| self.keep_drain_request())?;
             }
+            lp.queue.set(QueueKind::Microtasks);
             while let Some(mut microtask) = lp.microtasks.pop() {
                 // One that panics does not stop the drain. Source: X5.
                 let _thrown = self.invoke(|lp| microtask.call(lp));
@@ -140,6 +150,7 @@ impl LoopHandle {
     #[cold]
     fn drained(&self) {
         self.state.hooks.drain_requested.set(false);
+        self.state.queue.set(QueueKind::Drained);
         let hook = self.state.hooks.drained.borrow().clone();
         if let Some(hook) = hook {
             let _thrown = self.invoke(|lp| hook(lp));

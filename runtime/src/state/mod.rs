@@ -2,7 +2,7 @@
 //!
 //! `call` runs callbacks and drains; `inbox` is the door for other threads; `handles` and `sources` are the tables behind
 //! the keys that users hold; `liveness` counts what keeps the loop alive; `context` carries values along, `mode` says until when a
-//! run runs, `parking` how a loop sleeps in a host's.
+//! run runs, `place` where the loop is, `parking` how a loop sleeps in a host's.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -12,7 +12,7 @@ use std::task::Waker;
 use crate::driver::Driver;
 use crate::limits::Limits;
 use crate::parker::Parker;
-use crate::schedule::Schedule;
+use crate::schedule::{Phase, Schedule};
 use crate::task::queue::Queue;
 use crate::task::raw::{Task, Thunk};
 use crate::time::clock::Clock;
@@ -32,6 +32,7 @@ pub(crate) mod liveness;
 pub(crate) mod metrics;
 pub(crate) mod mode;
 pub(crate) mod parking;
+pub(crate) mod place;
 pub(crate) mod scheduler;
 pub(crate) mod sources;
 pub(crate) mod time;
@@ -142,6 +143,10 @@ pub(crate) struct LoopState {
     /// The exit code, once the program that the loop runs has ended: from then on no callback runs.
     pub(crate) ended: Cell<Option<i32>>,
     pub(crate) running: Cell<bool>,
+    /// The phase that was begun last, while phases run.
+    pub(crate) phase: Cell<Option<Phase>>,
+    /// What the present code was taken from.
+    pub(crate) queue: Cell<place::QueueKind>,
     pub(crate) closed: Cell<bool>,
     pub(crate) io_budget: Cell<u32>,
     /// The handle whose callback is out of its place because it runs.

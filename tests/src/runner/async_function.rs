@@ -76,7 +76,11 @@ impl Player {
     fn fulfilled_by(self: &Rc<Self>, start: impl FnOnce(&Self, Box<dyn FnOnce(&LoopHandle)>)) -> Value {
         let promise = PromiseRef::default();
         let (player, fulfilled) = (Rc::clone(self), Rc::clone(&promise));
-        start(self, Box::new(move |_| player.resolve(&fulfilled, Value::Nothing)));
+        let fulfil = move |_: &LoopHandle| {
+            player.step_silently("await");
+            player.resolve(&fulfilled, Value::Nothing);
+        };
+        start(self, Box::new(fulfil));
         Value::Promise(promise)
     }
 }

@@ -52,7 +52,7 @@ impl Player {
             Op::Unref { id } => self.reference(id, false),
             Op::Pool(callback) => self.jobs.compute(self.caller(callback)),
             Op::Stat(callback) => self.jobs.stat(self.caller(callback)),
-            Op::ReadFile(callback) => self.jobs.read_file(self.caller(callback)),
+            Op::ReadFile(callback) => self.read_file(callback),
             Op::Send(callback) => self.send(self.caller(callback)),
             Op::Echo(callback) => {
                 echo::start(&self.lp, self.caller(callback)).expect("a loopback port is free")
@@ -69,6 +69,11 @@ impl Player {
             Op::BeforeExit { times, callback } => self.add_before_exit(*times, callback),
             Op::Exit(callback) => self.exit.borrow_mut().push(callback.clone()),
         }
+    }
+
+    fn read_file(self: &Rc<Self>, callback: &Callback) {
+        let player = Rc::clone(self);
+        self.jobs.read_file(move |part| player.step_silently(part), self.caller(callback));
     }
 
     fn microtask(self: &Rc<Self>, callback: &Callback) {

@@ -85,19 +85,23 @@ impl Jobs {
         );
     }
 
-    /// Reads the whole file, in as many jobs as the schedule says.
-    pub(super) fn read_file(&self, on_done: impl FnOnce(&LoopHandle) + 'static) {
+    /// Reads the whole file, in as many jobs as the schedule says. `on_part` is told what each but the last has done.
+    pub(super) fn read_file(
+        &self,
+        on_part: impl Fn(&'static str) + 'static,
+        on_done: impl FnOnce(&LoopHandle) + 'static,
+    ) {
         let path = self.path();
         if self.inner.file_hops == FileHops::Whole {
             return self.run(move || assert_eq!(fs::read(path).expect("it can be read").len(), LEN), on_done);
         }
-        let steps: [Step; 4] = [
-            |path, file| *file = Some(File::open(path).expect("the file is there")),
-            |_, file| assert_eq!(opened(file).metadata().expect("it is open").len(), LEN as u64),
-            |_, file| opened(file).read_exact(&mut [0; LEN]).expect("it has as many bytes"),
-            |_, file| *file = None,
+        let steps: [(&str, Step); 4] = [
+            ("open", |path, file| *file = Some(File::open(path).expect("the file is there"))),
+            ("fstat", |_, file| assert_eq!(opened(file).metadata().expect("it is open").len(), LEN as u64)),
+            ("read", |_, file| opened(file).read_exact(&mut [0; LEN]).expect("it has as many bytes")),
+            ("close", |_, file| *file = None),
         ];
-        self.run_steps(path, None, steps.into_iter(), Box::new(on_done));
+        self.run_steps(path, None, steps.into_iter(), Rc::new(on_part), Box::new(on_done));
     }
 
     /// Blocks until all jobs have ended and their completions wait for the loop.
@@ -115,15 +119,19 @@ impl Jobs {
         &self,
         path: PathBuf,
         file: Option<File>,
-        mut steps: std::array::IntoIter<Step, 4>,
+        mut steps: std::array::IntoIter<(&'static str, Step), 4>,
+        on_part: Rc<dyn Fn(&'static str)>,
         on_done: OnDone,
     ) {
-        let Some(step) = steps.next() else { return on_done(&self.inner.lp) };
+        let Some((part, step)) = steps.next() else { return on_done(&self.inner.lp) };
         let (jobs, shared) = (self.clone(), Arc::new(Mutex::new(file)));
         let (job_path, job_file) = (path.clone(), Arc::clone(&shared));
         let next = move |_: &LoopHandle| {
             let file = shared.lock().unwrap_or_else(PoisonError::into_inner).take();
-            jobs.run_steps(path, file, steps, on_done);
+            if steps.len() > 0 {
+                on_part(part);
+            }
+            jobs.run_steps(path, file, steps, on_part, on_done);
         };
         self.run(move || step(&job_path, &mut job_file.lock().unwrap_or_else(PoisonError::into_inner)), next);
     }

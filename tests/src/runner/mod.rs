@@ -22,8 +22,11 @@ mod small_file;
 mod stream;
 mod throw;
 
-use crate::scenario::{Profile, Scenario};
+use crate::scenario::{Body, Profile, Scenario};
+use phaseloop::{Place, Schedule};
 use std::io;
+
+pub use profile::{Language, language_of, schedule_of};
 
 /// Which time a scenario runs in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -47,5 +50,64 @@ pub fn trace(scenario: &Scenario, profile: Profile, time: Time) -> io::Result<Ve
         let problem = format!("{}: the profile {profile} has no operation \"{operation}\"", scenario.name);
         return Err(io::Error::new(io::ErrorKind::InvalidInput, problem));
     }
-    player::play(&scenario.program, profile, time)
+    let settings = Settings {
+        schedule: schedule_of(profile),
+        language: language_of(profile),
+        time,
+        steps_max: usize::MAX,
+    };
+    let steps = steps(&scenario.program, settings)?;
+    Ok(steps.into_iter().filter_map(|step| step.what.recorded()).collect())
+}
+
+/// Something that a run did, and where the loop was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// What it did.
+    pub what: What,
+    /// The turn, the phase and the queue.
+    pub place: Place,
+}
+
+/// What a step of a run is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum What {
+    /// An entry of the trace.
+    Recorded(String),
+    /// A callback that records nothing, with a word for what it did: an await goes on, a part of a file was done.
+    Silent(&'static str),
+}
+
+impl What {
+    /// The entry of the trace, if it is one.
+    pub fn recorded(self) -> Option<String> {
+        match self {
+            Self::Recorded(entry) => Some(entry),
+            Self::Silent(_) => None,
+        }
+    }
+}
+
+/// How a program is run.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The loop's.
+    pub schedule: Schedule,
+    /// What the language does.
+    pub language: Language,
+    /// Which time it runs in.
+    pub time: Time,
+    /// How many steps it may take: a timer that refreshes itself goes on for ever.
+    pub steps_max: usize,
+}
+
+/// Runs a program by any schedule, and says where each step ran.
+///
+/// # Errors
+/// As [`trace`], and if it takes more steps than it may.
+///
+/// # Panics
+/// As [`trace`].
+pub fn steps(program: &Body, settings: Settings) -> io::Result<Vec<Step>> {
+    player::play(program, settings)
 }

@@ -1,13 +1,13 @@
 //! One run of a program: the process from its main body to the exit listeners.
 
-use super::Time;
 use super::jobs::Jobs;
 use super::listeners::Emitters;
-use super::profile::{Language, language_of, schedule_of};
+use super::profile::Language;
 use super::promise::{PromiseRef, Rejections};
 use super::stream::Stream;
 use super::throw;
-use crate::scenario::{Body, Callback, Label, Op, Profile, visit};
+use super::{Settings, Step, Time, What};
+use crate::scenario::{Body, Callback, Label, Op, visit};
 use phaseloop::{EventEmitter, EventLoop, ImmediateId, ListenerId, LoopHandle, TimeoutId};
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -19,7 +19,10 @@ use std::time::Duration;
 pub(super) struct Player {
     pub(super) lp: LoopHandle,
     pub(super) language: Language,
-    trace: RefCell<Vec<String>>,
+    steps: RefCell<Vec<Step>>,
+    steps_max: usize,
+    /// It was to take more steps than it may.
+    has_overrun: Cell<bool>,
     /// The newest object of each label.
     objects: RefCell<HashMap<Label, Object>>,
     pub(super) emitters: Emitters,
@@ -49,19 +52,23 @@ pub(super) struct BeforeExit {
     pub(super) calls: Rc<Cell<u32>>,
 }
 
-/// Runs a program and gives its trace.
-pub(super) fn play(program: &Body, profile: Profile, time: Time) -> io::Result<Vec<String>> {
-    let builder = EventLoop::builder().schedule(schedule_of(profile));
+/// Runs a program and gives its steps.
+pub(super) fn play(program: &Body, settings: Settings) -> io::Result<Vec<Step>> {
+    let Settings { schedule, language, time, steps_max } = settings;
+    let file_hops = schedule.file_hops;
+    let builder = EventLoop::builder().schedule(schedule);
     let event_loop = builder.virtual_time(time == Time::Virtual).build()?;
     let lp = event_loop.handle();
     let sends = visit::any(program, &|op| matches!(op, Op::Send(_)));
     let player = Rc::new(Player {
-        language: language_of(profile),
-        trace: RefCell::default(),
+        language,
+        steps: RefCell::default(),
+        steps_max,
+        has_overrun: Cell::new(false),
         objects: RefCell::default(),
         emitters: Emitters::default(),
         rejections: Rejections::default(),
-        jobs: Jobs::new(&lp, schedule_of(profile).file_hops)?,
+        jobs: Jobs::new(&lp, file_hops)?,
         stream: if sends { Some(Stream::connect(&lp)?) } else { None },
         before_exit: RefCell::default(),
         exit: RefCell::default(),
@@ -71,7 +78,10 @@ pub(super) fn play(program: &Body, profile: Profile, time: Time) -> io::Result<V
     event_loop.run_program(|_| player.execute_body(program))?;
     drop(event_loop);
     player.let_go();
-    Ok(player.trace.take())
+    if player.has_overrun.get() {
+        return Err(io::Error::other(format!("it has not ended after {steps_max} steps")));
+    }
+    Ok(player.steps.take())
 }
 
 impl Player {
@@ -104,7 +114,22 @@ impl Player {
 
     /// Appends to the trace.
     pub(super) fn record(&self, line: impl Into<String>) {
-        self.trace.borrow_mut().push(line.into());
+        self.step(What::Recorded(line.into()));
+    }
+
+    /// Notes a callback that records nothing.
+    pub(super) fn step_silently(&self, word: &'static str) {
+        self.step(What::Silent(word));
+    }
+
+    fn step(&self, what: What) {
+        let place = self.lp.place();
+        if self.steps.borrow().len() < self.steps_max {
+            self.steps.borrow_mut().push(Step { what, place });
+        } else if !self.has_overrun.replace(true) && !self.lp.has_ended() {
+            self.lp.end(0);
+            throw::quit()
+        }
     }
 
     /// Calling a callback: record the label, then execute the body.

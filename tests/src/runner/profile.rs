@@ -4,17 +4,18 @@ use crate::scenario::Profile;
 use phaseloop::Schedule;
 
 /// The rules that are the JavaScript engine's and not the loop's.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Language {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Language {
     /// `await` takes a native promise as it is, instead of wrapping it in another. SEMANTICS P2, P9.
-    pub(super) await_takes_promises_as_they_are: bool,
+    pub await_takes_promises_as_they_are: bool,
     /// There is `queueMicrotask`; else a microtask is the reaction of a promise. SEMANTICS X5.
-    pub(super) microtasks_are_plain: bool,
+    pub microtasks_are_plain: bool,
     /// Rejections are reported by tasks, and not in the drain. SEMANTICS B5.
-    pub(super) rejections_are_reported_by_tasks: bool,
+    pub rejections_are_reported_by_tasks: bool,
 }
 
-pub(super) fn schedule_of(profile: Profile) -> Schedule {
+/// The schedule of the loop that runs a profile.
+pub fn schedule_of(profile: Profile) -> Schedule {
     match profile {
         Profile::Node10 => Schedule::node10(),
         Profile::Node12 | Profile::Node16 | Profile::Node18 => Schedule::node12(),
@@ -26,7 +27,8 @@ pub(super) fn schedule_of(profile: Profile) -> Schedule {
     }
 }
 
-pub(super) fn language_of(profile: Profile) -> Language {
+/// What the profile's version of the language does.
+pub fn language_of(profile: Profile) -> Language {
     let modern = profile != Profile::Node10;
     Language {
         await_takes_promises_as_they_are: modern,

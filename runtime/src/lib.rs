@@ -72,6 +72,7 @@
 //! | run futures | [`spawn`](LoopHandle::spawn), [`block_on`](EventLoop::block_on), [`sleep`](LoopHandle::sleep), [`timeout`](LoopHandle::timeout), [`yield_now`] |
 //! | run something in every turn | [`Idle`], [`Prepare`], [`Check`] |
 //! | talk TCP, with futures or callbacks | [`net`] |
+//! | wait for a descriptor that a library reads and writes | [`PollFd`] |
 //! | come in from other threads | [`Remote`], [`Wakeup`], [`request`] |
 //! | tell listeners, carry values along | [`EventEmitter`], [`ContextKey`] |
 //!
@@ -133,6 +134,7 @@ pub use free::{
     interval, next_tick, queue_microtask, set_immediate, set_interval, set_timeout, sleep, spawn, timeout,
 };
 pub use handle::context_key::ContextKey;
+pub use handle::poll_fd::{PollEvents, PollFd};
 pub use handle::sleep::{Interval, Sleep, yield_now};
 pub use handle::spawn::JoinHandle;
 pub use handle::timer::{Timer, TimerId};

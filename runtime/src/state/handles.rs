@@ -41,6 +41,8 @@ pub enum HandleKind {
     TcpListener,
     /// A [`TcpStream`](crate::net::TcpStream).
     TcpStream,
+    /// A [`PollFd`](crate::PollFd).
+    PollFd,
     /// A source that a test scripts.
     Scripted,
 }

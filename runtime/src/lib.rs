@@ -73,6 +73,7 @@
 //! | run something in every turn | [`Idle`], [`Prepare`], [`Check`] |
 //! | talk TCP, with futures or callbacks | [`net`] |
 //! | wait for a descriptor that a library reads and writes | [`PollFd`] |
+//! | learn of signals | [`signal`] |
 //! | come in from other threads | [`Remote`], [`Wakeup`], [`request`] |
 //! | tell listeners, carry values along | [`EventEmitter`], [`ContextKey`] |
 //!
@@ -82,7 +83,7 @@
 //! # What it is not
 //!
 //! It is not multi-threaded: for more threads, run more loops. It has no files and no DNS: they need a blocking pool, which
-//! is the crate `phaseloop-fs-pool`. Today there is no UDP, no Unix socket, no signal, no child process and no Windows.
+//! is the crate `phaseloop-fs-pool`. Today there is no UDP, no Unix socket, no child process and no Windows.
 //!
 //! # Limits
 //!
@@ -118,6 +119,7 @@ mod phase;
 mod remote;
 pub mod request;
 mod schedule;
+pub mod signal;
 mod state;
 mod task;
 #[cfg(feature = "test-util")]

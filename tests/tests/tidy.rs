@@ -34,6 +34,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("node", 3),
     ("remote", 3),
     ("request", 3),
+    ("signal", 3),
     ("phase", 4),
     ("event_loop", 5),
     ("free", 5),

@@ -43,6 +43,10 @@ pub enum HandleKind {
     TcpStream,
     /// A [`PollFd`](crate::PollFd).
     PollFd,
+    /// A [`SignalWatcher`](crate::signal::SignalWatcher).
+    Signal,
+    /// What brings a loop its signals. There is one while it watches any, and it never holds the loop.
+    SignalHub,
     /// A source that a test scripts.
     Scripted,
 }

@@ -73,6 +73,7 @@
 //! | run something in every turn | [`Idle`], [`Prepare`], [`Check`] |
 //! | talk TCP, with futures or callbacks | [`net`] |
 //! | wait for a descriptor that a library reads and writes | [`PollFd`] |
+//! | read and write pipes and standard streams | [`net::pipe`] |
 //! | learn of signals | [`signal`] |
 //! | come in from other threads | [`Remote`], [`Wakeup`], [`request`] |
 //! | tell listeners, carry values along | [`EventEmitter`], [`ContextKey`] |

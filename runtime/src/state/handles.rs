@@ -47,6 +47,8 @@ pub enum HandleKind {
     Signal,
     /// What brings a loop its signals. There is one while it watches any, and it never holds the loop.
     SignalHub,
+    /// A [`PipeStream`](crate::net::pipe::PipeStream).
+    Pipe,
     /// A source that a test scripts.
     Scripted,
 }

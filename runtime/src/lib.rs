@@ -74,6 +74,7 @@
 //! | talk TCP, with futures or callbacks | [`net`] |
 //! | wait for a descriptor that a library reads and writes | [`PollFd`] |
 //! | read and write pipes and standard streams | [`net::pipe`] |
+//! | run other programs | [`process`] |
 //! | learn of signals | [`signal`] |
 //! | come in from other threads | [`Remote`], [`Wakeup`], [`request`] |
 //! | tell listeners, carry values along | [`EventEmitter`], [`ContextKey`] |
@@ -84,7 +85,7 @@
 //! # What it is not
 //!
 //! It is not multi-threaded: for more threads, run more loops. It has no files and no DNS: they need a blocking pool, which
-//! is the crate `phaseloop-fs-pool`. Today there is no UDP, no Unix socket, no child process and no Windows.
+//! is the crate `phaseloop-fs-pool`. Today there is no UDP, no Unix socket, and no Windows.
 //!
 //! # Limits
 //!
@@ -117,6 +118,7 @@ pub mod net;
 mod node;
 mod parker;
 mod phase;
+pub mod process;
 mod remote;
 pub mod request;
 mod schedule;

@@ -32,6 +32,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("handle", 3),
     ("net", 3),
     ("node", 3),
+    ("process", 3),
     ("remote", 3),
     ("request", 3),
     ("signal", 3),

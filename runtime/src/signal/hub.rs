@@ -17,7 +17,7 @@ use crate::state::sources::{Ready, gone};
 use crate::task::queue::Queue;
 
 /// Is told of a signal.
-pub(super) trait Watches {
+pub(crate) trait Watches {
     /// Makes the calls that the signal owes.
     fn signalled(self: Rc<Self>, lp: &LoopHandle, signal: Signal);
     /// The loop is gone: drops the callback.
@@ -43,7 +43,7 @@ struct Start {
 }
 
 /// A start that holds. Dropping it stops.
-pub(super) struct Started {
+pub(crate) struct Started {
     lp: LoopHandle,
     hub: Weak<Hub>,
     number: u64,
@@ -51,7 +51,7 @@ pub(super) struct Started {
 
 impl Started {
     /// Has `watcher` told of `signal` from now on.
-    pub(super) fn new(
+    pub(crate) fn new(
         lp: &LoopHandle,
         signal: Signal,
         watcher: Rc<dyn Watches>,

@@ -15,7 +15,7 @@ mod stream;
 mod sys;
 mod watcher;
 
-pub(crate) use hub::after_fork_child;
+pub(crate) use hub::{Started, Watches, after_fork_child};
 pub use number::{Signal, UnknownSignal};
 pub use stream::{SecondSignal, ShutdownSignal, Signals, shutdown_signal};
 pub use watcher::SignalWatcher;

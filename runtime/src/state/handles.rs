@@ -49,6 +49,8 @@ pub enum HandleKind {
     SignalHub,
     /// A [`PipeStream`](crate::net::pipe::PipeStream).
     Pipe,
+    /// A [`Child`](crate::process::Child) process.
+    Process,
     /// A source that a test scripts.
     Scripted,
 }

@@ -97,7 +97,6 @@ impl PipeStream {
     }
 
     /// Has `f` told, once, when nothing more will be read: at the end, at an error, or when the stream is closed.
-    #[expect(dead_code, reason = "for what waits for a stream that somebody else reads")]
     pub(crate) fn on_read_end(&self, f: impl FnOnce() + 'static) {
         self.inner.on_read_end.set(Some(Box::new(f)));
     }

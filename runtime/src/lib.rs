@@ -74,6 +74,7 @@
 //! | talk TCP, with futures or callbacks | [`net`] |
 //! | wait for a descriptor that a library reads and writes | [`PollFd`] |
 //! | read and write pipes and standard streams | [`net::pipe`] |
+//! | put a terminal into raw mode, learn its size | [`tty`] |
 //! | run other programs | [`process`] |
 //! | learn of signals | [`signal`] |
 //! | come in from other threads | [`Remote`], [`Wakeup`], [`request`] |
@@ -130,6 +131,7 @@ mod test_loop;
 mod time;
 #[cfg(feature = "tokio-host")]
 pub mod tokio_host;
+pub mod tty;
 mod warning;
 
 pub use emitter::{Event, EventEmitter, ListenerId, ListenerOptions};

@@ -36,6 +36,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("remote", 3),
     ("request", 3),
     ("signal", 3),
+    ("tty", 3),
     ("phase", 4),
     ("event_loop", 5),
     ("free", 5),

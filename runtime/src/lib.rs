@@ -72,6 +72,11 @@
 //! | run futures | [`spawn`](LoopHandle::spawn), [`block_on`](EventLoop::block_on), [`sleep`](LoopHandle::sleep), [`timeout`](LoopHandle::timeout), [`yield_now`] |
 //! | run something in every turn | [`Idle`], [`Prepare`], [`Check`] |
 //! | talk over TCP, UDP and Unix sockets, with futures or callbacks | [`net`] |
+//! | wait for a descriptor that a library reads and writes | [`PollFd`] |
+//! | read and write pipes and standard streams | [`net::pipe`] |
+//! | put a terminal into raw mode, learn its size | [`tty`] |
+//! | run other programs | [`process`] |
+//! | learn of signals | [`signal`] |
 //! | come in from other threads | [`Remote`], [`Wakeup`], [`request`] |
 //! | see where the loop is, and what it did | [`place`](LoopHandle::place), [`metrics`](LoopHandle::metrics), [`why_alive`](LoopHandle::why_alive) |
 //! | tell listeners, carry values along | [`EventEmitter`], [`ContextKey`] |
@@ -82,7 +87,7 @@
 //! # What it is not
 //!
 //! It is not multi-threaded: for more threads, run more loops. It has no files and no DNS: they need a blocking pool, which
-//! is the crate `phaseloop-fs-pool`. Today there is no signal, no child process and no Windows.
+//! is the crate `phaseloop-fs-pool`. Today there is no Windows.
 //!
 //! # Limits
 //!
@@ -115,9 +120,11 @@ pub mod net;
 mod node;
 mod parker;
 mod phase;
+pub mod process;
 mod remote;
 pub mod request;
 mod schedule;
+pub mod signal;
 mod state;
 mod task;
 #[cfg(feature = "test-util")]
@@ -125,6 +132,7 @@ mod test_loop;
 mod time;
 #[cfg(feature = "tokio-host")]
 pub mod tokio_host;
+pub mod tty;
 mod warning;
 
 pub use emitter::{Event, EventEmitter, ListenerId, ListenerOptions};
@@ -134,6 +142,7 @@ pub use free::{
     interval, next_tick, queue_microtask, set_immediate, set_interval, set_timeout, sleep, spawn, timeout,
 };
 pub use handle::context_key::ContextKey;
+pub use handle::poll_fd::{PollEvents, PollFd};
 pub use handle::sleep::{Interval, Sleep, yield_now};
 pub use handle::spawn::JoinHandle;
 pub use handle::timer::{Timer, TimerId};

@@ -9,6 +9,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use phaseloop::net::{ReadEvent, TcpStream};
+use phaseloop::signal::{Signal, SignalWatcher};
 use phaseloop::{EventLoop, RunMode, Timer, Wakeup};
 
 #[path = "fork/sys.rs"]
@@ -146,4 +147,26 @@ fn wakeups_reach_the_loop_of_their_own_process() {
             thread.join().unwrap().unwrap();
         },
     );
+}
+
+#[test]
+fn a_signal_watcher_goes_on_in_the_child_without_disturbing_the_parent() {
+    let _turn = TURN.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let lp = EventLoop::new().unwrap();
+    let watcher = SignalWatcher::new(&lp).unwrap();
+    watcher.start(Signal::USR1, |watcher, _| watcher.close()).unwrap();
+    let send =
+        || rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::USR1).unwrap();
+    let code = sys::in_child(|| {
+        lp.after_fork_child().unwrap();
+        send();
+        run(&lp);
+        assert!(watcher.is_closing());
+    });
+    assert!(code.wait(), "the child failed");
+    lp.run(RunMode::NoWait).unwrap();
+    assert!(!watcher.is_closing(), "the child's signal is not the parent's");
+    send();
+    run(&lp);
+    assert!(watcher.is_closing());
 }

@@ -15,6 +15,7 @@ mod system;
 
 pub(crate) use system::Alarm;
 use system::System;
+pub(crate) use system::TELLS_URGENT;
 
 /// What a source is registered for, or reported as: a set of bits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -29,6 +30,8 @@ impl Readiness {
     pub(crate) const WRITE_CLOSED: Self = Self(8);
     /// Urgent data came. A read stops at its mark, so a short one no longer tells that nothing is left.
     pub(crate) const URGENT: Self = Self(16);
+    /// All bits.
+    pub(crate) const ALL: Self = Self(1 | 2 | 4 | 8 | 16);
     /// All that lets a read proceed.
     pub(crate) const ANY_READ: Self = Self(1 | 4);
     /// All that lets a write proceed.
@@ -87,6 +90,15 @@ impl Driver {
     pub(crate) fn register(&mut self, fd: RawFd, token: Token, interest: Readiness) -> io::Result<()> {
         match self {
             Self::System(system) => system.register(fd, token, interest),
+            #[cfg(feature = "test-util")]
+            Self::Scripted(scripted) => scripted.register(token),
+        }
+    }
+
+    /// Reports `fd` anew, for another interest or for the same one: what is ready now is reported once more.
+    pub(crate) fn reregister(&mut self, fd: RawFd, token: Token, interest: Readiness) -> io::Result<()> {
+        match self {
+            Self::System(system) => system.reregister(fd, token, interest),
             #[cfg(feature = "test-util")]
             Self::Scripted(scripted) => scripted.register(token),
         }

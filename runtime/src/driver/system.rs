@@ -20,6 +20,9 @@ const STREAM: mio::Interest =
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 const STREAM: mio::Interest = mio::Interest::READABLE.add(mio::Interest::WRITABLE);
 
+/// Whether the selector tells of urgent data.
+pub(crate) const TELLS_URGENT: bool = cfg!(any(target_os = "linux", target_os = "android"));
+
 pub(crate) struct System {
     poll: mio::Poll,
     events: mio::Events,
@@ -54,6 +57,10 @@ impl System {
 
     pub(crate) fn register(&mut self, fd: RawFd, token: Token, interest: Readiness) -> io::Result<()> {
         self.poll.registry().register(&mut SourceFd(&fd), mio_token(token), mio_interest(interest))
+    }
+
+    pub(crate) fn reregister(&mut self, fd: RawFd, token: Token, interest: Readiness) -> io::Result<()> {
+        self.poll.registry().reregister(&mut SourceFd(&fd), mio_token(token), mio_interest(interest))
     }
 
     pub(crate) fn deregister(&mut self, fd: RawFd) -> io::Result<()> {
@@ -119,11 +126,36 @@ fn token_of(token: mio::Token) -> Token {
 }
 
 fn mio_interest(interest: Readiness) -> mio::Interest {
+    let urgent = interest.has(Readiness::URGENT);
     match (interest.has(Readiness::READABLE), interest.has(Readiness::WRITABLE)) {
+        (true, false) if urgent => with_urgent(mio::Interest::READABLE),
         (true, false) => mio::Interest::READABLE,
+        (false, true) if urgent => with_urgent(mio::Interest::WRITABLE),
         (false, true) => mio::Interest::WRITABLE,
+        (false, false) if urgent => only_urgent(),
         _ => STREAM,
     }
+}
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn with_urgent(interest: mio::Interest) -> mio::Interest {
+    interest.add(mio::Interest::PRIORITY)
+}
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn only_urgent() -> mio::Interest {
+    mio::Interest::PRIORITY
+}
+
+/// Elsewhere nobody asks for urgent data alone: see `TELLS_URGENT`.
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+fn with_urgent(interest: mio::Interest) -> mio::Interest {
+    interest
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+fn only_urgent() -> mio::Interest {
+    mio::Interest::READABLE
 }
 
 fn readiness_of(event: &mio::event::Event) -> Readiness {

@@ -209,6 +209,7 @@ impl PreparedLoop {
             prepare: WatcherList::new(),
             check: WatcherList::new(),
             sources: Sources::new(),
+            signals: RefCell::new(None),
             tasks: RefCell::default(),
             driver: RefCell::new(self.driver),
             parker: RefCell::new(self.parker.map(|parker| Rc::from(parker as Box<dyn Parker>))),

@@ -66,6 +66,7 @@ impl Drop for EventLoop {
             self.handle.drop_callbacks();
             self.handle.drop_sources();
         });
+        drop(state.signals.take());
         let parker = state.parker.take();
         drop(parker); // while nothing is borrowed: its host may own anything
     }

@@ -49,7 +49,8 @@ impl EventLoop {
             attach(alone, &state.driver.borrow())?;
             state.parker.replace(Some(parker));
         }
-        self.handle.register_sources_again()
+        self.handle.register_sources_again()?;
+        crate::signal::after_fork_child(&self.handle)
     }
 }
 

@@ -4,6 +4,7 @@
 //! `base` is what every socket is, `descriptor` what can be closed while it is held, `callback_slot` the
 //! place of a callback that may do anything to its socket; `stream`, `listener` and
 //! `datagram` are the types that all families share, `tcp`, `udp` and `unix` what only one of them has, `family` what tells them apart.
+//! `pipe` has the streams of other descriptors.
 
 mod base;
 mod callback_slot;
@@ -11,6 +12,7 @@ mod datagram;
 mod descriptor;
 mod family;
 mod listener;
+pub mod pipe;
 mod poll_io;
 mod refused;
 mod stream;

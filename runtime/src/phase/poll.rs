@@ -33,6 +33,7 @@ pub(super) fn run(lp: &LoopHandle, mode: Mode) -> io::Result<()> {
         }
         wait = Wait::Zero;
     }
+    lp.settle_sources(); // a source with level semantics is called once a turn, so not before the last round
     run_pending_again(lp, mode)
 }
 

@@ -49,6 +49,16 @@ pub enum HandleKind {
     UnixDatagram,
     /// A [`UdpSocket`](crate::net::UdpSocket).
     UdpSocket,
+    /// A [`PollFd`](crate::PollFd).
+    PollFd,
+    /// A [`SignalWatcher`](crate::signal::SignalWatcher).
+    Signal,
+    /// What brings a loop its signals. There is one while it watches any, and it never holds the loop.
+    SignalHub,
+    /// A [`PipeStream`](crate::net::pipe::PipeStream).
+    Pipe,
+    /// A [`Child`](crate::process::Child) process.
+    Process,
     /// A source that a test scripts.
     Scripted,
 }

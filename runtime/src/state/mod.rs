@@ -117,6 +117,8 @@ pub(crate) struct LoopState {
     pub(crate) prepare: WatcherList,
     pub(crate) check: WatcherList,
     pub(crate) sources: Sources,
+    /// What brings signals, made and known by `signal` alone.
+    pub(crate) signals: RefCell<Option<Rc<dyn std::any::Any>>>,
     pub(crate) tasks: RefCell<slab::Slab<Task<LoopHandle>>>,
 
     pub(crate) driver: RefCell<Driver>,

@@ -1,6 +1,7 @@
 //! The reactor: the table that takes what the driver reports to whoever waits for it.
 
 use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
 use std::io;
 use std::os::fd::RawFd;
 use std::panic::Location;
@@ -20,6 +21,9 @@ pub(crate) trait Ready {
 
     /// The loop is gone: drops the callbacks, which may own the source in turn.
     fn forget(&self);
+
+    /// The poll phase that called the source is over, and `settle_later` asked to be told.
+    fn settle(self: Rc<Self>, _lp: &LoopHandle) {}
 }
 
 /// What is registered with the driver.
@@ -28,6 +32,7 @@ pub(crate) struct Source {
     pub(crate) flags: Flags,
     pub(crate) site: &'static Location<'static>,
     fd: RawFd,
+    /// What the driver is asked to report; nothing if it does not know the source.
     interest: Readiness,
     /// It is in line for the next poll phase; until then its target is not called.
     in_line: bool,
@@ -74,6 +79,11 @@ pub(crate) struct Sources {
     pub(crate) batch: Queue<Event>,
     /// Sources that used up their budget of this turn and are still ready.
     again: RefCell<Vec<Token>>,
+    /// Sources that are to be told when the poll phase is over.
+    settling: Queue<Token>,
+    /// Descriptors that the driver knows and that somebody else owns. INVARIANT foreign: an entry leaves when its number
+    /// is registered anew, since its owner must have closed it; nothing is asked of the driver under that number any more.
+    foreign: RefCell<HashMap<RawFd, Token>>,
 }
 
 impl Sources {
@@ -84,6 +94,8 @@ impl Sources {
             registered: Cell::new(0),
             batch: Queue::new(),
             again: RefCell::default(),
+            settling: Queue::new(),
+            foreign: RefCell::default(),
         }
     }
 
@@ -94,7 +106,8 @@ impl Sources {
 
     /// True if there is something to dispatch without asking the driver.
     pub(crate) fn has_batch(&self) -> bool {
-        !self.batch.is_empty() || !self.again.borrow().is_empty()
+        // A panic may have left some unsettled: nothing would be heard of them.
+        !self.batch.is_empty() || !self.again.borrow().is_empty() || !self.settling.is_empty()
     }
 
     pub(crate) fn readiness(&self, token: Token) -> Readiness {
@@ -171,6 +184,11 @@ impl Sources {
         }
     }
 
+    /// Tells the source's target when the poll phase is over.
+    pub(crate) fn settle_later(&self, token: Token) {
+        self.settling.push(token);
+    }
+
     /// Moves the sources that are still ready into the batch, as events that say nothing new.
     pub(crate) fn begin(&self) {
         let again = &mut *self.again.borrow_mut();
@@ -213,7 +231,6 @@ impl Sources {
             u32::try_from(slots.len() - 1).expect("fewer than 2^32 sources in one loop")
         });
         slots[slot as usize].source = Some(source);
-        self.registered.set(self.registered.get() + 1);
         Token { slot, generation: slots[slot as usize].generation }
     }
 
@@ -224,8 +241,30 @@ impl Sources {
         // Half of the bits, as a token has on machines of 32 bits.
         slot.generation = slot.generation.wrapping_add(1);
         self.free.borrow_mut().push(token.slot);
-        self.registered.set(self.registered.get() - 1);
         Some(source)
+    }
+
+    /// Notes that the driver knows a descriptor. Whatever else was known by its number is stale (INVARIANT foreign).
+    fn note_registered(&self, fd: RawFd) {
+        self.registered.set(self.registered.get() + 1);
+        let mut foreign = self.foreign.borrow_mut();
+        let stale = if foreign.is_empty() { None } else { foreign.remove(&fd) };
+        drop(foreign);
+        if let Some(token) = stale {
+            self.registered.set(self.registered.get() - 1);
+            self.with(token, |source| {
+                source.fd = -1;
+                source.interest = Readiness::default();
+            });
+        }
+    }
+
+    fn note_deregistered(&self, fd: RawFd, token: Token) {
+        self.registered.set(self.registered.get() - 1);
+        let mut foreign = self.foreign.borrow_mut();
+        if foreign.get(&fd) == Some(&token) {
+            foreign.remove(&fd);
+        }
     }
 }
 
@@ -284,12 +323,33 @@ impl LoopHandle {
         kind: HandleKind,
         site: &'static Location<'static>,
     ) -> io::Result<Token> {
+        let token = self.add_source(fd, kind, site)?;
+        let sources = &self.state.sources;
+        if let Err(error) = self.state.driver.borrow_mut().register(fd, token, interest) {
+            drop(sources.remove(token));
+            return Err(error);
+        }
+        sources.note_registered(fd);
+        sources.with(token, |source| source.interest = interest);
+        Ok(token)
+    }
+
+    /// Makes a source of which the driver does not know yet.
+    pub(crate) fn add_source(
+        &self,
+        fd: RawFd,
+        kind: HandleKind,
+        site: &'static Location<'static>,
+    ) -> io::Result<Token> {
+        if self.state.closed.get() {
+            return Err(gone());
+        }
         let source = Source {
             kind,
             flags: Flags::new(),
             site,
             fd,
-            interest,
+            interest: Readiness::default(),
             in_line: false,
             readiness: Readiness::default(),
             reader: None,
@@ -297,24 +357,61 @@ impl LoopHandle {
             others: Vec::new(),
             target: None,
         };
-        if self.state.closed.get() {
-            return Err(gone());
-        }
+        Ok(self.state.sources.insert(source))
+    }
+
+    /// Has the driver report `interest` of a descriptor that somebody else owns, and nothing if that is empty. What is
+    /// ready now is reported, also if it was before.
+    pub(crate) fn watch_source(&self, token: Token, interest: Readiness) -> io::Result<()> {
         let sources = &self.state.sources;
-        let token = sources.insert(source);
-        if let Err(error) = self.state.driver.borrow_mut().register(fd, token, interest) {
-            drop(sources.remove(token));
-            return Err(error);
+        let (fd, before) = sources.with(token, |source| (source.fd, source.interest)).ok_or_else(gone)?;
+        let none = Readiness::default();
+        if self.state.closed.get() || (before == none && interest == none) {
+            return Ok(());
         }
-        Ok(token)
+        let driver = &mut *self.state.driver.borrow_mut();
+        let changed = match (before == none, interest == none) {
+            (true, _) => driver.register(fd, token, interest),
+            (false, false) => driver.reregister(fd, token, interest),
+            (false, true) => driver.deregister(fd),
+        };
+        if changed.is_err() || interest == none {
+            // A failure to change it says that the descriptor was closed: the system has forgotten it.
+            if before != none {
+                sources.note_deregistered(fd, token);
+            }
+            sources.with(token, |source| source.interest = none);
+        } else {
+            if before == none {
+                sources.note_registered(fd);
+                sources.foreign.borrow_mut().insert(fd, token);
+            }
+            sources.with(token, |source| source.interest = interest);
+        }
+        changed
+    }
+
+    /// Tells the sources that asked for it that the poll phase is over.
+    pub(crate) fn settle_sources(&self) {
+        let sources = &self.state.sources;
+        for _ in 0..sources.settling.len() {
+            let Some(token) = sources.settling.pop() else { break };
+            let target = sources.with(token, |source| source.target.clone()).flatten();
+            if let Some(target) = target {
+                target.settle(self);
+            }
+        }
     }
 
     /// Forgets a source. Tasks that wait for it are woken, and find it gone.
     pub(crate) fn close_source(&self, token: Token) {
         let Some(mut source) = self.state.sources.remove(token) else { return };
         source.flags.update(&self.state.alive, |flags| flags.active = false);
-        // It fails only if the descriptor was closed under us; then the system has forgotten it already.
-        let _ = self.state.driver.borrow_mut().deregister(source.fd);
+        if source.interest != Readiness::default() {
+            self.state.sources.note_deregistered(source.fd, token);
+            // It fails only if the descriptor was closed under us; then the system has forgotten it already.
+            let _ = self.state.driver.borrow_mut().deregister(source.fd);
+        }
         source.take_waiting().for_each(Waker::wake);
     }
 
@@ -323,9 +420,12 @@ impl LoopHandle {
     pub(crate) fn drop_sources(&self) {
         let slots = self.state.sources.slots.take();
         self.state.sources.registered.set(0);
+        self.state.sources.foreign.take();
         for mut source in slots.into_iter().filter_map(|slot| slot.source) {
-            // It fails only if the descriptor was closed under us.
-            let _ = self.state.driver.borrow_mut().deregister(source.fd);
+            if source.interest != Readiness::default() {
+                // It fails only if the descriptor was closed under us.
+                let _ = self.state.driver.borrow_mut().deregister(source.fd);
+            }
             source.take_waiting().for_each(Waker::wake);
             if let Some(target) = source.target {
                 target.forget();
@@ -337,7 +437,9 @@ impl LoopHandle {
     pub(crate) fn register_sources_again(&self) -> io::Result<()> {
         let slots = self.state.sources.slots.borrow();
         for (index, slot) in slots.iter().enumerate() {
-            if let Some(source) = &slot.source {
+            if let Some(source) =
+                slot.source.as_ref().filter(|source| source.interest != Readiness::default())
+            {
                 let token = Token { slot: index as u32, generation: slot.generation };
                 self.state.driver.borrow_mut().register(source.fd, token, source.interest)?;
             }

@@ -1,0 +1,93 @@
+//! Running a process to its end: bounds of output and time, input, callbacks, signals meanwhile.
+
+#![allow(clippy::unwrap_used, reason = "in helpers of tests too, a failure names its line")]
+
+mod loopback;
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use loopback::{Log, block_on, ms, new_loop, run};
+use phaseloop::process::{Command, ExecError, ExecOptions};
+use phaseloop::signal::{Signal, SignalWatcher};
+
+fn shell(line: &str) -> Command {
+    Command::shell(line)
+}
+
+#[test]
+fn output_is_kept_up_to_its_bound() {
+    let lp = new_loop();
+    let mut options = ExecOptions::default();
+    options.len_max = 1000;
+    let result = block_on(&lp, shell("echo err >&2; yes").output(&lp, options.clone()));
+    let Err(ExecError::TooLong(output)) = result else { panic!("{result:?}") };
+    assert_eq!(output.stdout.len(), 1000);
+    let output = block_on(&lp, shell("head -c 1000 /dev/zero; exit 4").output(&lp, options)).unwrap();
+    assert_eq!((output.stdout.len(), output.status.unwrap().code()), (1000, Some(4)));
+    let result = block_on(&lp, Command::new("/no/such/program").output(&lp, ExecOptions::default()));
+    assert!(matches!(result, Err(ExecError::Spawn(_))), "{result:?}");
+    run(&lp); // the killed ones are collected
+    lp.close().unwrap();
+}
+
+#[test]
+fn a_timeout_ends_the_process_and_its_descendants() {
+    let lp = new_loop();
+    let mut options = ExecOptions::default();
+    options.timeout = Some(ms(1));
+    // Without an end of the descendant too, the loop would wait for a thousand seconds.
+    let result = block_on(&lp, shell("sleep 1000 & sleep 1000; true").output(&lp, options));
+    assert!(matches!(result, Err(ExecError::Timeout(_))), "{result:?}");
+    run(&lp);
+    lp.close().unwrap();
+}
+
+#[test]
+fn a_long_input_goes_through_and_a_callback_gets_the_output() {
+    let (lp, log) = (new_loop(), Log::default());
+    let mut options = ExecOptions::default();
+    options.input = vec![b'x'; 500_000];
+    let lines = log.clone();
+    Command::new("cat").output_with(&lp, options.clone(), move |_, output| {
+        lines.add(format!("{}", output.unwrap().stdout.len()));
+    });
+    let lines = log.clone();
+    Command::new("true")
+        .output_with(&lp, options, move |_, output| lines.add(format!("{}", output.unwrap().success())));
+    assert_eq!(log.len(), 0);
+    run(&lp);
+    let mut lines = log.lines();
+    lines.sort();
+    assert_eq!(lines, ["500000", "true"], "a process that reads nothing is no error");
+}
+
+#[test]
+fn signals_during_every_call_change_nothing() {
+    let lp = new_loop();
+    let told = Rc::new(Cell::new(0_u32));
+    let count = Rc::clone(&told);
+    let watcher = SignalWatcher::new(&lp).unwrap();
+    watcher.start(Signal::URG, move |_, _| count.set(count.get() + 1)).unwrap();
+    let stop = Arc::new(AtomicBool::new(false));
+    let quit = Arc::clone(&stop);
+    let storm = std::thread::spawn(move || {
+        while !quit.load(Ordering::Relaxed) {
+            rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::URG).unwrap();
+            std::thread::yield_now();
+        }
+    });
+    for _ in 0..20 {
+        let mut options = ExecOptions::default();
+        options.input = vec![b'x'; 100_000];
+        let output = block_on(&lp, Command::new("cat").detached().output(&lp, options)).unwrap();
+        assert!(output.success() && output.stdout.len() == 100_000);
+    }
+    stop.store(true, Ordering::Relaxed);
+    storm.join().unwrap();
+    watcher.close();
+    run(&lp);
+    assert!(told.get() > 0);
+}

@@ -74,6 +74,7 @@
 //! | talk TCP, with futures or callbacks | [`net`] |
 //! | come in from other threads | [`Remote`], [`Wakeup`], [`request`] |
 //! | tell listeners, carry values along | [`EventEmitter`], [`ContextKey`] |
+//! | satisfy libraries that ask for `Send` | [`LoopBound`] |
 //!
 //! Callbacks get a [`LoopHandle`], on which all of this is a method. The functions of this crate, such as [`spawn`] and
 //! [`sleep`], are the same for the loop that runs on this thread.
@@ -110,6 +111,7 @@ mod event_loop;
 mod free;
 mod handle;
 mod limits;
+mod loop_bound;
 pub mod net;
 mod node;
 mod parker;
@@ -140,6 +142,7 @@ pub use handle::wakeup::{Wakeup, WakeupSender};
 pub use handle::walk::HandleInfo;
 pub use handle::watcher::{Check, Idle, Prepare, Watcher};
 pub use limits::Limits;
+pub use loop_bound::LoopBound;
 pub use parker::Parker;
 pub use remote::Remote;
 pub use schedule::{

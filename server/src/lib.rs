@@ -31,6 +31,7 @@
 //! | answer requests | [`http::Server`], [`http::Handler`], [`http::Serving`] |
 //! | read and write bodies, at the peer's pace | [`http::Body`], [`http::BodySender`] |
 //! | bound what a peer may cost | [`http::Limits`] |
+//! | encrypt, with certificates by name that can be replaced | `tls::ServerTls` |
 //! | end in a friendly way | [`http::Serving::shutdown`] |
 //! | speak another protocol from some point on | [`http::upgrade`] |
 //! | take part in the tower family | [`http::FromTower`], [`http::ToTower`] |
@@ -50,6 +51,7 @@
 //!
 //! - `http1` (default): the server, speaking HTTP/1.1.
 //! - `http2` (default): HTTP/2 on the same port.
+//! - `tls`: encryption, by rustls with ring. `dev-certificates`: certificates made up for development.
 //!
 //! # Where to read on
 //!
@@ -62,3 +64,5 @@ pub mod http;
 pub mod joint;
 #[cfg(feature = "http1")]
 mod proto;
+#[cfg(feature = "tls")]
+pub mod tls;

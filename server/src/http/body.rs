@@ -110,19 +110,6 @@ impl Body {
         Self::of(Kind::Incoming(Box::new(Received { incoming, len: 0, len_max, rate, under_way: None })))
     }
 
-    /// The body of an answer that a client got: its size is the client's business, its pace too.
-    #[cfg(feature = "client")]
-    pub(crate) fn answered(incoming: Incoming) -> Self {
-        let len_max = u64::MAX;
-        Self::of(Kind::Incoming(Box::new(Received {
-            incoming,
-            len: 0,
-            len_max,
-            rate: None,
-            under_way: None,
-        })))
-    }
-
     fn of(kind: Kind) -> Self {
         Self { kind, riding: None }
     }

@@ -88,8 +88,8 @@ impl Transport for Cork {
 
 /// What turns an accepted connection into an encrypted one. The module `tls` has the one that there is.
 pub(crate) trait Secure {
-    /// Says which versions to offer.
-    fn allow(&self, allows: Allows);
+    /// The same, offering these versions.
+    fn allowing(&self, allows: Allows) -> Rc<dyn Secure>;
 
     fn handshake(&self, cork: Cork) -> Handshake;
 }

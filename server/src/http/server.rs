@@ -105,7 +105,7 @@ impl<H: Handler> Server<H> {
 
     /// Serves nobody by itself: connections come by [`Serving::serve_stream`], from a program that accepts them otherwise.
     pub fn serve_streams(self, lp: &LoopHandle) -> Serving {
-        let secure = self.secure.inspect(|secure| secure.allow(self.allows));
+        let secure = self.secure.map(|secure| secure.allowing(self.allows));
         Serving::new(Rc::new(Served {
             lp: lp.clone(),
             handler: Rc::new(self.handler),

@@ -32,6 +32,7 @@
 //! | read and write bodies, at the peer's pace | [`http::Body`], [`http::BodySender`] |
 //! | bound what a peer may cost | [`http::Limits`] |
 //! | encrypt, with certificates by name that can be replaced | `tls::ServerTls` |
+//! | ask other servers | `client::Client` |
 //! | end in a friendly way | [`http::Serving::shutdown`] |
 //! | speak another protocol from some point on | [`http::upgrade`] |
 //! | take part in the tower family | [`http::FromTower`], [`http::ToTower`] |
@@ -51,6 +52,7 @@
 //!
 //! - `http1` (default): the server, speaking HTTP/1.1.
 //! - `http2` (default): HTTP/2 on the same port.
+//! - `client`: a client that keeps connections, for HTTP/1.1 and, with `http2`, HTTP/2.
 //! - `tls`: encryption, by rustls with ring. `dev-certificates`: certificates made up for development.
 //!
 //! # Where to read on
@@ -58,6 +60,8 @@
 //! [`http::Server`] for an example, and in the repository `server/src/http/README.md` for how a connection lives.
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "client")]
+pub mod client;
 #[cfg(feature = "http1")]
 pub mod http;
 #[cfg(feature = "http1")]

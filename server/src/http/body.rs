@@ -110,6 +110,29 @@ impl Body {
         Self::of(Kind::Incoming(Box::new(Received { incoming, len: 0, len_max, rate, under_way: None })))
     }
 
+    /// The body of an answer that a client got: its size is the client's business, its pace too.
+    #[cfg(feature = "client")]
+    pub(crate) fn answered(incoming: Incoming) -> Self {
+        let len_max = u64::MAX;
+        Self::of(Kind::Incoming(Box::new(Received {
+            incoming,
+            len: 0,
+            len_max,
+            rate: None,
+            under_way: None,
+        })))
+    }
+
+    /// A copy, if the bytes are there already.
+    #[cfg(feature = "client")]
+    pub(crate) fn copy(&self) -> Option<Self> {
+        match &self.kind {
+            Kind::Empty => Some(Self::empty()),
+            Kind::Full(bytes) => Some(Self::from(bytes.clone())),
+            Kind::Incoming(_) | Kind::Channel(_) | Kind::Other(_) => None,
+        }
+    }
+
     fn of(kind: Kind) -> Self {
         Self { kind, riding: None }
     }
@@ -137,7 +160,7 @@ impl Body {
         }
     }
 
-    /// The next piece, or `None` at the end. Trailers are passed over.
+    /// The next piece, never empty, or `None` at the end. Trailers are passed over.
     ///
     /// # Errors
     /// Why there is no next piece. The end comes after it.
@@ -148,7 +171,8 @@ impl Body {
         loop {
             match self.frame().await? {
                 Ok(frame) => {
-                    if let Ok(bytes) = frame.into_data() {
+                    // HTTP/2 may end a body with a piece that is empty: no news to anybody.
+                    if let Some(bytes) = frame.into_data().ok().filter(|bytes| !bytes.is_empty()) {
                         return Some(Ok(bytes));
                     }
                 }

@@ -34,8 +34,10 @@ pub use bytes::Bytes;
 
 pub use body::Body;
 pub use channel::{BodySender, Gone};
+#[cfg(any(feature = "client", feature = "tls"))]
+pub(crate) use connection::SecureStream;
 #[cfg(feature = "tls")]
-pub(crate) use connection::{Allows, Handshake, Secure, SecureStream, Secured, Transported};
+pub(crate) use connection::{Allows, Handshake, Secure, Secured, Transported};
 pub use connection::{ConnectionInfo, Protocol, TlsInfo};
 pub use error::{BodyError, BoxError, Fault, StatusError, Trouble};
 pub use handler::{FromTower, Handler, IntoResponse, ToTower};

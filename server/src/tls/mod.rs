@@ -1,7 +1,8 @@
 //! TLS by rustls, with ring.
 //!
 //! [`Certificates`] hold what a server shows: one certificate by default, others by name, all replaceable while it runs.
-//! [`ServerTls`] is how it encrypts. The feature `dev-certificates` makes certificates up.
+//! [`ServerTls`] is how it encrypts. With the feature
+//! `client`, `ClientTls` says whom a client trusts. The feature `dev-certificates` makes certificates up.
 //!
 //! # Examples
 //! ```no_run
@@ -26,12 +27,17 @@
 //! ```
 
 mod certificates;
+#[cfg(feature = "client")]
+mod client;
 #[cfg(feature = "dev-certificates")]
 mod dev;
+mod encrypted;
 mod error;
 mod server;
 
 pub use certificates::{Certificate, Certificates};
+#[cfg(feature = "client")]
+pub use client::ClientTls;
 #[cfg(feature = "dev-certificates")]
 pub use dev::DevCertificate;
 pub use error::TlsError;

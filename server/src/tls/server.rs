@@ -1,20 +1,16 @@
 //! Encrypting the connections of a server.
 
 use std::fmt;
-use std::io::{self, IoSlice};
-use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
-use futures_io::{AsyncRead, AsyncWrite};
 use futures_rustls::TlsAcceptor;
-use futures_rustls::server::TlsStream;
 use rustls::ServerConfig;
 
 use super::certificates::Certificates;
+use super::encrypted::Encrypted;
 use super::error::TlsError;
-use crate::http::{Allows, Handshake, Secure, SecureStream, Secured, TlsInfo, Transported};
+use crate::http::{Allows, Handshake, Secure, SecureStream, Secured, TlsInfo};
 use crate::joint::cork::Cork;
 
 /// How a server encrypts: TLS 1.2 and 1.3, without client certificates. Clones are the same settings.
@@ -63,7 +59,7 @@ impl Secure for ServerTls {
                 server_name: session.server_name().map(Into::into),
                 alpn: session.alpn_protocol().map(Into::into),
             };
-            let stream = SecureStream(Box::new(Encrypted { stream, cork }));
+            let stream = SecureStream(Box::new(Encrypted { stream: stream.into(), cork }));
             Ok(Secured { stream, info })
         })
     }
@@ -72,45 +68,5 @@ impl Secure for ServerTls {
 impl fmt::Debug for ServerTls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ServerTls").field("alpn", &self.config.alpn_protocols).finish_non_exhaustive()
-    }
-}
-
-/// An encrypted connection, and the cork underneath.
-struct Encrypted {
-    stream: TlsStream<Cork>,
-    cork: Cork,
-}
-
-impl Transported for Encrypted {
-    fn cork(&self) -> &Cork {
-        &self.cork
-    }
-}
-
-impl AsyncRead for Encrypted {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_read(cx, buf)
-    }
-}
-
-impl AsyncWrite for Encrypted {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, buf)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_close(cx)
     }
 }

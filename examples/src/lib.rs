@@ -8,6 +8,7 @@ pub mod descriptors;
 pub mod echo;
 pub mod embed;
 pub mod event_order;
+pub mod http2_time;
 pub mod page;
 pub mod panics;
 pub mod port_forward;

@@ -80,6 +80,7 @@
 //! | come in from other threads | [`Remote`], [`Wakeup`], [`request`] |
 //! | see where the loop is, and what it did | [`place`](LoopHandle::place), [`metrics`](LoopHandle::metrics), [`why_alive`](LoopHandle::why_alive) |
 //! | tell listeners, carry values along | [`EventEmitter`], [`ContextKey`] |
+//! | satisfy libraries that ask for `Send` | [`LoopBound`] |
 //!
 //! Callbacks get a [`LoopHandle`], on which all of this is a method. The functions of this crate, such as [`spawn`] and
 //! [`sleep`], are the same for the loop that runs on this thread.
@@ -116,6 +117,7 @@ mod event_loop;
 mod free;
 mod handle;
 mod limits;
+mod loop_bound;
 pub mod net;
 mod node;
 mod parker;
@@ -150,6 +152,7 @@ pub use handle::wakeup::{Wakeup, WakeupSender};
 pub use handle::walk::HandleInfo;
 pub use handle::watcher::{Check, Idle, Prepare, Watcher};
 pub use limits::Limits;
+pub use loop_bound::LoopBound;
 pub use parker::Parker;
 pub use remote::Remote;
 pub use schedule::{

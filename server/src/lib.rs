@@ -1,3 +1,72 @@
-//! What servers are made of, on phaseloop.
-
+//! What servers are made of, on phaseloop: HTTP/1.1, HTTP/2 and TLS.
+//!
+//! A server runs on one loop, in its thread. Handlers are async functions that need not be `Send`: what they share is an `Rc`,
+//! not an `Arc` of a `Mutex`. For more threads, run more loops.
+//!
+//! # A first program
+//!
+//! ```
+//! use phaseloop::{EventLoop, RunMode};
+//! use phaseloop_server::http::{Body, Request, RequestExt, Server};
+//!
+//! async fn greet(request: Request<Body>) -> String {
+//!     let peer = request.peer_addr().map_or("nobody".into(), |peer| peer.to_string());
+//!     format!("{} {} for {peer}\n", request.method(), request.uri())
+//! }
+//!
+//! fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let lp = EventLoop::new()?;
+//!     let serving = Server::new(greet).listen(&lp, "127.0.0.1:0".parse()?)?;
+//!     println!("http://{}/", serving.local_addr()?);
+//! #   serving.shutdown(std::time::Duration::ZERO).detach();
+//!     lp.run(RunMode::Default)?; // until it is shut down
+//!     Ok(())
+//! }
+//! ```
+//!
+//! # What there is
+//!
+//! | to | use |
+//! | --- | --- |
+//! | answer requests | [`http::Server`], [`http::Handler`], [`http::Serving`] |
+//! | read and write bodies, at the peer's pace | [`http::Body`], [`http::BodySender`] |
+//! | bound what a peer may cost | [`http::Limits`] |
+//! | encrypt, with certificates by name that can be replaced | `tls::ServerTls` |
+//! | ask other servers | `client::Client` |
+//! | end in a friendly way | [`http::Serving::shutdown`] |
+//! | speak another protocol from some point on | [`http::upgrade`] |
+//! | take part in the tower family | [`http::FromTower`], [`http::ToTower`] |
+//! | use hyper directly | [`joint`] |
+//!
+//! # What it is not
+//!
+//! The protocols themselves are hyper's, h2's and rustls's. There is no router, no WebSocket and no compression yet. There is
+//! no HTTP/3.
+//!
+//! # Limits
+//!
+//! Every limit is a field of [`http::Limits`], with its default and its reason. Nothing is unbounded by default but the time a
+//! handler takes; wrap it in a [`timeout`](phaseloop::timeout).
+//!
+//! # Features
+//!
+//! - `http1` (default): the server, speaking HTTP/1.1.
+//! - `http2` (default): HTTP/2 on the same port.
+//! - `client`: a client that keeps connections, for HTTP/1.1 and, with `http2`, HTTP/2.
+//! - `tls`: encryption, by rustls with ring. `dev-certificates`: certificates made up for development.
+//!
+//! # Where to read on
+//!
+//! [`http::Server`] for an example, and in the repository `server/src/http/README.md` for how a connection lives.
 #![forbid(unsafe_code)]
+
+#[cfg(feature = "client")]
+pub mod client;
+#[cfg(feature = "http1")]
+pub mod http;
+#[cfg(feature = "http1")]
+pub mod joint;
+#[cfg(feature = "http1")]
+mod proto;
+#[cfg(feature = "tls")]
+pub mod tls;

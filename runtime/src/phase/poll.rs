@@ -190,6 +190,7 @@ fn run_messages(lp: &LoopHandle) {
             Message::Call(f) => lp.call(f),
             Message::Signal(key) => lp.run_signal(key),
             Message::Release => lp.release_request(),
+            Message::Returned(value) => lp.call(|_| drop(value)),
             Message::Wake => {}
         }
     }

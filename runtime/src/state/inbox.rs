@@ -37,6 +37,8 @@ pub(crate) enum Message {
     Signal(HandleKey),
     /// A `KeepAlive` was dropped.
     Release,
+    /// A `LoopBound` was dropped on another thread: its value is to be dropped here. At most one for each.
+    Returned(Box<dyn Send>),
     /// Nothing but a reason to turn.
     Wake,
 }

@@ -1,0 +1,166 @@
+//! From a URI to a connection that speaks HTTP.
+
+use std::future::{Future, poll_fn};
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+
+use fs_pool::pool::Class;
+use fs_pool::request::LoopPool;
+use hyper::client::conn::http1;
+use phaseloop::LoopHandle;
+use phaseloop::net::TcpStream;
+
+use super::http2;
+use super::kept::Sender;
+use super::options::HttpVersion;
+use crate::http::Body;
+use crate::joint::cork::{Cork, Spares};
+use crate::joint::wire::{LastWords, Scratch, Watcher, Wire};
+
+/// Finds the addresses of a host and port.
+pub type Resolve = Rc<dyn Fn(String, u16) -> Pin<Box<dyn Future<Output = io::Result<Vec<SocketAddr>>>>>>;
+
+/// Knows addresses that are written as such, and `localhost`. What a client does unless it is told otherwise.
+pub fn resolve_literals() -> Resolve {
+    Rc::new(|host, port| {
+        let address = match literal(&host) {
+            Some(address) => Ok(vec![SocketAddr::new(address, port)]),
+            None => Err(io::Error::new(
+                io::ErrorKind::NotFound,
+                format!("{host:?} is no address, and this client was not told how to look names up"),
+            )),
+        };
+        Box::pin(std::future::ready(address))
+    })
+}
+
+/// Asks the system, on a pool, for names that are no addresses.
+pub fn resolve_on(pool: &LoopPool) -> Resolve {
+    let pool = pool.clone();
+    Rc::new(move |host, port| {
+        if let Some(address) = literal(&host) {
+            return Box::pin(std::future::ready(Ok(vec![SocketAddr::new(address, port)])));
+        }
+        let job = pool.spawn(Class::DNS, move |_| Ok((host, port).to_socket_addrs()?.collect()));
+        Box::pin(async move { job.await.map_err(|error| io::Error::other(error.to_string()))? })
+    })
+}
+
+fn literal(host: &str) -> Option<IpAddr> {
+    if host.eq_ignore_ascii_case("localhost") {
+        return Some(Ipv4Addr::LOCALHOST.into());
+    }
+    host.trim_start_matches('[').trim_end_matches(']').parse().ok()
+}
+
+/// What encrypts a connection. The module `tls` has the one that there is.
+pub(crate) trait Encrypt {
+    fn handshake(&self, cork: Cork, host: &str, version: HttpVersion) -> Encrypting;
+}
+
+pub(crate) type Encrypting = Pin<Box<dyn Future<Output = io::Result<Established>>>>;
+
+/// An encrypted connection.
+pub(crate) struct Established {
+    pub(crate) stream: crate::http::SecureStream,
+    pub(crate) speaks_http2: bool,
+}
+
+/// What connections of a client share.
+pub(super) struct Connector {
+    pub(super) lp: LoopHandle,
+    pub(super) resolve: Resolve,
+    pub(super) encrypt: Option<Rc<dyn Encrypt>>,
+    pub(super) version: HttpVersion,
+    pub(super) scratch: Scratch,
+    pub(super) spares: Spares,
+}
+
+impl Connector {
+    pub(super) async fn connect(&self, host: &str, port: u16, encrypted: bool) -> io::Result<Sender> {
+        let stream = self.reach(host, port).await?;
+        stream.set_nodelay(true)?;
+        let cork = Cork::new(stream, &self.spares);
+        if !encrypted {
+            return self.speak(cork.clone(), cork, self.version == HttpVersion::Http2).await;
+        }
+        let encrypt = self.encrypt.as_ref().ok_or_else(|| {
+            io::Error::new(
+                io::ErrorKind::Unsupported,
+                "this client was not told whom to trust: see Client::tls",
+            )
+        })?;
+        let mut handshake = encrypt.handshake(cork.clone(), host, self.version);
+        let established = poll_fn(|cx| {
+            let shaken = handshake.as_mut().poll(cx);
+            match cork.poll_drain(cx) {
+                Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+                _ => shaken,
+            }
+        });
+        let Established { stream, speaks_http2 } = established.await?;
+        self.speak(stream, cork, speaks_http2).await
+    }
+
+    /// Tries one address after the other.
+    async fn reach(&self, host: &str, port: u16) -> io::Result<TcpStream> {
+        let mut failed = io::Error::new(io::ErrorKind::NotFound, format!("{host:?} has no address"));
+        for address in (self.resolve)(host.to_owned(), port).await? {
+            match TcpStream::connect(&self.lp, address).await {
+                Ok(stream) => return Ok(stream),
+                Err(error) => failed = error,
+            }
+        }
+        Err(failed)
+    }
+
+    async fn speak<S>(&self, stream: S, cork: Cork, speaks_http2: bool) -> io::Result<Sender>
+    where
+        S: futures_io::AsyncRead + futures_io::AsyncWrite + Unpin + 'static,
+    {
+        let wire = Wire::new(stream, &self.scratch, Unwatched);
+        if speaks_http2 {
+            return http2::speak(&self.lp, wire, cork).await;
+        }
+        let (sender, connection) = http1::handshake::<_, Body>(wire).await.map_err(io::Error::other)?;
+        drive(&self.lp, connection, cork);
+        Ok(Sender::Http1(sender))
+    }
+}
+
+/// Polls a connection until it ends, and drains its cork. A connection that nobody uses does not keep the loop alive: the
+/// tasks that wait for answers do.
+pub(super) fn drive<C>(lp: &LoopHandle, connection: C, cork: Cork)
+where
+    C: Future<Output = hyper::Result<()>> + 'static,
+{
+    let mut connection = Box::pin(connection);
+    let task = lp.spawn(poll_fn(move |cx: &mut Context<'_>| {
+        let served = connection.as_mut().poll(cx);
+        let drained = cork.poll_drain(cx);
+        match (served, drained) {
+            // Whoever waits for an answer is told by hyper.
+            (Poll::Ready(_), drained) => {
+                let _ = ready!(drained);
+                Poll::Ready(())
+            }
+            (Poll::Pending, Poll::Ready(Err(_))) => Poll::Ready(()),
+            (Poll::Pending, _) => Poll::Pending,
+        }
+    }));
+    task.unref();
+}
+
+/// Nobody watches what a server sends: its answers are asked for.
+pub(super) struct Unwatched;
+
+impl Watcher for Unwatched {
+    fn received(&self, _: &[u8]) -> Result<(), LastWords> {
+        Ok(())
+    }
+
+    fn sent(&self, _: &[u8]) {}
+}

@@ -1,0 +1,151 @@
+//! One request and its answer: between hyper and the handler.
+
+use std::convert::Infallible;
+use std::error::Error;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http::header::{CONNECTION, CONTENT_TYPE, HOST, UPGRADE};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use hyper::body::Incoming;
+
+use super::body::{Body, Riding};
+use super::connection::Connection;
+use super::error::{BodyError, StatusError, Trouble, status_of};
+use super::handler::Handler;
+use super::upgrade::Upgrader;
+use super::watch::{UnderWay, Watch};
+
+/// Answers a request. The request counts as under way from this call on, not from the first poll.
+pub(crate) fn answer<H: Handler>(
+    connection: Rc<Connection<H>>,
+    request: Request<Incoming>,
+) -> impl Future<Output = Result<Response<Outgoing>, Infallible>> {
+    let under_way = connection.watch.begin();
+    async move {
+        let (version, is_connect) = (request.version(), request.method() == Method::CONNECT);
+        let is_last = connection.watch.requests() >= connection.served.limits.requests_per_connection_max;
+        let (mut response, upgrader) = match refusal(&connection, &request) {
+            Some(error) => (text(&error, true), None),
+            None => handled(&connection, request, &under_way).await,
+        };
+        if version != Version::HTTP_2 {
+            if is_last {
+                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+            let status = response.status();
+            let agrees = status == StatusCode::SWITCHING_PROTOCOLS || (is_connect && status.is_success());
+            if let Some(upgrader) = upgrader.filter(|_| agrees) {
+                upgrader.agree();
+            }
+        }
+        let watch = Rc::clone(&connection.watch);
+        Ok(response.map(|body| Outgoing { body, watch, gave: false, _under_way: under_way }))
+    }
+}
+
+/// What is wrong with a request before a handler sees it.
+fn refusal<H>(connection: &Connection<H>, request: &Request<Incoming>) -> Option<StatusError> {
+    let (uri, headers) = (request.uri(), request.headers());
+    let uri_len = uri.path_and_query().map_or(0, |path| path.as_str().len());
+    if uri_len > connection.served.limits.uri_len_max {
+        return Some(StatusCode::URI_TOO_LONG.into());
+    }
+    // RFC 9112, section 3.2: 400 for a request without a Host, or with more than one.
+    let hosts = || headers.get_all(HOST).iter().count();
+    if request.version() == Version::HTTP_11 && hosts() != 1 {
+        return Some(StatusError::new(StatusCode::BAD_REQUEST, "a request needs one Host"));
+    }
+    None
+}
+
+async fn handled<H: Handler>(
+    connection: &Rc<Connection<H>>,
+    request: Request<Incoming>,
+    under_way: &Rc<UnderWay>,
+) -> (Response<Body>, Option<Upgrader>) {
+    let served = &connection.served;
+    let asks = request.method() == Method::CONNECT || request.headers().contains_key(UPGRADE);
+    let upgrader = (asks && request.version() == Version::HTTP_11).then(|| connection.upgrader.clone());
+    let told = served.on_trouble.as_ref().map(|_| (request.method().clone(), request.uri().clone()));
+    let request = request.map(|incoming| {
+        let mut body = Body::received(incoming, &served.limits, &served.lp);
+        let riding = Riding { connection: Rc::clone(&connection.info), upgrader: upgrader.clone() };
+        body.set_riding(riding, under_way);
+        body
+    });
+    match served.handler.handle(request).await {
+        Ok(response) => (response, upgrader),
+        Err(error) => {
+            let answer = status_of(&*error);
+            if let Some((method, uri)) = told {
+                served.tell(&Trouble::Handler { method, uri, status: answer.status(), error });
+            }
+            (text(&answer, false), None)
+        }
+    }
+}
+
+fn text(error: &StatusError, closes: bool) -> Response<Body> {
+    let mut response = Response::new(Body::from(format!("{}\n", error.message())));
+    *response.status_mut() = error.status();
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    // A body that was not read stands between this answer and the next request. hyper knows; the peer should too.
+    if closes || error.status() == StatusCode::PAYLOAD_TOO_LARGE {
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
+}
+
+/// The body of an answer on its way out.
+pub(crate) struct Outgoing {
+    body: Body,
+    watch: Rc<Watch>,
+    /// hyper has a piece and has not asked for the next one.
+    gave: bool,
+    _under_way: Rc<UnderWay>,
+}
+
+impl Outgoing {
+    fn asked(&mut self) {
+        if std::mem::take(&mut self.gave) {
+            self.watch.piece_was_taken();
+        }
+    }
+}
+
+impl HttpBody for Outgoing {
+    type Data = Bytes;
+    type Error = Box<dyn Error + Send + Sync>;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        self.asked();
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
+        if frame.is_some() {
+            self.gave = true;
+            self.watch.gave_piece();
+        }
+        Poll::Ready(frame.map(|frame| frame.map_err(BodyError::into)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl Drop for Outgoing {
+    fn drop(&mut self) {
+        self.asked();
+    }
+}

@@ -1,0 +1,245 @@
+//! Where a connection stands, and how long it may stay there.
+//!
+//! ```text
+//!            first byte          head complete
+//!   Fresh ──────────────▶ Head ───────────────▶ Busy (requests under way)
+//!                          ▲                     │ last one ends
+//!                          └──────── Idle ◀──────┘
+//! ```
+//!
+//! One timer serves a connection. It is set when a deadline comes nearer and looked at when it is due; a request that comes
+//! and goes without waiting touches it not at all.
+
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use phaseloop::{LoopHandle, Sleep};
+
+use super::error::Fault;
+use super::limits::Limits;
+use crate::joint::cork::Cork;
+use crate::joint::wire::{LastWords, Watcher};
+use crate::proto::http2_frames::{Flood, FrameCounter, FrameLimits, Rate};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Fresh,
+    Head,
+    Busy,
+    Idle,
+    Leaving,
+}
+
+/// What a deadline asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Due {
+    /// End the connection for this reason.
+    End(Fault),
+    /// It was silent between requests for long enough: close it in a friendly way.
+    Idle,
+}
+
+/// Follows one connection. Shared by its stream, its requests and the task that serves it.
+pub(crate) struct Watch {
+    lp: LoopHandle,
+    limits: Rc<Limits>,
+    stage: Cell<Stage>,
+    since: Cell<Instant>,
+    under_way: Cell<u32>,
+    requests: Cell<u64>,
+    /// Answers of which a piece was given to hyper and no further one asked for yet, and when one last was.
+    unasked: Cell<u32>,
+    asked: Cell<Instant>,
+    /// HTTP/1.1: bytes of the head so far, and whether its first line is complete.
+    head_len: Cell<usize>,
+    line_ended: Cell<bool>,
+    /// HTTP/2.
+    frames: RefCell<Option<Box<FrameCounter>>>,
+    fault: Cell<Option<Fault>>,
+    timer: RefCell<Option<Sleep>>,
+}
+
+impl Watch {
+    pub(crate) fn new(lp: &LoopHandle, limits: &Rc<Limits>) -> Rc<Self> {
+        Rc::new(Self {
+            lp: lp.clone(),
+            limits: Rc::clone(limits),
+            stage: Cell::new(Stage::Fresh),
+            since: Cell::new(lp.now()),
+            under_way: Cell::new(0),
+            requests: Cell::new(0),
+            unasked: Cell::new(0),
+            asked: Cell::new(lp.now()),
+            head_len: Cell::new(0),
+            line_ended: Cell::new(false),
+            frames: RefCell::new(None),
+            fault: Cell::new(None),
+            timer: RefCell::new(None),
+        })
+    }
+
+    /// Has bytes be taken as frames of HTTP/2 from now on, the preface first.
+    pub(crate) fn count_frames(&self) {
+        let limits = &*self.limits;
+        let frames = FrameLimits {
+            control: Rate { burst: limits.control_frames_burst, per_s: limits.control_frames_per_s },
+            resets: Rate { burst: limits.resets_burst, per_s: limits.resets_per_s },
+        };
+        self.frames.replace(Some(Box::new(FrameCounter::new(frames, self.lp.now()))));
+    }
+
+    /// A request begins, until the guard is dropped.
+    pub(crate) fn begin(self: &Rc<Self>) -> Rc<UnderWay> {
+        self.requests.set(self.requests.get() + 1);
+        self.under_way.set(self.under_way.get() + 1);
+        self.stage.set(Stage::Busy);
+        Rc::new(UnderWay(Rc::clone(self)))
+    }
+
+    /// A piece of an answer was given to hyper. Until the next one is asked for, the peer has something to take.
+    pub(crate) fn gave_piece(&self) {
+        self.unasked.set(self.unasked.get() + 1);
+        self.asked.set(self.lp.now());
+    }
+
+    /// The next piece was asked for, or the answer is over.
+    pub(crate) fn piece_was_taken(&self) {
+        self.unasked.set(self.unasked.get() - 1);
+        self.asked.set(self.lp.now());
+    }
+
+    /// Requests that came so far.
+    pub(crate) fn requests(&self) -> u64 {
+        self.requests.get()
+    }
+
+    /// Requests that are under way.
+    pub(crate) fn under_way(&self) -> u32 {
+        self.under_way.get()
+    }
+
+    /// Why the stream was ended, if it was for a limit.
+    pub(crate) fn fault(&self) -> Option<Fault> {
+        self.fault.get()
+    }
+
+    /// Looks whether the connection may go on as it stands, and has `cx` woken when it may no more.
+    pub(crate) fn poll_due(&self, cx: &mut Context<'_>, cork: &Cork) -> Poll<Due> {
+        loop {
+            let Some((deadline, due)) = self.deadline(cork) else { return Poll::Pending };
+            if deadline <= self.lp.now() {
+                return Poll::Ready(due);
+            }
+            let mut timer = self.timer.borrow_mut();
+            let timer = timer.get_or_insert_with(|| self.lp.sleep_until(deadline));
+            if timer.deadline() > deadline {
+                timer.reset(deadline);
+            }
+            if Pin::new(&mut *timer).poll(cx).is_pending() {
+                return Poll::Pending;
+            }
+            // It was set for a deadline that has moved on since.
+            timer.reset(deadline);
+            if Pin::new(timer).poll(cx).is_pending() {
+                return Poll::Pending;
+            }
+        }
+    }
+
+    /// The next deadline as things stand, if there is one.
+    fn deadline(&self, cork: &Cork) -> Option<(Instant, Due)> {
+        let limits = &*self.limits;
+        let since = self.since.get();
+        if let Some(stalled) = cork.stalled() {
+            return Some((stalled + limits.write_stall, Due::End(Fault::WriteStall)));
+        }
+        match self.stage.get() {
+            Stage::Fresh => Some((since + limits.first_byte, Due::End(Fault::Silent))),
+            Stage::Head => Some((since + limits.head, Due::End(Fault::SlowHead))),
+            Stage::Idle => Some((since + limits.idle, Due::Idle)),
+            Stage::Leaving => Some((since + limits.linger, Due::Idle)),
+            // The windows of HTTP/2 can be shut while the socket takes everything.
+            Stage::Busy if self.unasked.get() > 0 => {
+                Some((self.asked.get() + limits.write_stall, Due::End(Fault::WriteStall)))
+            }
+            Stage::Busy => None,
+        }
+    }
+
+    fn enter(&self, stage: Stage) {
+        self.stage.set(stage);
+        self.since.set(self.lp.now());
+    }
+
+    fn fail(&self, fault: Fault, words: Option<[u8; 17]>) -> Result<(), LastWords> {
+        self.fault.set(Some(fault));
+        Err(LastWords { error: io::Error::new(io::ErrorKind::ConnectionAborted, fault), words })
+    }
+
+    /// It was told to close: it has a moment to do so.
+    pub(crate) fn leave(&self) {
+        if self.stage.get() != Stage::Busy {
+            self.enter(Stage::Leaving);
+        }
+    }
+
+    /// Bytes of HTTP/1.1 while no request is under way: a head. Between requests hyper may hold the start of the next one
+    /// already; its time is then counted from the bytes that follow, or it is idle, so bounded either way.
+    fn received_head(&self, bytes: &[u8]) -> Result<(), LastWords> {
+        if self.stage.get() != Stage::Head {
+            self.enter(Stage::Head);
+            self.head_len.set(0);
+            self.line_ended.set(false);
+        }
+        self.head_len.set(self.head_len.get().saturating_add(bytes.len()));
+        if !self.line_ended.get() {
+            self.line_ended.set(memchr::memchr(b'\n', bytes).is_some());
+            if !self.line_ended.get() && self.head_len.get() >= self.limits.head_len_max {
+                return self.fail(Fault::LongUri, None);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Watcher for Rc<Watch> {
+    fn received(&self, bytes: &[u8]) -> Result<(), LastWords> {
+        if let Some(frames) = &mut *self.frames.borrow_mut() {
+            if self.stage.get() == Stage::Fresh {
+                self.enter(Stage::Idle);
+            }
+            return match frames.received(bytes, self.lp.now()) {
+                Ok(()) => Ok(()),
+                Err(Flood::Control) => self.fail(Fault::ControlFlood, frames.last_words()),
+                Err(Flood::Resets) => self.fail(Fault::ResetFlood, frames.last_words()),
+            };
+        }
+        if self.under_way.get() > 0 { Ok(()) } else { self.received_head(bytes) }
+    }
+
+    fn sent(&self, bytes: &[u8]) {
+        if self.stage.get() == Stage::Idle {
+            self.since.set(self.lp.now()); // the last answer is still on its way
+        }
+        if let Some(frames) = &mut *self.frames.borrow_mut() {
+            frames.sent(bytes);
+        }
+    }
+}
+
+/// A request that is under way: held by its body and by its answer.
+pub(crate) struct UnderWay(Rc<Watch>);
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        let left = self.0.under_way.get() - 1;
+        self.0.under_way.set(left);
+        if left == 0 {
+            self.0.enter(Stage::Idle);
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! A byte stream of the loop, as hyper asks for it, with somebody who watches.
+
+use std::cell::Cell;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf, Bytes};
+use futures_io::{AsyncRead, AsyncWrite};
+use hyper::rt::{Read, ReadBufCursor, Write};
+
+/// How much is read at once. One buffer of this size serves all connections of a server.
+const SCRATCH_LEN: usize = 64 * 1024;
+
+/// Sees what passes through a [`Wire`].
+pub(crate) trait Watcher {
+    /// Bytes came in.
+    ///
+    /// # Errors
+    /// Ends the connection, after the last words that are inside.
+    fn received(&self, bytes: &[u8]) -> Result<(), LastWords>;
+
+    /// Bytes went out.
+    fn sent(&self, bytes: &[u8]);
+}
+
+/// Why a connection ends, and what its peer is told before.
+pub(crate) struct LastWords {
+    pub(crate) error: io::Error,
+    pub(crate) words: Option<[u8; 17]>,
+}
+
+/// The buffer that reads borrow: safe code can not read into hyper's, which is not initialized, so bytes take one more
+/// step. They are in the cache then, and a silent connection owns no buffer.
+#[derive(Clone, Default)]
+pub(crate) struct Scratch(Rc<Cell<Option<Box<[u8]>>>>);
+
+impl Scratch {
+    fn with<R>(&self, f: impl FnOnce(&mut [u8]) -> R) -> R {
+        let mut buf = self.0.take().unwrap_or_else(|| vec![0; SCRATCH_LEN].into_boxed_slice());
+        let result = f(&mut buf);
+        self.0.set(Some(buf));
+        result
+    }
+}
+
+/// A stream for hyper. What was read from it before comes first.
+pub(crate) struct Wire<S, W> {
+    stream: S,
+    first: Bytes,
+    scratch: Scratch,
+    watcher: W,
+}
+
+impl<S, W: Watcher> Wire<S, W> {
+    pub(crate) fn new(stream: S, scratch: &Scratch, watcher: W) -> Self {
+        Self { stream, first: Bytes::new(), scratch: scratch.clone(), watcher }
+    }
+
+    /// Has `bytes` be read before what the stream holds. The watcher has seen them.
+    pub(crate) fn with_first(mut self, bytes: Bytes) -> Self {
+        self.first = bytes;
+        self
+    }
+
+    pub(crate) fn stream(&self) -> &S {
+        &self.stream
+    }
+
+    pub(crate) fn into_stream(self) -> S {
+        self.stream
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin, W: Watcher + Unpin> Read for Wire<S, W> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        mut buf: ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        if this.first.has_remaining() {
+            let len = this.first.len().min(buf.remaining());
+            buf.put_slice(&this.first.split_to(len));
+            return Poll::Ready(Ok(()));
+        }
+        let (stream, watcher) = (&mut this.stream, &this.watcher);
+        this.scratch.with(|scratch| {
+            let len = scratch.len().min(buf.remaining());
+            let len = ready!(Pin::new(&mut *stream).poll_read(cx, &mut scratch[..len]))?;
+            if len > 0
+                && let Err(LastWords { error, words }) = watcher.received(&scratch[..len])
+            {
+                if let Some(words) = words {
+                    // If they can not be written now the peer is not listening.
+                    let _ = Pin::new(stream).poll_write(cx, &words);
+                }
+                return Poll::Ready(Err(error));
+            }
+            buf.put_slice(&scratch[..len]);
+            Poll::Ready(Ok(()))
+        })
+    }
+}
+
+impl<S: AsyncWrite + Unpin, W: Watcher + Unpin> Write for Wire<S, W> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let len = ready!(Pin::new(&mut self.stream).poll_write(cx, buf))?;
+        self.watcher.sent(&buf[..len]);
+        Poll::Ready(Ok(len))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let len = ready!(Pin::new(&mut self.stream).poll_write_vectored(cx, bufs))?;
+        let mut left = len;
+        for buf in bufs {
+            let sent = left.min(buf.len());
+            self.watcher.sent(&buf[..sent]);
+            left -= sent;
+        }
+        Poll::Ready(Ok(len))
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_close(cx)
+    }
+}

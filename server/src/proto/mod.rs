@@ -1,0 +1,4 @@
+//! Protocol rules without sockets, clocks or tasks: bytes and an instant in, verdicts out.
+
+pub(crate) mod http2_frames;
+pub(crate) mod preface;

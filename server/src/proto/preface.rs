@@ -1,0 +1,42 @@
+//! Telling HTTP/2 from HTTP/1.1 by the first bytes of a connection.
+
+/// What a client of HTTP/2 sends first. RFC 9113, section 3.4.
+pub(crate) const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// What the first bytes say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Guess {
+    Http1,
+    Http2,
+    /// They begin like HTTP/2's preface; more are needed.
+    Unclear,
+}
+
+/// Looks at the bytes received so far.
+pub(crate) fn guess(received: &[u8]) -> Guess {
+    let len = received.len().min(PREFACE.len());
+    match received[..len] == PREFACE[..len] {
+        false => Guess::Http1,
+        true if len == PREFACE.len() => Guess::Http2,
+        true => Guess::Unclear,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Guess, PREFACE, guess};
+
+    #[test]
+    fn each_beginning_of_the_preface_is_unclear() {
+        assert!((0..PREFACE.len()).all(|len| guess(&PREFACE[..len]) == Guess::Unclear));
+        assert_eq!(guess(PREFACE), Guess::Http2);
+        assert_eq!(guess(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\nand frames"), Guess::Http2);
+    }
+
+    #[test]
+    fn anything_else_is_http1() {
+        assert_eq!(guess(b"G"), Guess::Http1);
+        assert_eq!(guess(b"PRI * HTTP/1.1\r\n"), Guess::Http1);
+        assert_eq!(guess(b"\r\nGET / HTTP/1.1\r\n"), Guess::Http1);
+    }
+}

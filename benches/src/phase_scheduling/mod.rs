@@ -26,6 +26,7 @@ macro_rules! contestants {
             Contestant::ours("node12", |ops| sample($load, Schedule::node12(), ops)),
             Contestant::ours("node10", |ops| sample($load, Schedule::node10(), ops)),
             Contestant::ours("libuv-preset", |ops| sample($load, Schedule::libuv(), ops)),
+            Contestant::ours("browser", |ops| sample($load, Schedule::browser(), ops)),
             Contestant::ours("textbook", |ops| sample($load, Schedule::textbook(), ops)),
         ]
     };
@@ -46,12 +47,13 @@ pub const LOADS: &[(&str, Load)] = &[
 ];
 
 /// The presets that are measured.
-pub const PRESETS: [fn() -> Schedule; 6] = [
+pub const PRESETS: [fn() -> Schedule; 7] = [
     Schedule::node26,
     Schedule::node20,
     Schedule::node12,
     Schedule::node10,
     Schedule::libuv,
+    Schedule::browser,
     Schedule::textbook,
 ];
 

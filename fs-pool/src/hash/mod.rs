@@ -1,6 +1,6 @@
 //! Digests, MACs, keys from passwords, and random bytes: computed by the pool, in class `cpu`. Feature `hash`.
 //!
-//! A [`Hash`] is the front of one loop. Whoever is on a thread of their own can do without: a [`Hasher`] is fed piece by
+//! A [`Hash`](struct@Hash) is the front of one loop. Whoever is on a thread of their own can do without: a [`Hasher`] is fed piece by
 //! piece, and [`Pbkdf2`], [`Hkdf`], [`Scrypt`] and [`Argon2id`] derive where they are called. Results are those of
 //! Node's `crypto` and of the RFCs.
 //!

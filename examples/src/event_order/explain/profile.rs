@@ -92,7 +92,7 @@ impl Profile {
         let operation = self.language.lacks(&script.program)?;
         let title = self.title;
         Some(format!(
-            "There is no `{operation}` in {title}, to name one: what it lacks runs by the rules of the loop beneath."
+            "There is no {operation} in {title}, to name one: what it lacks runs by the rules of the loop beneath."
         ))
     }
 

@@ -2,6 +2,7 @@
 //!
 //! [`pool`] is the pool itself. It knows no event loop and can be used alone. [`request`] joins a pool with a loop.
 //! [`fs`] is what runs there: files. [`dns`] looks names up there.
+//! `watch` tells of changes to files.
 //!
 //! # Features
 //! None is on by default.
@@ -21,3 +22,5 @@ pub mod fs;
 pub mod hash;
 pub mod pool;
 pub mod request;
+#[cfg(any(target_os = "linux", target_os = "android"))]
+pub mod watch;

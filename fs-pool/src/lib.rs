@@ -2,7 +2,7 @@
 //!
 //! [`pool`] is the pool itself. It knows no event loop and can be used alone. [`request`] joins a pool with a loop.
 //! [`fs`] is what runs there: files. [`dns`] looks names up there.
-//! `watch` tells of changes to files.
+//! `watch` tells of changes to files, and [`watch_file`] where the kernel does not.
 //!
 //! # Features
 //! None is on by default.
@@ -24,3 +24,4 @@ pub mod pool;
 pub mod request;
 #[cfg(any(target_os = "linux", target_os = "android"))]
 pub mod watch;
+pub mod watch_file;

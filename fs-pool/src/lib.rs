@@ -1,7 +1,8 @@
 //! The blocking pool of phaseloop, and what runs on it.
 //!
 //! [`pool`] is the pool itself. It knows no event loop and can be used alone. [`request`] joins a pool with a loop.
-//! [`fs`] is what runs there: files.
+//! [`fs`] is what runs there: files. [`dns`] looks names up there.
+//! `watch` tells of changes to files, and [`watch_file`] where the kernel does not.
 //!
 //! # Features
 //! None is on by default.
@@ -9,13 +10,18 @@
 //! - `hash`: the module `hash`, for digests, MACs, derived keys and random bytes.
 //! - `compress`: the module `compress`, for gzip, zlib and raw deflate; `brotli` and `zstd` add these formats to it
 //!   (`zstd` builds C).
+//! - `idna`: names in any script for [`dns`].
 
 #![deny(unsafe_code)]
 
 #[cfg(feature = "compress")]
 pub mod compress;
+pub mod dns;
 pub mod fs;
 #[cfg(feature = "hash")]
 pub mod hash;
 pub mod pool;
 pub mod request;
+#[cfg(any(target_os = "linux", target_os = "android"))]
+pub mod watch;
+pub mod watch_file;

@@ -12,6 +12,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::hash::BuildHasherDefault;
 
 use super::delay::{Delay, Millis};
+use super::flags::Flags;
 use super::list_name::{ListName, NameHasher};
 use crate::schedule::ListTimers;
 
@@ -35,14 +36,12 @@ struct Item<T> {
     state: ItemState,
     /// How deep the timer's callback is nested: it is one more than the depth at which it was set.
     nesting: u8,
-    referenced: bool,
-    /// It has a list of its own.
-    own: bool,
-    /// It has run at least once.
-    called: bool,
-    repeats: bool,
+    flags: Flags,
     value: Option<T>,
 }
+
+// The figures of `benches/src/timers_fire.rs` and its kin rest on it, and a byte too many doubles it.
+const _: () = assert!(size_of::<Item<[usize; 3]>>() == 64, "a timer is one cache line");
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum ItemState {
@@ -67,11 +66,11 @@ impl<T> Item<T> {
     }
 
     fn name(&self, index: u32) -> ListName {
-        if self.own { ListName::own(index) } else { ListName::of(self.delay) }
+        if self.flags.has(Flags::OWN) { ListName::own(index) } else { ListName::of(self.delay) }
     }
 
     fn counts(&self) -> bool {
-        self.is_armed() && self.referenced
+        self.is_armed() && self.flags.has(Flags::REFERENCED)
     }
 }
 
@@ -175,15 +174,14 @@ impl<T> TimerLists<T> {
         value: T,
     ) -> TimeoutId {
         let index = self.allocate();
-        let own = self.timers == ListTimers::Tasks;
+        let mut flags = Flags::REFERENCED;
+        flags.set(Flags::OWN, self.timers == ListTimers::Tasks);
+        flags.set(Flags::REPEATS, repeats);
         let item = &mut self.items[index as usize];
         item.delay = delay;
         item.state = ItemState::Armed;
         item.nesting = nesting;
-        item.referenced = true;
-        item.own = own;
-        item.called = false;
-        item.repeats = repeats;
+        item.flags = flags;
         item.value = Some(value);
         let id = TimeoutId { index, generation: item.generation };
         self.referenced += 1;
@@ -194,7 +192,7 @@ impl<T> TimerLists<T> {
     /// False for a timer that was cleared, and for one that has run and had a loop timer of its own.
     pub(crate) fn can_refresh(&mut self, id: TimeoutId) -> bool {
         let stays = self.timers != ListTimers::EachList;
-        self.item(id).is_some_and(|item| item.is_listed() || !item.own || stays)
+        self.item(id).is_some_and(|item| item.is_listed() || !item.flags.has(Flags::OWN) || stays)
     }
 
     /// Where timers become tasks: takes the timer that is due first off its list.
@@ -249,7 +247,7 @@ impl<T> TimerLists<T> {
         let Some(item) = self.item(id) else { return };
         if !item.is_armed() {
             item.state = ItemState::Armed;
-            self.referenced += usize::from(self.items[id.index as usize].referenced);
+            self.referenced += usize::from(self.items[id.index as usize].flags.has(Flags::REFERENCED));
         }
         self.restart(id.index, Start::at(start));
     }
@@ -261,7 +259,7 @@ impl<T> TimerLists<T> {
         self.unlink(id.index);
         let item = &self.items[id.index as usize];
         let (name, leaves_list) =
-            (item.name(id.index), !item.referenced && self.timers == ListTimers::Shared);
+            (item.name(id.index), !item.flags.has(Flags::REFERENCED) && self.timers == ListTimers::Shared);
         self.referenced -= usize::from(item.counts());
         let value = self.free_item(id.index);
         if !leaves_list {
@@ -272,21 +270,17 @@ impl<T> TimerLists<T> {
 
     /// True for a timer whose list of its own has a loop timer of its own.
     pub(crate) fn has_own_list(&self, id: TimeoutId) -> bool {
-        self.timers == ListTimers::EachList
-            && self
-                .items
-                .get(id.index as usize)
-                .is_some_and(|item| item.generation == id.generation && item.own)
+        self.timers == ListTimers::EachList && self.has(id, Flags::OWN)
     }
 
     /// True for a timer that has run.
     pub(crate) fn was_called(&self, id: TimeoutId) -> bool {
-        self.items.get(id.index as usize).is_some_and(|item| item.generation == id.generation && item.called)
+        self.has(id, Flags::CALLED)
     }
 
     /// True for an interval.
     pub(crate) fn repeats(&self, id: TimeoutId) -> bool {
-        self.items.get(id.index as usize).is_some_and(|item| item.generation == id.generation && item.repeats)
+        self.has(id, Flags::REPEATS)
     }
 
     /// Gives a timer a list of its own, for good. One that is overdue is due now, behind the others; an interval that is
@@ -299,7 +293,7 @@ impl<T> TimerLists<T> {
         if self.is_empty(name) {
             self.remove_list(name); // not an end: its loop timer goes to the new list
         }
-        self.items[id.index as usize].own = true;
+        self.items[id.index as usize].flags.set(Flags::OWN, true);
         if is_listed {
             self.append(id.index, start);
         }
@@ -319,7 +313,7 @@ impl<T> TimerLists<T> {
     pub(crate) fn set_referenced(&mut self, id: TimeoutId, referenced: bool) -> bool {
         let Some(item) = self.item(id) else { return false };
         let before = item.counts();
-        item.referenced = referenced;
+        item.flags.set(Flags::REFERENCED, referenced);
         let after = item.counts();
         self.referenced = self.referenced + usize::from(after) - usize::from(before);
         true
@@ -327,7 +321,8 @@ impl<T> TimerLists<T> {
 
     pub(crate) fn is_referenced(&self, id: TimeoutId) -> Option<bool> {
         let item = self.items.get(id.index as usize)?;
-        (item.state != ItemState::Free && item.generation == id.generation).then_some(item.referenced)
+        (item.state != ItemState::Free && item.generation == id.generation)
+            .then_some(item.flags.has(Flags::REFERENCED))
     }
 
     /// How many armed timers are referenced.
@@ -371,7 +366,7 @@ impl<T> TimerLists<T> {
 
     /// Takes a timer off its list to run it. `None` if it was cleared meanwhile.
     pub(crate) fn begin_run(&mut self, id: TimeoutId) -> Option<T> {
-        self.item(id)?.called = true;
+        self.item(id)?.flags.set(Flags::CALLED, true);
         self.unlink(id.index);
         let item = &mut self.items[id.index as usize];
         item.state = ItemState::Armed;
@@ -417,8 +412,13 @@ impl<T> TimerLists<T> {
         let item = &mut self.items[id.index as usize];
         if item.state == ItemState::Armed {
             item.state = ItemState::Idle;
-            self.referenced -= usize::from(item.referenced);
+            self.referenced -= usize::from(item.flags.has(Flags::REFERENCED));
         }
+    }
+
+    fn has(&self, id: TimeoutId, flag: Flags) -> bool {
+        let item = self.items.get(id.index as usize);
+        item.is_some_and(|item| item.generation == id.generation && item.flags.has(flag))
     }
 
     fn item(&mut self, id: TimeoutId) -> Option<&mut Item<T>> {
@@ -430,7 +430,7 @@ impl<T> TimerLists<T> {
     fn restart(&mut self, index: u32, start: Start) {
         self.unlink(index);
         let item = &self.items[index as usize];
-        if item.own {
+        if item.flags.has(Flags::OWN) {
             self.remove_list(item.name(index)); // not an end: its loop timer starts anew
         }
         self.append(index, start);
@@ -508,10 +508,7 @@ impl<T> TimerLists<T> {
                 start: 0,
                 nesting: 0,
                 state: ItemState::Idle,
-                referenced: false,
-                own: false,
-                called: false,
-                repeats: false,
+                flags: Flags::NONE,
                 value: None,
             });
             return index;

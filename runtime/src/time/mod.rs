@@ -2,6 +2,7 @@
 
 pub(crate) mod clock;
 pub(crate) mod delay;
+mod flags;
 mod list_name;
 pub(crate) mod lists;
 pub(crate) mod table;

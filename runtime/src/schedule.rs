@@ -60,7 +60,8 @@ pub enum Drain {
 pub enum TimerBatch {
     /// Those that are due when the phase begins; one that is started in the phase waits. libuv since 1.48.
     DueAtStart,
-    /// Until none is due by the loop's cached time. libuv up to 1.47.
+    /// Until none is due by the loop's cached time. libuv up to 1.47. The phase has no bound: a loop timer that its callback
+    /// starts for no time is due again in the same phase, for ever. Source: SEMANTICS T15, U4.
     UntilNoneDue,
 }
 
@@ -72,7 +73,8 @@ pub enum ListTimers {
     /// unreferenced timer that was the last of its list leaves the empty list. Node 11 and later; SEMANTICS T6, T14.
     Shared,
     /// A loop timer for each list, which reads the clock and is a handle that is closed when the list is empty. A timer
-    /// that is unreferenced while it is set leaves its list for one of its own. Node 10; SEMANTICS T6, T12, T14.
+    /// that is unreferenced while it is set leaves its list for one of its own. The phase has no bound: two intervals that
+    /// each take longer than the other's period are due again when the other has run. Node 10; SEMANTICS T6, T12, T14.
     EachList,
     /// No lists. A timer that is due becomes a task: it joins the immediates, in the order of due times and then of setting,
     /// before the next turn; one without a delay joins them when it is set. Browsers; SEMANTICS B3, B5, and measured.
@@ -160,7 +162,8 @@ pub struct Schedule {
     pub odd_delays_warn: bool,
     /// A delay of more than 2^31 - 1 ms is [warned](crate::Warning) of. Not in browsers. Source: SEMANTICS T2.
     pub long_delays_warn: bool,
-    /// What stands for a delay that is shorter or too long, in whole milliseconds: 1 ms in Node, none in browsers.
+    /// What stands for a delay that is shorter or too long, in whole milliseconds: 1 ms in Node, none in browsers. On a list
+    /// it is 1 ms at least ([`ListTimers`]), so that what a timers phase sets is never due in the same phase.
     /// Source: SEMANTICS T1, B1.
     pub shortest_delay: Duration,
     /// Timers that are set by nested timers wait. Browsers: 4 ms beyond five levels. Source: HTML, "timer initialization
@@ -185,7 +188,8 @@ pub struct Schedule {
     /// The check phase drains before its first immediate, which finds work only after a panic. Node 12 to 24.
     pub check_opens_with_drain: bool,
     /// If the last immediate of a check phase panics, the phase goes on with those set meanwhile. In Node 10 only if
-    /// another one of the phase panicked before. Source: SEMANTICS I5.
+    /// another one of the phase panicked before. So an immediate that sets itself anew and then panics, each time, keeps
+    /// the loop in the phase. Source: SEMANTICS I5.
     pub last_panic_takes_new_immediates: bool,
     /// The clock is read before poll computes how long to wait, so a callback that blocked does not make poll
     /// oversleep. libuv only when it is configured with `UV_METRICS_IDLE_TIME`, as Node does.

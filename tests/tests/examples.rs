@@ -209,7 +209,7 @@ fn a_comparison_names_the_rule_by_which_two_profiles_part() {
         ("T2-negative-durations-warn-since-node24", "node22,node24", "T2"),
         ("W3-read-file-hops", "node24,node26", "W3"),
         ("M4-drain-between-pool-completions", "node12,textbook", "M4, M5"),
-        ("T5-a-whole-list-runs-before-an-earlier-timer-of-another-list", "node26,browser", "T6, T14, B1, B3"),
+        ("T5-a-whole-list-runs-before-an-earlier-timer-of-another-list", "node26,browser", "T6, T14, B3"),
     ] {
         let text = explained(&[&given_file(name), "--compare", profiles]);
         let named: Vec<_> = text.lines().filter_map(|line| line.strip_prefix("----  they part: ")).collect();
@@ -238,10 +238,10 @@ fn rules_of_a_comparison_make_the_one_order_of_the_other_and_none_is_idle() {
 
 #[test]
 fn an_interval_of_no_delay_can_be_explained_by_mixed_rules() {
-    // By the rules of Node, but for the shortest delay, it is due again at once and for ever.
+    // Each mixture on the way from one to the other comes to its end.
     let file = workspace_root().join("tests/conformance/browser/B1-an-interval-of-0-runs-at-once.json");
     let text = explained(&[&file.display().to_string(), "--compare", "node26,browser"]);
-    assert!(text.contains("B1") || text.contains("B3"), "{text}");
+    assert!(text.contains("they part: T6, T14, B3; B1; T8, B5"), "{text}");
 }
 
 #[test]

@@ -5,6 +5,7 @@
 use std::cell::Cell;
 use std::time::Duration;
 
+use crate::schedule::ListTimers;
 use crate::state::LoopHandle;
 use crate::time::delay::{Delay, Millis};
 use crate::warning::Warning;
@@ -46,9 +47,12 @@ impl LoopHandle {
         self.shortest_delay()
     }
 
-    /// What stands for a delay that is too short, too long or none.
+    /// What stands for a delay that is too short, too long or none. On a list never none: what the phase arms would be due
+    /// in the same phase, which would not end.
     fn shortest_delay(&self) -> Delay {
-        whole_millis(self.state.schedule.shortest_delay)
+        let schedule = &self.state.schedule;
+        let delay = whole_millis(schedule.shortest_delay);
+        if schedule.list_timers == ListTimers::Tasks { delay } else { delay.max(Delay::from_millis(1)) }
     }
 
     /// The delay that a timer gets for `delay` if the callback that runs now sets it. Source: SEMANTICS B1.

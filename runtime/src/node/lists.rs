@@ -146,12 +146,16 @@ struct PutBack<'a> {
 impl Drop for PutBack<'_> {
     fn drop(&mut self) {
         let Some(timer) = self.timer.take() else { return };
-        let rearm = self.rearm.and_then(|start| match self.lp.state.schedule.list_timers {
+        let list_timers = self.lp.state.schedule.list_timers;
+        let rearm = self.rearm.and_then(|start| match list_timers {
             ListTimers::Shared | ListTimers::Tasks => Some(Start::at(start)),
             ListTimers::EachList => self.start_again(start),
         });
         // What was cleared meanwhile comes back, and is dropped here.
         drop(self.lp.change_lists(|lists| lists.end_run(self.id, timer, rearm)));
+        if rearm.is_some() && list_timers == ListTimers::Tasks {
+            self.lp.arm(self.id); // lists are armed when the last of them has run
+        }
     }
 }
 

@@ -28,9 +28,21 @@ pub(super) fn queue_at_once(lp: &LoopHandle, id: TimeoutId) {
     }
 }
 
-/// The immediate is referenced even if the timer is not: what is due has only to wait for its turn.
+/// The immediate is referenced even if the timer is not: what is due has only to wait for its turn. But an unreferenced
+/// interval may be due again by then, and would never let the loop end; for it poll does not wait, and that is all.
 fn queue(lp: &LoopHandle, timer: QueuedTimer) {
-    lp.state.immediates.push(Callback::new(move |lp| run_task(lp, timer)));
+    let state = &lp.state;
+    let lists = state.lists.borrow();
+    let is_referenced = lists.is_referenced(timer.id) == Some(true) || !lists.repeats(timer.id);
+    drop(lists);
+    let id = state.immediates.push(Callback::new(move |lp| {
+        lp.state.yielded_unreferenced.update(|count| count - usize::from(!is_referenced));
+        run_task(lp, timer);
+    }));
+    if !is_referenced {
+        state.immediates.set_referenced(id, false);
+        state.yielded_unreferenced.update(|count| count + 1);
+    }
 }
 
 /// Runs the timer, unless it was cleared or set anew since.

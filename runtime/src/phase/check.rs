@@ -15,6 +15,7 @@ use crate::state::{LoopHandle, LoopState};
 pub(super) fn run(lp: &LoopHandle) {
     run_batch(lp, &lp.state.check);
     run_immediates(lp);
+    lp.state.timer_nesting.set(0); // an immediate was perhaps a timer, and its microtasks have run
 }
 
 fn run_immediates(lp: &LoopHandle) {
@@ -52,7 +53,6 @@ fn run_one(lp: &LoopHandle) {
     {
         lp.checkpoint();
     }
-    lp.state.timer_nesting.set(0); // the task was perhaps a timer, and its microtasks have run
 }
 
 /// Runs the batch up to a panic, also of a tick. The queues drain *before* each immediate but the first, so that after a
@@ -61,6 +61,7 @@ fn run_up_to_panic(lp: &LoopHandle) -> Result<(), Thrown> {
     let LoopState { immediates, schedule, .. } = &*lp.state;
     let drains = schedule.drain_immediates == Drain::EachCallback;
     while let Some(mut immediate) = immediates.next() {
+        lp.state.timer_nesting.set(0);
         lp.invoke_or_drain(|lp| immediate.call(lp))?;
         if drains && !lp.is_drained() && immediates.has_next() {
             lp.try_checkpoint()?;

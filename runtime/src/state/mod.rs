@@ -106,7 +106,7 @@ pub(crate) struct LoopState {
     pub(crate) ticks: Queue<Callback>,
     pub(crate) microtasks: Queue<Callback>,
     pub(crate) immediates: Immediates,
-    /// Tasks among the immediates that do not keep the loop alive, and yet keep poll from waiting.
+    /// Tasks and due intervals among the immediates that do not keep the loop alive, and yet keep poll from waiting.
     pub(crate) yielded_unreferenced: Cell<usize>,
     pub(crate) pending: Queue<Callback>,
     pub(crate) closing: RefCell<Vec<Closing>>,

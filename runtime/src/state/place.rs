@@ -70,6 +70,7 @@ impl LoopState {
     /// Forgets the place, when no phase runs any more.
     pub(crate) fn leave_place(&self) {
         self.phase.set(None);
+        self.timer_nesting.set(0);
         self.queue.set(QueueKind::Callbacks);
     }
 }

@@ -30,6 +30,7 @@ pub struct TimeoutId {
 struct Item<T> {
     generation: u32,
     next: u32,
+    /// The one before it on its list; of one that is in line as a task, its number there.
     prev: u32,
     delay: Delay,
     start: Millis,
@@ -124,7 +125,7 @@ impl Start {
 pub(crate) struct QueuedTimer {
     pub(crate) id: TimeoutId,
     /// Tells it from the same timer set anew.
-    start: Millis,
+    number: u32,
 }
 
 /// What comes next in the running list.
@@ -144,6 +145,8 @@ pub(crate) struct TimerLists<T> {
     timers: ListTimers,
     ages: u64,
     ids: u64,
+    /// Counts what was put in line as a task.
+    queued: u32,
     referenced: usize,
     /// Lists that came to their end since `take_ended` was called.
     ended: usize,
@@ -159,6 +162,7 @@ impl<T> TimerLists<T> {
             timers,
             ages: 0,
             ids: 0,
+            queued: 0,
             referenced: 0,
             ended: 0,
         }
@@ -205,16 +209,18 @@ impl<T> TimerLists<T> {
 
     /// Where timers become tasks: takes a timer off its list, to stay armed until it runs.
     pub(crate) fn take(&mut self, id: TimeoutId) -> Option<QueuedTimer> {
-        let start = self.item(id)?.start;
+        self.item(id)?;
         self.unlink(id.index);
         self.remove_list(ListName::own(id.index));
-        self.items[id.index as usize].state = ItemState::Queued;
-        Some(QueuedTimer { id, start })
+        self.queued = self.queued.wrapping_add(1);
+        let item = &mut self.items[id.index as usize];
+        (item.state, item.prev) = (ItemState::Queued, self.queued);
+        Some(QueuedTimer { id, number: self.queued })
     }
 
     /// True if the timer was neither cleared nor set anew since it was taken off its list.
     pub(crate) fn is_queued(&mut self, timer: QueuedTimer) -> bool {
-        self.item(timer.id).is_some_and(|item| item.state == ItemState::Queued && item.start == timer.start)
+        self.item(timer.id).is_some_and(|item| item.state == ItemState::Queued && item.prev == timer.number)
     }
 
     /// How deep the callback of a timer is nested.

@@ -61,19 +61,22 @@ pub const KNOBS: &[Knob] = &[
         "T15",
         "Up to libuv 1.47 a timers phase goes on until no timer is due; since 1.48 it runs what was due when it began."
     ),
-    // Together: with lists of no delay, or tasks that drift, a chimera may run one interval for ever.
-    Knob {
-        field: "list_timers, shortest_delay, interval_beats",
-        rules: "T6, T14, B1, B3",
-        about: "Which timers stand together: in Node those of one duration, with a loop timer for each list (10) or one for \
-                all, of 1 ms at least; in a browser each becomes a task when it is due, without a delay at once.",
-        take: |recipe, other| {
-            recipe.schedule.list_timers = other.schedule.list_timers;
-            recipe.schedule.shortest_delay = other.schedule.shortest_delay;
-            recipe.schedule.interval_beats = other.schedule.interval_beats;
-        },
-        show: |recipe| format!("{:?}, {:?}", recipe.schedule.list_timers, recipe.schedule.shortest_delay),
-    },
+    knob!(
+        schedule.list_timers,
+        "T6, T14, B3",
+        "Which timers stand together: in Node those of one duration, with a loop timer for each list (10) or one for all; in a \
+         browser each becomes a task when it is due, without a delay at once."
+    ),
+    knob!(
+        schedule.shortest_delay,
+        "B1",
+        "What stands for a delay that is too short: 1 ms in Node, none in browsers."
+    ),
+    knob!(
+        schedule.interval_beats,
+        "T8, B5",
+        "In Node an interval is due a period after its callback began; in browsers at whole periods after it was set."
+    ),
     knob!(
         schedule.delays_are_whole,
         "T1",

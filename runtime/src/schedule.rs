@@ -48,7 +48,7 @@ impl fmt::Display for Phase {
 pub enum Drain {
     /// After each callback. Node 11 and later; browsers.
     EachCallback,
-    /// After all timers of one list. Node 10.
+    /// After all timers of one list. Node 10. Where there are no lists, as `EachPhase`.
     EachList,
     /// When the phase is over. Node 10 for immediates; the textbook for everything.
     EachPhase,
@@ -144,7 +144,7 @@ pub struct Schedule {
     pub name: Cow<'static, str>,
     /// Phases that a run in default mode goes through once before its first turn.
     pub opening: Cow<'static, [Phase]>,
-    /// The phases of a turn.
+    /// The phases of a turn. What belongs to a phase that is left out never runs, and yet keeps the loop alive and turning.
     pub turn: Cow<'static, [Phase]>,
     /// Phases that follow the turn of a run in once mode.
     pub once_ending: Cow<'static, [Phase]>,
@@ -174,7 +174,8 @@ pub struct Schedule {
     /// An interval whose callback panicked, and whose panic the uncaught hook took, is armed again. Not in Node 10.
     /// Source: SEMANTICS X9. One that keeps to a grid is armed before its callback, so it always is.
     pub interval_survives_panic: bool,
-    /// When the queues are drained in the timers phase.
+    /// When the queues are drained among the timers of `set_timeout` and its kin. Not where they are
+    /// [tasks](ListTimers::Tasks).
     pub drain_timers: Drain,
     /// When the queues are drained among the immediates.
     pub drain_immediates: Drain,
@@ -183,7 +184,7 @@ pub struct Schedule {
     /// The queues drain after a callback that panicked too, if the uncaught hook took the panic. Browsers, against Node's
     /// X1. Source: SEMANTICS B4.
     pub panic_drains: bool,
-    /// When the queues are drained in every other phase.
+    /// When the queues are drained among all other callbacks, those of loop timers included.
     pub drain: Drain,
     /// The check phase drains before its first immediate, which finds work only after a panic. Node 12 to 24.
     pub check_opens_with_drain: bool,
@@ -199,7 +200,7 @@ pub struct Schedule {
     /// A main body that panicked, and whose panic the uncaught hook took, is followed by a drain. Not in Node 10.
     /// Only for [`run_program`](crate::EventLoop::run_program).
     pub main_panic_drains: bool,
-    /// The phase that delivers the completions of requests.
+    /// The phase that delivers the completions of requests: poll, or pending. Any other counts as poll.
     pub completions: Phase,
     /// How many jobs reading or writing a whole file takes. It is here because it moves callbacks by whole turns; the
     /// loop itself does not use it, a file API does. Source: SEMANTICS W3, measured.

@@ -1,5 +1,5 @@
 //! Schedules that are no preset: fields of several put together. Whatever a user writes, what a phase sets does not prolong
-//! it, and what is due runs.
+//! it, what is due runs, and what is queued is drained.
 
 #![allow(clippy::unwrap_used, reason = "in helpers of tests too, a failure names its line")]
 
@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use phaseloop::{
-    EventLoop, ImmediateBatch, IntervalBeats, ListTimers, LoopHandle, NestedClamp, RunMode, Schedule,
+    Drain, EventLoop, ImmediateBatch, IntervalBeats, ListTimers, LoopHandle, NestedClamp, RunMode, Schedule,
     TimeoutId, TimerBatch,
 };
 
@@ -210,4 +210,51 @@ fn only_node_10_has_two_long_intervals_take_turns_in_one_phase() {
         let (first, ninth) = (calls.0.borrow()[0], calls.0.borrow()[CALLS - 1]);
         assert_eq!(first == ninth, schedule.name == "node10", "{}: {:?}", schedule.name, calls.0);
     }
+}
+
+#[test]
+fn every_mixture_of_drains_drains() {
+    let drains = [Drain::EachCallback, Drain::EachList, Drain::EachPhase];
+    for drain in drains {
+        for (drain_timers, drain_immediates) in drains.into_iter().flat_map(|a| drains.map(|b| (a, b))) {
+            let mut schedule = Schedule::node26();
+            (schedule.drain, schedule.drain_timers) = (drain, drain_timers);
+            schedule.drain_immediates = drain_immediates;
+            let lp = virtual_loop(&schedule);
+            let ticks = Rc::new(Cell::new(0));
+            let ticking = || {
+                let ticks = Rc::clone(&ticks);
+                move |lp: &LoopHandle| lp.next_tick(move |_| ticks.set(ticks.get() + 1))
+            };
+            // Each is the last that its loop runs.
+            lp.set_timeout(ms(1), ticking());
+            lp.run(RunMode::Default).unwrap();
+            lp.timer(ms(1), ticking());
+            lp.run(RunMode::Default).unwrap();
+            lp.set_immediate(ticking());
+            lp.run(RunMode::Default).unwrap();
+            phaseloop::Timer::new(&lp).close_with(ticking());
+            lp.run(RunMode::Default).unwrap();
+            assert_eq!(ticks.get(), 4, "{schedule:?}");
+        }
+    }
+}
+
+#[test]
+fn what_a_panic_left_is_drained_by_the_phase_that_is_next() {
+    let lp = virtual_loop(&Schedule::textbook());
+    lp.on_uncaught(|_, _| {});
+    let log = Rc::new(RefCell::new(Vec::new()));
+    let logs = |line: &'static str| {
+        let log = Rc::clone(&log);
+        move |_: &LoopHandle| log.borrow_mut().push(line)
+    };
+    let (tick, immediate) = (logs("tick"), logs("immediate"));
+    phaseloop::Timer::new(&lp).close_with(move |lp| {
+        lp.next_tick(|_| panic!("abandons the drain"));
+        lp.next_tick(tick);
+        lp.set_immediate(immediate);
+    });
+    lp.run(RunMode::Default).unwrap();
+    assert_eq!(*log.borrow(), ["tick", "immediate"], "the textbook drains behind timers, which come first");
 }

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use crate::schedule::{Drain, Phase};
+use crate::schedule::{Drain, Phase, Schedule};
 use crate::state::LoopHandle;
 use crate::state::mode::Mode;
 
@@ -22,6 +22,7 @@ pub(crate) fn only_immediates_are_due(lp: &LoopHandle) -> bool {
     let watched =
         state.idle.active() + state.prepare.active() + state.check.active() + state.sources.registered();
     let only = watched == 0
+        && state.has_drained() // what a panic left may be drained at the end of any phase
         && !lp.has_parker() // a host gets its slice in poll
         && state.immediates.referenced() > 0 // else poll waits
         && state.pending.is_empty()
@@ -49,9 +50,15 @@ impl Phase {
             Self::Check => check::run(lp),
             Self::Close => close::run(lp),
         }
-        if lp.state.schedule.drain == Drain::EachPhase {
+        if self.ends_with_drain(&lp.state.schedule) {
             lp.checkpoint();
         }
         Ok(())
+    }
+
+    /// True if the queues are not drained within the phase, or not by all that runs in it.
+    fn ends_with_drain(self, schedule: &Schedule) -> bool {
+        schedule.drain != Drain::EachCallback
+            || (self == Self::Timers && schedule.drain_timers == Drain::EachPhase)
     }
 }

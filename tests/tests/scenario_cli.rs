@@ -1,7 +1,9 @@
 //! The command line of the scenario runner: what it prints, and with which code it exits.
 
 use std::env;
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -21,19 +23,33 @@ fn a_trace_is_one_line_of_json() {
 #[test]
 fn what_cannot_be_understood_exits_with_2() {
     for (arguments, problem) in [
-        (&["--profile", "node11", GIVEN][..], "unknown profile node11"),
+        (&["--profile", "node11", GIVEN][..], "unknown profile `node11`; known are node10, "),
         (&[GIVEN], "--profile is missing"),
         (&["--profile"], "--profile needs a value"),
         (&["--profile", "node26"], "name one file"),
         (&["--profile", "node26", GIVEN, GIVEN], "name one file"),
         (&["--check"], "name a file or a folder to check"),
-        (&["--fast", GIVEN], "unknown option --fast"),
+        (&["--fast", GIVEN], "unknown option `--fast`"),
+        (&["-f", GIVEN], "unknown option `-f`"),
+        (&["--profile", "node26", "--profile", "node10", GIVEN], "a second --profile"),
+        (&["--profile", "browser", "--check", GIVEN], "nothing to compare: no trace is recorded in "),
         (&["--profile", "node26", "absent.json"], "absent.json: cannot be read"),
     ] {
         let [code, stdout, stderr] = scenario(arguments);
         assert_eq!((code.as_str(), stdout.as_str()), ("2", ""), "{arguments:?}");
         assert!(stderr.contains(problem), "{arguments:?}: {stderr}");
     }
+}
+
+#[test]
+fn an_argument_need_not_be_text() {
+    let [code, stdout, stderr] = scenario(&[OsStr::new("--profile"), OsStr::from_bytes(b"\xff")]);
+    assert_eq!((code.as_str(), stdout.as_str()), ("2", ""));
+    assert!(stderr.contains("unknown profile `\u{fffd}`"), "{stderr}");
+    let [code, _, stderr] =
+        scenario(&[OsStr::new("--profile"), OsStr::new("node26"), OsStr::from_bytes(b"\xff")]);
+    assert_eq!(code, "2");
+    assert!(stderr.contains("cannot be read"), "{stderr}");
 }
 
 #[test]
@@ -100,7 +116,7 @@ fn a_difference_is_shown_and_exits_with_1() {
 }
 
 /// Exit code, stdout and stderr of the runner.
-fn scenario(arguments: &[&str]) -> [String; 3] {
+fn scenario(arguments: &[impl AsRef<OsStr>]) -> [String; 3] {
     let output = Command::new(env!("CARGO_BIN_EXE_scenario")).args(arguments).output().expect("it starts");
     let text = |bytes| String::from_utf8(bytes).expect("it prints text");
     let code = output.status.code().expect("no signal ends it");

@@ -11,7 +11,7 @@ use std::env;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    match Command::read(env::args().skip(1)).and_then(|command| command.run()) {
+    match Command::read(env::args_os().skip(1)).and_then(|command| command.run()) {
         Ok(answer) => {
             println!("{}", answer.text);
             if answer.is_good { ExitCode::SUCCESS } else { ExitCode::FAILURE }

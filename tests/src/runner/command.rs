@@ -3,6 +3,7 @@
 use super::check::{check, scenarios_at_all};
 use super::{Time, trace};
 use crate::scenario::{Profile, parse};
+use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -40,18 +41,19 @@ impl Command {
     ///
     /// # Errors
     /// What is wrong with it, in words.
-    pub fn read(arguments: impl IntoIterator<Item = String>) -> Result<Self, String> {
+    pub fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, String> {
         let (mut paths, mut profile, mut time, mut checks) = (Vec::new(), None, Time::Real, false);
         let mut arguments = arguments.into_iter();
         while let Some(argument) = arguments.next() {
-            match argument.as_str() {
+            match &*argument.to_string_lossy() {
                 "--help" => return Ok(Self::Help),
                 "--check" => checks = true,
                 "--real-time" => time = Time::Real,
                 "--virtual-time" => time = Time::Virtual,
+                "--profile" if profile.is_some() => return Err("a second --profile".to_owned()),
                 "--profile" => profile = Some(profile_named(arguments.next())?),
-                option if option.starts_with("--") => return Err(format!("unknown option {option}")),
-                _ => paths.push(PathBuf::from(argument)),
+                option if option.starts_with('-') => return Err(format!("unknown option `{option}`")),
+                _ => paths.push(PathBuf::from(&argument)),
             }
         }
         match (checks, profile) {
@@ -69,7 +71,7 @@ impl Command {
     /// Does what was asked for.
     ///
     /// # Errors
-    /// A file that cannot be read or is no scenario, or the system's refusal, in words.
+    /// A file that cannot be read or is no scenario, a check without a trace, or the system's refusal, in words.
     ///
     /// # Panics
     /// If a run does.
@@ -80,6 +82,9 @@ impl Command {
                 let scenarios = scenarios_at_all(paths).map_err(|error| error.to_string())?;
                 let report =
                     check(&scenarios, profiles, *time, at_a_time(*time)).map_err(|e| e.to_string())?;
+                if report.compared == 0 {
+                    return Err(format!("nothing to compare: no trace is recorded in {}", named(paths)));
+                }
                 Ok(Answer { text: report.to_string(), is_good: report.differences.is_empty() })
             }
             Self::Help => Ok(Answer { text: USAGE.to_owned(), is_good: true }),
@@ -96,9 +101,18 @@ fn run_file(file: &Path, profile: Profile, time: Time) -> Result<Answer, String>
     Ok(Answer { text, is_good: true })
 }
 
-fn profile_named(name: Option<String>) -> Result<Profile, String> {
+fn profile_named(name: Option<OsString>) -> Result<Profile, String> {
     let name = name.ok_or("--profile needs a value")?;
-    Profile::from_name(&name).ok_or(format!("unknown profile {name}"))
+    let name = name.to_string_lossy();
+    Profile::from_name(&name).ok_or_else(|| {
+        let known: Vec<_> = Profile::every().map(Profile::name).collect();
+        format!("unknown profile `{name}`; known are {}", known.join(", "))
+    })
+}
+
+fn named(paths: &[PathBuf]) -> String {
+    let names: Vec<_> = paths.iter().map(|path| path.display().to_string()).collect();
+    names.join(", ")
 }
 
 /// How many scenarios run at a time. In real time few: they sleep mostly, but what is late there can change a trace.

@@ -134,7 +134,7 @@ impl Names {
     fn op_of_kind(&mut self, kind: &Cursor<'_>, fields: &mut Fields<'_>) -> Result<Op, ScenarioError> {
         Ok(match kind.string()? {
             "log" => Op::Log { label: self.label(fields)? },
-            "busy" => Op::Busy { ms: number(fields)? },
+            "busy" => Op::Busy { ms: busy_time(fields)? },
             "throw" => Op::Throw { label: self.label(fields)? },
             "quit" => Op::Quit,
             "nextTick" => Op::NextTick(self.callback(fields)?),
@@ -295,6 +295,16 @@ fn number(fields: &mut Fields<'_>) -> Result<f64, ScenarioError> {
     fields.required("ms")?.number()
 }
 
+/// A length of time that can be spent, unlike a delay, of which Node makes something else if it is too long.
+fn busy_time(fields: &mut Fields<'_>) -> Result<f64, ScenarioError> {
+    let at = fields.required("ms")?;
+    let ms = at.number()?;
+    if ms > BUSY_MS_MAX { Err(at.expected(&format!("at most {BUSY_MS_MAX} ms"))) } else { Ok(ms) }
+}
+
+/// The longest delay there is.
+const BUSY_MS_MAX: f64 = 2_147_483_647.0;
+
 fn name(fields: &mut Fields<'_>, field: &'static str) -> Result<Label, ScenarioError> {
     Ok(fields.required(field)?.string()?.into())
 }
@@ -312,6 +322,14 @@ mod tests {
     fn an_error_names_file_place_and_value() {
         let nested = r#"[{ "op": "immediate", "label": "i", "do": [{ "op": "busy", "ms": "long" }] }]"#;
         assert_eq!(problem(nested), "n.json: program[0].do[0].ms: expected a number, found \"long\"");
+    }
+
+    #[test]
+    fn nothing_is_busy_for_ever() {
+        assert_eq!(
+            problem(r#"[{ "op": "busy", "ms": 1e300 }]"#),
+            "n.json: program[0].ms: expected at most 2147483647 ms, found 1e+300"
+        );
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The examples show what they say they show.
 
 use std::ffi::OsString;
+use std::io;
 use std::path::PathBuf;
 
 use examples::command_line::Usage;
@@ -320,17 +321,37 @@ fn nothing_of_a_scenario_becomes_markup() {
     assert!(!html::compare(&script, &comparison).contains("<img"));
 }
 
+#[test]
+fn a_page_that_cannot_be_written_is_refused_before_anything_is_said() {
+    let (result, text) = asked(&["--html", "/nowhere/page.html"]);
+    let error = result.expect_err("there is no such folder").to_string();
+    assert!(error.starts_with("/nowhere/page.html: cannot be written"), "{error}");
+    assert_eq!(text, "");
+}
+
 /// What `event_order` writes for a command line that asks for an explanation.
 fn explained(arguments: &[&str]) -> String {
+    let (result, text) = asked(arguments);
+    result.expect("it runs");
+    text
+}
+
+fn asked(arguments: &[&str]) -> (io::Result<()>, String) {
     const USAGE: Usage = Usage {
         name: "event_order",
         about: "",
-        flags: &[("--explain", ""), ("FILE", ""), ("--profile P", ""), ("--compare P,Q", "")],
+        flags: &[
+            ("--explain", ""),
+            ("FILE", ""),
+            ("--profile P", ""),
+            ("--compare P,Q", ""),
+            ("--html OUT", ""),
+        ],
     };
     let flags = USAGE.read(arguments.iter().map(OsString::from)).expect("known flags");
     let page = Page::memory();
-    Request::read(&flags).expect("it can be read").expect("an explanation").run(&page).expect("it runs");
-    page.text()
+    let result = Request::read(&flags).expect("it can be read").expect("an explanation").run(&page);
+    (result, page.text())
 }
 
 /// The labels of an explanation: what stands behind the numbers.

@@ -7,7 +7,7 @@
 use std::ffi::OsStr;
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use crate::command_line::{Flags, Refusal};
 use crate::page::Page;
@@ -75,24 +75,30 @@ impl Request {
     /// # Errors
     /// The system's; a [`Refusal`] if the script does not end or the page can not be written.
     pub fn run(&self, page: &Page) -> io::Result<()> {
-        let html = match self.orders {
+        match self.orders {
             Orders::One(profile) => {
                 let timeline = Timeline::of(&self.script, profile)?;
+                self.write(|| html::explain(&self.script, profile, &timeline))?;
                 text::explain(page, &self.script, profile, &timeline);
-                html::explain(&self.script, profile, &timeline)
             }
             Orders::Two(profiles) => {
                 let comparison = Comparison::of(&self.script, profiles)?;
+                self.write(|| html::compare(&self.script, &comparison))?;
                 text::compare(page, &self.script, &comparison);
-                html::compare(&self.script, &comparison)
             }
-        };
+        }
         if let Some(out) = &self.html {
-            write(out, &html)?;
             page.line("");
             page.line(format!("The page is in {}.", out.display()));
         }
         Ok(())
+    }
+
+    /// Writes the page, if one is wanted. Before the text: what is refused says nothing on standard output.
+    fn write(&self, html: impl FnOnce() -> String) -> io::Result<()> {
+        let Some(out) = &self.html else { return Ok(()) };
+        fs::write(out, html())
+            .map_err(|error| Refusal::error(format!("{}: cannot be written: {error}", out.display())))
     }
 }
 
@@ -104,9 +110,4 @@ fn two_profiles(names: &OsStr) -> io::Result<[&'static Profile; 2]> {
             "`--compare` needs two profiles, such as `node22,node26`, not `{names}`"
         ))),
     }
-}
-
-fn write(out: &Path, html: &str) -> io::Result<()> {
-    fs::write(out, html)
-        .map_err(|error| Refusal::error(format!("{}: cannot be written: {error}", out.display())))
 }

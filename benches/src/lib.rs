@@ -15,9 +15,11 @@ pub mod percentiles;
 pub mod question;
 pub mod stopwatch;
 
+pub mod fs_small_files;
 pub mod loop_turn;
 pub mod phase_scheduling;
 pub mod pool_gzip_sha;
+pub mod pool_jobs;
 pub mod queues_tick_microtask;
 pub mod remote_wake;
 pub mod tasks_oneshot_hop;
@@ -33,7 +35,7 @@ use question::Question;
 
 /// Every question, in the order in which `compare` asks them.
 pub fn questions() -> Vec<&'static Question> {
-    let groups: [&'static [Question]; 13] = [
+    let groups: [&'static [Question]; 15] = [
         loop_turn::QUESTIONS,
         timers_fire::QUESTIONS,
         timers_cancel::QUESTIONS,
@@ -47,6 +49,8 @@ pub fn questions() -> Vec<&'static Question> {
         tcp_idle::QUESTIONS,
         phase_scheduling::QUESTIONS,
         pool_gzip_sha::QUESTIONS,
+        pool_jobs::QUESTIONS,
+        fs_small_files::QUESTIONS,
     ];
     groups.into_iter().flatten().collect()
 }

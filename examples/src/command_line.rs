@@ -16,7 +16,7 @@ pub struct Usage {
     /// One sentence.
     pub about: &'static str,
     /// Each flag with what it does. `--flag VALUE` takes a value; a word without dashes, such as `FILE`, stands for one
-    /// argument that is no flag.
+    /// argument that is no flag, and `FILE...` for any number of them. `-` is no flag.
     pub flags: &'static [(&'static str, &'static str)],
 }
 
@@ -49,8 +49,10 @@ impl Usage {
             if argument == "--help" || argument == "-h" {
                 return Err(Instead::Help(self.help()));
             }
-            match self.take(argument, &mut arguments) {
-                Ok((name, _)) if given.has(name) => return Err(self.refuse(&format!("a second `{name}`"))),
+            match self.take(&given, argument, &mut arguments) {
+                Ok((name, _)) if given.has(name) && !is_repeated(name) => {
+                    return Err(self.refuse(&format!("a second `{name}`")));
+                }
                 Ok(taken) => given.0.push(taken),
                 Err(problem) => return Err(self.refuse(&problem)),
             }
@@ -61,6 +63,7 @@ impl Usage {
     /// The name that `argument` has in the list of flags, with its value.
     fn take(
         &self,
+        given: &Flags,
         argument: OsString,
         rest: &mut impl Iterator<Item = OsString>,
     ) -> Result<(&'static str, OsString), String> {
@@ -72,11 +75,16 @@ impl Usage {
                     return Ok((flag, value));
                 }
                 None if text == *entry && entry.starts_with('-') => return Ok((entry, OsString::new())),
-                None if !text.starts_with('-') && !entry.starts_with('-') => return Ok((entry, argument)),
                 _ => {}
             }
         }
-        Err(format!("unknown argument `{text}`"))
+        let mut words = self.flags.iter().map(|(entry, _)| *entry).filter(|entry| !entry.starts_with('-'));
+        let last = words.clone().next_back();
+        let word = words.find(|word| is_repeated(word) || !given.has(word)).or(last);
+        match word {
+            Some(word) if text == "-" || !text.starts_with('-') => Ok((word, argument)),
+            _ => Err(format!("unknown argument `{text}`")),
+        }
     }
 
     /// Runs an example as a program: reads the command line, gives `run` a page and the flags, reports what fails.
@@ -130,6 +138,22 @@ impl Flags {
     }
 }
 
+impl Flags {
+    /// All that `FILE...` stands for.
+    pub fn values(&self, word: &str) -> Vec<OsString> {
+        let of_word = self.0.iter().filter(|(name, _)| *name == word);
+        of_word.map(|(_, value)| value.clone()).collect()
+    }
+
+    /// The value of a flag without which there is nothing to do.
+    ///
+    /// # Errors
+    /// A [`Refusal`] if it was not given.
+    pub fn required(&self, flag: &str) -> io::Result<&OsStr> {
+        self.value(flag).ok_or_else(|| Refusal::error(format!("`{flag}` is missing; see `--help`")))
+    }
+}
+
 impl Refusal {
     /// As the error that an example gives back.
     pub fn error(problem: impl Into<String>) -> io::Error {
@@ -144,6 +168,10 @@ impl fmt::Display for Refusal {
 }
 
 impl Error for Refusal {}
+
+fn is_repeated(word: &str) -> bool {
+    word.ends_with("...")
+}
 
 fn is_refusal(error: &io::Error) -> bool {
     error.get_ref().is_some_and(|inner| inner.is::<Refusal>())
@@ -181,6 +209,16 @@ mod tests {
         assert_eq!(flags.value("--out").unwrap(), "--node");
         assert_eq!(flags.value("FILE").unwrap(), "a.json");
         assert!(!flags.has("--node"));
+    }
+
+    #[test]
+    fn words_are_taken_in_their_order_and_the_last_may_be_repeated() {
+        let usage = Usage { flags: &[("FROM", "first"), ("MORE...", "the rest")], ..USAGE };
+        let flags = usage.read(["a", "-", "c"].map(Into::into)).unwrap();
+        assert_eq!(flags.required("FROM").unwrap(), "a");
+        assert_eq!(flags.values("MORE..."), ["-", "c"]);
+        let missing = usage.read([]).unwrap().required("FROM").unwrap_err();
+        assert_eq!(missing.to_string(), "`FROM` is missing; see `--help`");
     }
 
     #[test]

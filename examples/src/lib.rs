@@ -3,16 +3,22 @@
 //! A program in `src/bin` reads its command line and runs its module here. An example writes on a [`page::Page`], which
 //! is standard output for the program and memory for the test that keeps the example true (`tests/tests/examples.rs`).
 
+pub mod cat;
 pub mod command_line;
+pub mod copy_tree;
 pub mod descriptors;
 pub mod echo;
 pub mod embed;
 pub mod event_order;
+pub mod gzip_file;
 pub mod http2_time;
 pub mod page;
 pub mod panics;
 pub mod port_forward;
+pub mod progress_bar;
+pub mod sha_tree;
 pub mod task_bus;
+pub mod threadpool;
 pub mod timers;
 
 /// The programs in the README compile and run.

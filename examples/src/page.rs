@@ -4,7 +4,7 @@ use std::fmt;
 use std::io::{self, IsTerminal, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Lines of text, on standard output or in memory.
+/// Lines of text, on standard output, on standard error or in memory.
 ///
 /// Cheap to clone, so that every callback and thread can have one; clones are the same page.
 #[derive(Clone)]
@@ -21,6 +21,7 @@ struct Inner {
 
 enum Sink {
     Stdout,
+    Stderr,
     Memory(String),
 }
 
@@ -29,6 +30,11 @@ impl Page {
     pub fn stdout() -> Self {
         let wants_none = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         Self::new(Sink::Stdout, io::stdout().is_terminal() && !wants_none)
+    }
+
+    /// Standard error, without colour: for what is not the result.
+    pub fn stderr() -> Self {
+        Self::new(Sink::Stderr, false)
     }
 
     /// Memory, without colour.
@@ -48,6 +54,7 @@ impl Page {
         }
         let written = match &mut inner.sink {
             Sink::Stdout => writeln!(io::stdout(), "{text}"),
+            Sink::Stderr => writeln!(io::stderr(), "{text}"),
             Sink::Memory(lines) => {
                 *lines += &format!("{text}\n");
                 Ok(())
@@ -56,6 +63,17 @@ impl Page {
         if let Err(error) = written {
             inner.failed = Some(error);
         }
+    }
+
+    /// Writes a line that the next one takes the place of. On terminals only.
+    pub fn status(&self, text: impl fmt::Display) {
+        let inner = self.lock();
+        // A bar that can not be drawn spoils nothing.
+        let _ = match inner.sink {
+            Sink::Stdout if io::stdout().is_terminal() => write!(io::stdout(), "\r{text}\x1b[K\r"),
+            Sink::Stderr if io::stderr().is_terminal() => write!(io::stderr(), "\r{text}\x1b[K\r"),
+            _ => Ok(()),
+        };
     }
 
     /// Writes a headline, with an empty line above it unless it is the first.
@@ -75,7 +93,7 @@ impl Page {
     pub fn text(&self) -> String {
         match &self.lock().sink {
             Sink::Memory(lines) => lines.clone(),
-            Sink::Stdout => String::new(),
+            Sink::Stdout | Sink::Stderr => String::new(),
         }
     }
 

@@ -13,7 +13,7 @@ use std::io::ErrorKind;
 use std::rc::Rc;
 use std::time::Duration;
 
-use fs_pool::fs::{ReadOptions, ReadStream, StreamError, WriteControl, WriteOptions, WriteStream};
+use fs_pool::fs::{File, ReadOptions, ReadStream, StreamError, WriteControl, WriteOptions, WriteStream};
 use fs_pool::pool::Class;
 use futures::{AsyncReadExt, AsyncWriteExt, StreamExt};
 use on_loop::{Log, run, settle};
@@ -171,6 +171,24 @@ fn an_open_file_is_streamed_from_where_it_is_and_given_back() {
     run(&world.lp);
     assert_eq!(log.take(), ["data 10", "end", "close"]);
     assert_eq!(descriptors(&path), 0);
+}
+
+#[test]
+fn a_file_that_was_opened_elsewhere_is_written_as_a_stream_from_where_it_is() {
+    let world = world();
+    let path = world.path("file");
+    blocking::write(&path, "0123456789").unwrap();
+    let mut theirs = blocking::OpenOptions::new().write(true).open(&path).unwrap();
+    std::io::Write::write_all(&mut theirs, b"ab").unwrap();
+    let file = File::from_std(&world.fs, theirs.try_clone().unwrap(), "theirs");
+    assert_eq!(file.path().to_str(), Some("theirs"));
+    let mut stream = file.into_write_stream();
+    world.lp.block_on(stream.write_chunk("cd")).unwrap().unwrap();
+    world.lp.block_on(stream.finish()).unwrap().unwrap();
+    assert_eq!((blocking::read(&path).unwrap(), stream.bytes_written()), (b"abcd456789".to_vec(), 2));
+    assert_eq!(descriptors(&path), 1, "the stream's was closed, and theirs is open");
+    let error = world.fails(File::from_std(&world.fs, theirs, "theirs").read(1));
+    assert!(error.to_string().starts_with("read \"theirs\": "), "{error}");
 }
 
 #[test]

@@ -17,7 +17,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use fs_pool::fs::{CpOptions, Fs, FsLimits, Reflink, RmOptions};
 use fs_pool::pool::Class;
-use fs_pool::request::LoopPool;
+use fs_pool::request::{LoopPool, Progress};
 use on_loop::{run, settle};
 use phaseloop::{EventLoop, RunMode};
 use support::pool;
@@ -228,7 +228,9 @@ fn a_copy_does_what_its_options_say() {
     );
     assert!(error.path.starts_with(&from) && error.to.unwrap().starts_with(&to));
     world.ok(world.fs.rm(&to));
-    cp(recursive().verbatim_symlinks(true)).unwrap();
+    let progress = Progress::default();
+    let copied = cp(recursive().verbatim_symlinks(true).progress(&progress)).unwrap();
+    assert!(copied.bytes > 0 && progress.count() == copied.bytes, "{copied:?}, {progress:?}");
     assert_eq!(blocking::read_link(to.join("a/up")).unwrap(), Path::new(".."));
     world.ok(world.fs.rm(&to));
     let time = UNIX_EPOCH + Duration::new(7, 9);

@@ -210,6 +210,12 @@ fn a_bad_parameter_is_named_with_its_value() {
         "pbkdf2 length is 2147483648: it must be from 1 to 2147483647"
     );
     assert_eq!(pbkdf2(Algorithm::Blake3, 1, 8), "blake3 has no HMAC");
+    let kind = |algorithm, iterations| {
+        let refused = Pbkdf2 { algorithm, iterations }.derive(b"", b"", 8).unwrap_err();
+        std::io::Error::from(refused).kind()
+    };
+    use std::io::ErrorKind::{InvalidInput, Unsupported};
+    assert_eq!((kind(Algorithm::Sha1, 0), kind(Algorithm::Blake3, 1)), (InvalidInput, Unsupported));
 
     let hkdf =
         |len| Hkdf { algorithm: Algorithm::Sha256 }.derive(b"", b"", b"", len).map_err(|e| e.to_string());

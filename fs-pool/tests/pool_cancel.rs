@@ -180,3 +180,56 @@ fn a_ticket_of_another_pool_is_misuse() {
     let ticket = pool(1).submitter(|| {}).submit(Job::new(Class::FS, |_| ())).unwrap();
     let _ = pool(1).cancel(ticket);
 }
+
+#[test]
+fn what_a_cancelled_job_holds_is_dropped_at_once_wherever_it_was() {
+    let spec = ClassSpec::new("user").queue_len_max(2).when_full(WhenFull::Late);
+    let pool = builder().workers(1).class(spec).build().unwrap();
+    let mut submitter = pool.submitter(|| {});
+    let _blocker = Blocker::start(&mut submitter, Class::FS);
+    let alive = Alive::default();
+    let job = || {
+        let token = alive.token();
+        Job::new(Class::USER, move |_| drop(token))
+    };
+    let queued = submitter.submit(job()).unwrap();
+    let staged = submitter.stage(job()).unwrap();
+    let late = submitter.stage(job()).unwrap();
+    assert_eq!(alive.count(), 3);
+    assert_eq!(submitter.cancel(late), Cancel::Cancelled);
+    assert_eq!(alive.count(), 2);
+    assert_eq!(submitter.detach(staged), Detach::Cancelled);
+    assert_eq!(alive.count(), 1);
+    assert_eq!(pool.cancel(queued), Cancel::Cancelled);
+    assert_eq!(alive.count(), 0, "and nobody has taken a completion");
+    submitter.submit(job()).unwrap();
+    pool.shutdown_timeout(fs_pool::pool::Shutdown::Cancel, std::time::Duration::ZERO);
+    assert_eq!(alive.count(), 0);
+    let cancelled = collect(&mut submitter, 4);
+    assert!(cancelled.iter().all(|it| matches!(it.outcome(), Outcome::Cancelled)));
+}
+
+#[test]
+fn work_of_ones_own_is_told_and_comes_back_and_its_panic_goes_no_further() {
+    struct Told(Vec<&'static str>);
+    impl fs_pool::pool::Work for Told {
+        fn run(&mut self, _: &fs_pool::pool::JobContext<'_>) {
+            self.0.push("run");
+        }
+        fn cancelled(&mut self) {
+            self.0.push("cancelled");
+            std::panic::resume_unwind(Box::new("ignored"));
+        }
+        fn output(&mut self) -> Option<&mut dyn std::any::Any> {
+            Some(self)
+        }
+    }
+    let pool = pool(1);
+    let mut submitter = pool.submitter(|| {});
+    let _blocker = Blocker::start(&mut submitter, Class::FS);
+    let ticket = submitter.submit(Job::from_work(Class::USER, Told(vec!["made"]))).unwrap();
+    assert_eq!(submitter.cancel(ticket), Cancel::Cancelled);
+    let mut completed = collect(&mut submitter, 1).pop().unwrap();
+    let told = completed.output().unwrap().downcast_mut::<Told>().unwrap();
+    assert_eq!(told.0, ["made", "cancelled"]);
+}

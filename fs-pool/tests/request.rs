@@ -296,6 +296,34 @@ fn a_dropped_future_gives_up_its_job_wherever_it_is() {
 }
 
 #[test]
+fn what_a_job_that_is_given_up_holds_may_use_the_same_pool_when_it_is_dropped() {
+    thread_local!(static JOBS: RefCell<Option<LoopPool>> = const { RefCell::new(None) });
+    struct GivesAnother;
+    impl Drop for GivesAnother {
+        fn drop(&mut self) {
+            JOBS.with_borrow(|jobs| {
+                let jobs = jobs.as_ref().expect("it is dropped on the loop's thread");
+                jobs.request(Class::USER).forget(|_| ()).expect("there is room");
+            });
+        }
+    }
+    let (lp, pool, jobs) = joined(1);
+    let (gate, blocker) = Gate::new();
+    jobs.run(Class::USER, blocker, |_, _| ()).unwrap();
+    gate.wait_started();
+    JOBS.set(Some(jobs.clone()));
+    let holds = GivesAnother;
+    let queued = jobs.spawn(Class::USER, move |_| drop(holds));
+    assert_eq!(jobs.under_way().0, 2);
+    drop(queued);
+    assert_eq!(jobs.under_way().0, 3, "one runs, one is given up, and one was given inside of that");
+    gate.open();
+    run(&lp);
+    JOBS.set(None);
+    end(&pool);
+}
+
+#[test]
 fn a_timeout_gives_up_a_job_whether_it_runs_or_waits() {
     let (lp, _pool, jobs) = joined(1);
     let (gate, job) = Gate::new();

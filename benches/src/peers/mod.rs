@@ -4,6 +4,8 @@ pub(crate) mod compio;
 pub(crate) mod floor;
 #[cfg(feature = "libuv")]
 pub(crate) mod libuv;
+#[cfg(feature = "libuv")]
+pub(crate) mod libuv_pool;
 pub(crate) mod monoio;
 pub(crate) mod node;
 pub(crate) mod phaseloop;

@@ -9,6 +9,7 @@ use super::error::cancelled;
 use super::temp::make_sibling;
 use super::{Fs, Operation, sys};
 use crate::pool::JobContext;
+use crate::request::Progress;
 
 /// How a file is copied: see [`Fs::copy_file_with`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -84,12 +85,20 @@ impl Fs {
         to: impl AsRef<Path>,
         options: CopyOptions,
     ) -> Operation<u64> {
-        self.call_two("copy_file", from, to, move |from, to, cx| copy(from, to, options, cx))
+        self.call_two("copy_file", from, to, move |from, to, cx| {
+            copy(from, to, options, &Progress::default(), cx)
+        })
     }
 }
 
 /// Blocks.
-pub(super) fn copy(from: &Path, to: &Path, options: CopyOptions, cx: &JobContext<'_>) -> io::Result<u64> {
+pub(super) fn copy(
+    from: &Path,
+    to: &Path,
+    options: CopyOptions,
+    progress: &Progress,
+    cx: &JobContext<'_>,
+) -> io::Result<u64> {
     let source = File::open(from)?;
     let known = source.metadata()?;
     if known.is_dir() {
@@ -98,7 +107,7 @@ pub(super) fn copy(from: &Path, to: &Path, options: CopyOptions, cx: &JobContext
     let mode = known.mode() & 0o7777;
     if options.atomic {
         let (name, target) = make_sibling(to, mode)?;
-        let len = fill(&source, &target, mode, options.reflink, cx)?;
+        let len = fill((&source, &target), mode, options.reflink, progress, cx)?;
         drop(target);
         if options.exclusive {
             name.keep_new(to)?
@@ -114,7 +123,7 @@ pub(super) fn copy(from: &Path, to: &Path, options: CopyOptions, cx: &JobContext
     if is_same(&known, &there) {
         return Ok(known.len());
     }
-    let copied = fill(&source, &target, mode, options.reflink, cx);
+    let copied = fill((&source, &target), mode, options.reflink, progress, cx);
     if copied.is_err() && there.is_file() {
         // That the copy failed is what is told; a device is not ours to remove.
         let _ = std::fs::remove_file(to);
@@ -122,14 +131,24 @@ pub(super) fn copy(from: &Path, to: &Path, options: CopyOptions, cx: &JobContext
     copied
 }
 
-fn fill(source: &File, target: &File, mode: u32, reflink: Reflink, cx: &JobContext<'_>) -> io::Result<u64> {
+fn fill(
+    (source, target): (&File, &File),
+    mode: u32,
+    reflink: Reflink,
+    progress: &Progress,
+    cx: &JobContext<'_>,
+) -> io::Result<u64> {
     if target.metadata()?.is_file() {
         target.set_len(0)?;
         target.set_permissions(std::fs::Permissions::from_mode(mode))?;
     }
     if reflink != Reflink::Never {
         match sys::clone_contents(source, target) {
-            Ok(()) => return Ok(target.metadata()?.len()),
+            Ok(()) => {
+                let len = target.metadata()?.len();
+                progress.add(len);
+                return Ok(len);
+            }
             Err(error) if reflink == Reflink::Always => return Err(error),
             Err(_) => {} // most file systems can not
         }
@@ -140,6 +159,7 @@ fn fill(source: &File, target: &File, mode: u32, reflink: Reflink, cx: &JobConte
         // The standard library has the system copy, where the system can.
         let piece = io::copy(&mut source.take(PIECE_LEN), &mut &*target)?;
         copied += piece;
+        progress.add(piece);
         if piece < PIECE_LEN {
             return Ok(copied);
         }

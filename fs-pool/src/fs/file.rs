@@ -7,10 +7,10 @@ use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::Operation;
 use super::batch::Gathered;
 use super::operation::{Subject, Trips};
 use super::whole::retry;
+use super::{Fs, Operation};
 use crate::pool::{Class, JobContext};
 use crate::request::LoopPool;
 
@@ -50,6 +50,24 @@ pub struct File {
 impl File {
     pub(super) fn new(pool: &LoopPool, path: &Arc<Path>, file: std::fs::File) -> Self {
         Self { trips: Trips::single(pool), path: Arc::clone(path), file: Some(Arc::new(file)) }
+    }
+
+    /// Takes a file that was opened elsewhere: standard input, a descriptor that another process has passed on. Its operations
+    /// block a worker as long as the system blocks them; `path` is what errors name.
+    ///
+    /// # Examples
+    /// ```
+    /// # use fs_pool::{fs::{File, Fs}, pool::Pool, request::LoopPool};
+    /// # let (lp, pool) = (phaseloop::EventLoop::new()?, Pool::builder().build()?);
+    /// # let fs = Fs::new(&LoopPool::new(&lp, &pool));
+    /// let (read, mut write) = std::io::pipe()?;
+    /// let read = File::from_std(&fs, std::os::fd::OwnedFd::from(read).into(), "a pipe");
+    /// std::io::Write::write_all(&mut write, b"hello")?;
+    /// assert_eq!(lp.block_on(read.read(100))??, b"hello");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn from_std(fs: &Fs, file: std::fs::File, path: impl AsRef<Path>) -> Self {
+        Self::new(fs.pool(), &Arc::from(path.as_ref()), file)
     }
 
     /// The path with which it was opened.
@@ -144,6 +162,11 @@ impl File {
 
     pub(super) fn shared(&self) -> Arc<std::fs::File> {
         self.file.clone().expect("it is taken only where the `File` ends")
+    }
+
+    /// Takes the file out, to be closed by whoever gets it.
+    pub(super) fn take_shared(&mut self) -> Option<Arc<std::fs::File>> {
+        self.file.take()
     }
 
     /// The same file, with operations that are gathered.

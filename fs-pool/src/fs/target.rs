@@ -4,6 +4,7 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use std::sync::Arc;
 
 use super::temp::{Vanishing, make_sibling};
 
@@ -99,15 +100,21 @@ impl WriteOptions {
 /// A file that is being written, under its own name or one that vanishes if it is not finished.
 #[derive(Debug)]
 pub(super) struct Target {
-    pub(super) file: File,
+    /// Shared with what else is under way with a file that was open before.
+    pub(super) file: Arc<File>,
     name: Option<Vanishing>,
 }
 
 impl Target {
+    /// A file that is open already, and has its name.
+    pub(super) fn opened(file: Arc<File>) -> Self {
+        Self { file, name: None }
+    }
+
     /// Blocks.
     pub(super) fn open(path: &Path, options: &WriteOptions) -> io::Result<Self> {
         if !options.atomic {
-            return Ok(Self { file: options.open_options().open(path)?, name: None });
+            return Ok(Self::opened(Arc::new(options.open_options().open(path)?)));
         }
         match options.kind {
             Kind::Append | Kind::Keep => {
@@ -124,7 +131,7 @@ impl Target {
             }
             file.set_permissions(there.permissions())?;
         }
-        Ok(Self { file, name: Some(name) })
+        Ok(Self { file: Arc::new(file), name: Some(name) })
     }
 
     /// Brings it to the device if that is wanted, closes it, and gives it its name. Blocks.

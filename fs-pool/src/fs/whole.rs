@@ -91,7 +91,7 @@ impl Fs {
         }
         self.call("write_file", path, move |path| {
             let target = Target::open(path, &options)?;
-            (&target.file).write_all(&bytes)?;
+            (&*target.file).write_all(&bytes)?;
             target.finish(path, &options)
         })
     }

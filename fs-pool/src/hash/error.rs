@@ -93,3 +93,22 @@ impl From<Cancelled> for HashError {
         Self::Cancelled
     }
 }
+
+/// Keeps the kind and the text; the system's code is then only in the text.
+impl From<HashError> for io::Error {
+    fn from(error: HashError) -> Self {
+        let kind = match &error {
+            HashError::Parameter { .. } => io::ErrorKind::InvalidInput,
+            HashError::Memory { .. } => io::ErrorKind::OutOfMemory,
+            HashError::Unsupported { .. } => io::ErrorKind::Unsupported,
+            HashError::Read { source, .. } | HashError::Random(source) => source.kind(),
+            HashError::Cancelled => io::ErrorKind::Other,
+            // Its own conversion knows the kind; a panic's payload can not be shared, as an `io::Error` can.
+            HashError::Request(_) => {
+                let HashError::Request(error) = error else { unreachable!("it matched a line above") };
+                return error.into();
+            }
+        };
+        Self::new(kind, error.to_string())
+    }
+}

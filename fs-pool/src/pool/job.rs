@@ -40,6 +40,12 @@ pub trait Work: Send + 'static {
     /// Does the work. Called at most once, on a worker; not at all if the job is cancelled before it starts.
     fn run(&mut self, cx: &JobContext<'_>);
 
+    /// Called once, instead of [`run`](Self::run), when the job is cancelled before it starts: lets go of what only running
+    /// needs. On the thread that cancels, with no lock held; a panic in it is ignored. Does nothing by default.
+    ///
+    /// The value itself comes back in the completion, which may be taken late.
+    fn cancelled(&mut self) {}
+
     /// Where the result is, for who knows its type.
     fn output(&mut self) -> Option<&mut dyn Any> {
         None
@@ -147,6 +153,10 @@ impl Job {
         self.cell.work.run(cx);
     }
 
+    pub(crate) fn cancelled(&mut self) {
+        self.cell.work.cancelled();
+    }
+
     pub(crate) fn output(&mut self) -> Option<&mut dyn Any> {
         self.cell.work.output()
     }
@@ -175,6 +185,11 @@ where
         if let Self::Ready(run) = std::mem::replace(self, Self::Over(None)) {
             *self = Self::Over(Some(run(cx)));
         }
+    }
+
+    /// Drops the closure: it may own descriptors and much memory, and its completion may be taken late.
+    fn cancelled(&mut self) {
+        *self = Self::Over(None);
     }
 
     fn output(&mut self) -> Option<&mut dyn Any> {

@@ -75,6 +75,7 @@ pub use limits::Limits;
 pub use metrics::{ClassSnapshot, SlowJob, Snapshot, Times};
 pub use order::Order;
 pub use pool::Pool;
+pub(crate) use shared::Withdrawn;
 pub use shutdown::{Shutdown, ShutdownReport};
 pub use submitter::Submitter;
 pub use ticket::{Cancel, Detach, Ticket};

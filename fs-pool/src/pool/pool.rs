@@ -102,7 +102,7 @@ impl Pool {
     /// If the ticket is of another pool.
     #[track_caller]
     pub fn cancel(&self, ticket: Ticket) -> Cancel {
-        self.shared().cancel(ticket, false).into()
+        self.shared().withdraw(ticket, false).deliver().into()
     }
 
     /// Gives up waiting for a job. As [`Submitter::detach`], with the restriction of [`cancel`](Self::cancel).
@@ -111,7 +111,7 @@ impl Pool {
     /// If the ticket is of another pool.
     #[track_caller]
     pub fn detach(&self, ticket: Ticket) -> Detach {
-        self.shared().cancel(ticket, true)
+        self.shared().withdraw(ticket, true).deliver()
     }
 
     /// What the pool has done and is doing. It takes the pool's lock for a moment, and adds up some kilobytes of

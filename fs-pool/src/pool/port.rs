@@ -145,8 +145,9 @@ pub(crate) enum Pushed {
     Gone(Completed),
 }
 
-/// Delivers a job that never ran.
-pub(crate) fn deliver_cancelled(job: super::Job) {
+/// Has a job that never ran let go of what it holds, and delivers it. That is the user's code: no lock may be held.
+pub(crate) fn deliver_cancelled(mut job: super::Job) {
+    call_quietly(|| job.cancelled());
     let port = job.header().port.clone();
     let completed = Completed::new(job, Outcome::Cancelled);
     if let Some(port) = port {

@@ -164,11 +164,15 @@ impl Shared {
     /// Ends jobs that were accepted but never queued: the pool closed meanwhile, or they were cancelled.
     pub(crate) fn refuse(&self, jobs: impl IntoIterator<Item = Job>) {
         for job in jobs {
-            let class = job.class();
-            self.gate(class).counts.cancelled.fetch_add(1, Ordering::Relaxed);
-            self.state.lock().lanes.lane(class).submitted += 1;
+            self.count_refused(job.class());
             deliver_cancelled(job);
         }
+    }
+
+    /// Counts a job that was accepted and never queued.
+    pub(crate) fn count_refused(&self, class: Class) {
+        self.gate(class).counts.cancelled.fetch_add(1, Ordering::Relaxed);
+        self.state.lock().lanes.lane(class).submitted += 1;
     }
 
     /// Frees the place of a job that was not queued.
@@ -265,12 +269,12 @@ impl Shared {
         std::mem::take(&mut lane.late)
     }
 
-    /// Cancels or detaches a job that has been queued.
+    /// Cancels or detaches a job that has been queued. One that had not started is given to the caller, who delivers it.
     ///
     /// # Panics
     /// If the ticket is of another pool.
     #[track_caller]
-    pub(crate) fn cancel(&self, ticket: Ticket, detach: bool) -> Detach {
+    pub(crate) fn withdraw(&self, ticket: Ticket, detach: bool) -> Withdrawn {
         assert_eq!(ticket.pool, self.id, "cancel a job at the pool that gave the ticket");
         let mut st = self.state.lock();
         let mut wake = Wake::default();
@@ -289,11 +293,10 @@ impl Shared {
         match found {
             Found::Waiting(job) => {
                 self.gate(ticket.class).counts.cancelled.fetch_add(1, Ordering::Relaxed);
-                deliver_cancelled(job);
-                Detach::Cancelled
+                Withdrawn { detach: Detach::Cancelled, job: Some(job) }
             }
-            Found::Running => Detach::Detached,
-            Found::Nowhere => Detach::Done,
+            Found::Running => Withdrawn { detach: Detach::Detached, job: None },
+            Found::Nowhere => Withdrawn { detach: Detach::Done, job: None },
         }
     }
 
@@ -398,6 +401,22 @@ impl Shared {
         drop(st);
         sleepers.iter().for_each(|slot| slot.parker.wake());
         wake.fire();
+    }
+}
+
+/// What became of a job that is no longer wanted.
+#[must_use = "what was withdrawn has to be delivered"]
+pub(crate) struct Withdrawn {
+    pub(crate) detach: Detach,
+    /// It had not started.
+    pub(crate) job: Option<Job>,
+}
+
+impl Withdrawn {
+    /// Delivers a job that had not started, as cancelled. This runs the user's code: its closure is dropped.
+    pub(crate) fn deliver(self) -> Detach {
+        self.job.into_iter().for_each(deliver_cancelled);
+        self.detach
     }
 }
 

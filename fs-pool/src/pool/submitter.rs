@@ -8,7 +8,7 @@ use std::{fmt, io, mem};
 
 use super::pool::Handle;
 use super::port::{Bell, Port};
-use super::shared::{NoRoom, Shared};
+use super::shared::{NoRoom, Shared, Withdrawn};
 use super::{Cancel, Class, Completed, Detach, Job, Pool, SubmitError, Ticket, WhenFull};
 
 /// Takes the jobs of one loop or thread, and gives back their completions: all of them and only them.
@@ -164,16 +164,14 @@ impl Submitter {
     /// Cancels a job of this submitter, wherever it is.
     ///
     /// # Ordering
-    /// The completion of a cancelled job is delivered at once, before those of jobs that end later.
+    /// The completion of a cancelled job is delivered at once, before those of jobs that end later. What its closure holds is
+    /// dropped at once, too, inside this call.
     ///
     /// # Panics
     /// If the ticket is of another pool.
     #[track_caller]
     pub fn cancel(&mut self, ticket: Ticket) -> Cancel {
-        match self.cancel_here(ticket) {
-            true => Cancel::Cancelled,
-            false => self.handle.shared.cancel(ticket, false).into(),
-        }
+        self.withdraw(ticket, false).deliver().into()
     }
 
     /// Gives up waiting for a job of this submitter: cancels it if it has not started, and otherwise lets it end
@@ -183,10 +181,7 @@ impl Submitter {
     /// If the ticket is of another pool.
     #[track_caller]
     pub fn detach(&mut self, ticket: Ticket) -> Detach {
-        match self.cancel_here(ticket) {
-            true => Detach::Cancelled,
-            false => self.handle.shared.cancel(ticket, true),
-        }
+        self.withdraw(ticket, true).deliver()
     }
 
     /// How many jobs are staged, and how many late.
@@ -271,12 +266,16 @@ impl Submitter {
         }
     }
 
-    /// Cancels a job that has not left this submitter.
-    fn cancel_here(&mut self, ticket: Ticket) -> bool {
-        let job = self.unstage(ticket).or_else(|| self.remove_late(ticket));
-        let found = job.is_some();
-        self.shared().refuse(job);
-        found
+    /// Cancels or detaches a job, and leaves it to the caller to deliver it: that runs the user's code.
+    #[track_caller]
+    pub(crate) fn withdraw(&mut self, ticket: Ticket, detach: bool) -> Withdrawn {
+        match self.unstage(ticket).or_else(|| self.remove_late(ticket)) {
+            Some(job) => {
+                self.shared().count_refused(ticket.class);
+                Withdrawn { detach: Detach::Cancelled, job: Some(job) }
+            }
+            None => self.handle.shared.withdraw(ticket, detach),
+        }
     }
 
     fn unstage(&mut self, ticket: Ticket) -> Option<Job> {

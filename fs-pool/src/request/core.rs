@@ -11,7 +11,7 @@ use phaseloop::{LoopHandle, Prepare, TimerId};
 use super::RequestLimits;
 use super::builder::JobRequest;
 use super::table::{Ended, Entry, Table, Then};
-use crate::pool::{Cancel, Completed, Detach, Job, Pool, SubmitError, Submitter, Ticket};
+use crate::pool::{Cancel, Completed, Detach, Job, Pool, SubmitError, Submitter, Ticket, Withdrawn};
 
 /// Names one job of a [`LoopPool`](super::LoopPool). Plain data: dropping it does nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -271,10 +271,7 @@ impl Core {
     // --- changing one's mind ---
 
     pub(super) fn cancel(&self, id: JobId) -> Cancel {
-        match self.submitter.borrow_mut().as_mut() {
-            Some(submitter) => submitter.cancel(id.ticket),
-            None => Cancel::Done,
-        }
+        self.withdraw(id.ticket, false).into()
     }
 
     pub(super) fn abandon(&self, id: JobId) {
@@ -289,12 +286,16 @@ impl Core {
         drop(entry);
     }
 
+    /// Takes a job out of the pool. Its closure is dropped when no borrow is held: that is the user's code, and may come here.
+    fn withdraw(&self, ticket: Ticket, detach: bool) -> Detach {
+        let withdrawn =
+            self.submitter.borrow_mut().as_mut().map(|submitter| submitter.withdraw(ticket, detach));
+        withdrawn.map_or(Detach::Done, Withdrawn::deliver)
+    }
+
     /// Has the pool forget a job. What it held back meanwhile may be due then.
     fn give_up(&self, ticket: Ticket) -> Detach {
-        let detach = match self.submitter.borrow_mut().as_mut() {
-            Some(submitter) => submitter.detach(ticket),
-            None => return Detach::Done,
-        };
+        let detach = self.withdraw(ticket, true);
         if detach == Detach::Detached {
             self.in_flight.set(self.in_flight.get() - 1);
             self.flush_if_idle();

@@ -14,7 +14,7 @@ use crate::pool::{Cancel, SubmitError};
 /// Awaits what a job returns. The job was given to the pool when this was made.
 ///
 /// # Cancel safety
-/// Dropping it gives the job up: one that has not started never runs; one that runs is told by its context, and its
+/// Dropping it gives the job up: one that has not started never runs, and its closure is dropped at once; one that runs is told by its context, and its
 /// result is dropped where it ends; one that is over is dropped by the loop, in its next turn. To let a job run on, use [`LoopPool::run`](super::LoopPool::run).
 #[must_use = "dropping it gives the job up"]
 pub struct PoolFuture<T> {

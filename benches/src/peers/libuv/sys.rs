@@ -51,6 +51,11 @@ impl Loop {
         Rc::new(Loop { raw })
     }
 
+    /// The loop itself, live as long as this is.
+    pub(crate) fn raw(&self) -> *mut uv::uv_loop_t {
+        self.raw
+    }
+
     /// Runs until nothing keeps the loop alive.
     pub(crate) fn run(&self) {
         // SAFETY: the loop was initialised, and no callback of ours runs it again.

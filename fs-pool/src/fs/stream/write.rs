@@ -18,7 +18,7 @@ use crate::fs::front::subject;
 use crate::fs::operation::{Subject, Trips};
 use crate::fs::target::Target;
 use crate::fs::temp::vanish;
-use crate::fs::{Fs, FsError, Operation, WriteOptions, vectored};
+use crate::fs::{File, Fs, FsError, Operation, WriteOptions, vectored};
 use crate::request::LoopPool;
 
 impl Fs {
@@ -46,6 +46,16 @@ impl Fs {
         let open =
             Operation::single(&self.trips, subject("open", &path), move |_| Target::open(&path, &options));
         open.on_done(move |lp, opened| opening.opened(lp, opened));
+        WriteStream { control: WriteControl { core } }
+    }
+}
+
+impl File {
+    /// Writes to the file from its position on, piece by piece. The stream's end closes the file.
+    pub fn into_write_stream(mut self) -> WriteStream {
+        let core = Core::new(self.loop_pool(), Arc::from(self.path()), WriteOptions::new());
+        core.target.replace(self.take_shared().map(Target::opened));
+        core.phase.set(Phase::Idle);
         WriteStream { control: WriteControl { core } }
     }
 }
@@ -445,7 +455,7 @@ impl Core {
         self.phase.set(Phase::Writing);
         let len = bufs.iter().map(Vec::len).sum();
         let write = move || {
-            vectored::write_all(&bufs, |group, _| (&target.file).write_vectored(group))?;
+            vectored::write_all(&bufs, |group, _| (&*target.file).write_vectored(group))?;
             Ok(target) // after an error it is dropped here, on the worker
         };
         self.run("write", write, move |core, written| core.written(len, written));

@@ -14,6 +14,7 @@ use crate::fs::operation::Subject;
 use crate::fs::sys::{self, Links};
 use crate::fs::{Fs, Operation, SetTime, entry};
 use crate::pool::JobContext;
+use crate::request::Progress;
 
 /// How a tree is copied: see [`Fs::cp_with`].
 #[derive(Clone)]
@@ -26,6 +27,7 @@ pub struct CpOptions {
     verbatim_symlinks: bool,
     reflink: Reflink,
     filter: Option<Filter>,
+    progress: Progress,
 }
 
 type Filter = Arc<dyn Fn(&Path, &Path) -> bool + Send + Sync>;
@@ -41,6 +43,7 @@ impl Default for CpOptions {
             verbatim_symlinks: false,
             reflink: Reflink::Try,
             filter: None,
+            progress: Progress::default(),
         }
     }
 }
@@ -97,6 +100,12 @@ impl CpOptions {
     /// out with all that is in it.
     pub fn filter(mut self, filter: impl Fn(&Path, &Path) -> bool + Send + Sync + 'static) -> Self {
         self.filter = Some(Arc::new(filter));
+        self
+    }
+
+    /// Counts the bytes that were copied, for who wants to see how far it is: after each file, and in long ones every 8 MiB.
+    pub fn progress(mut self, progress: &Progress) -> Self {
+        self.progress = progress.clone();
         self
     }
 }
@@ -284,7 +293,7 @@ impl Copying {
         cx: &JobContext<'_>,
     ) -> io::Result<()> {
         let options = CopyOptions::new().reflink(self.options.reflink).atomic(is_there).exclusive(!is_there);
-        self.copied.bytes += copy(from, to, options, cx)?;
+        self.copied.bytes += copy(from, to, options, &self.options.progress, cx)?;
         self.copied.files += 1;
         if self.options.preserve_timestamps {
             copy_times(source, to)?;

@@ -9,6 +9,7 @@ pub mod echo;
 pub mod embed;
 pub mod event_order;
 pub mod http2_time;
+pub mod node_child;
 pub mod page;
 pub mod panics;
 pub mod port_forward;

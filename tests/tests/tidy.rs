@@ -30,6 +30,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("channel", 3),
     ("emitter", 3),
     ("handle", 3),
+    ("ipc", 3),
     ("loop_bound", 3),
     ("net", 3),
     ("node", 3),
@@ -41,6 +42,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("phase", 4),
     ("event_loop", 5),
     ("free", 5),
+    ("threads", 6),
     ("test_loop", 6),
     ("tokio_host", 6),
 ];

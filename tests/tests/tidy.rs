@@ -43,6 +43,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("free", 5),
     ("test_loop", 6),
     ("tokio_host", 6),
+    ("tokio_io", 6),
 ];
 const WORDS: u8 = 0;
 const LEAF: u8 = 1;

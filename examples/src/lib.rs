@@ -3,17 +3,24 @@
 //! A program in `src/bin` reads its command line and runs its module here. An example writes on a [`page::Page`], which
 //! is standard output for the program and memory for the test that keeps the example true (`tests/tests/examples.rs`).
 
+pub mod chat_tcp;
 pub mod command_line;
 pub mod descriptors;
 pub mod echo;
 pub mod embed;
 pub mod event_order;
 pub mod http2_time;
+pub mod lines;
 pub mod page;
 pub mod panics;
 pub mod port_forward;
+pub mod shell;
+pub mod soak;
+pub mod tail_f;
 pub mod task_bus;
 pub mod timers;
+pub mod tty_keys;
+pub mod udp_echo;
 
 /// The programs in the README compile and run.
 #[cfg(doctest)]

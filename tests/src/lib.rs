@@ -4,11 +4,13 @@
 #[cfg(unix)]
 pub mod chromium;
 pub mod generate;
+pub mod held;
 pub mod model;
 pub mod node;
 pub mod peers;
 mod random;
 pub mod ratchet;
+pub mod redis_server;
 pub mod runner;
 pub mod scenario;
 pub mod source;

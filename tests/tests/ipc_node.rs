@@ -1,5 +1,6 @@
 //! Channels to real Node programs, as their parent and as their child.
 #![cfg(unix)]
+#![allow(clippy::unwrap_used, reason = "in helpers of tests too, a failure names its line")]
 
 use std::cell::{Cell, RefCell};
 use std::future::Future;

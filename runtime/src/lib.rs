@@ -76,6 +76,7 @@
 //! | read and write pipes and standard streams | [`net::pipe`] |
 //! | put a terminal into raw mode, learn its size | [`tty`] |
 //! | run other programs | [`process`] |
+//! | exchange messages with them, also with Node | [`ipc`] |
 //! | learn of signals | [`signal`] |
 //! | come in from other threads | [`Remote`], [`Wakeup`], [`request`] |
 //! | see where the loop is, and what it did | [`place`](LoopHandle::place), [`metrics`](LoopHandle::metrics), [`why_alive`](LoopHandle::why_alive) |
@@ -98,6 +99,7 @@
 //!
 //! # Features
 //!
+//! - `ipc-json`: messages between processes as serde's values, and Node's own channel: [`ipc`].
 //! - `test-util`: `TestLoop`, a loop for tests: virtual time, scripted events, a log.
 //! - `tokio-host`: `Builder::with_tokio` has the loop sleep in a tokio runtime on its own thread, so that libraries made for
 //!   tokio run on it.
@@ -116,6 +118,7 @@ mod error;
 mod event_loop;
 mod free;
 mod handle;
+pub mod ipc;
 mod limits;
 mod loop_bound;
 pub mod net;

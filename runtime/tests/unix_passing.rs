@@ -277,3 +277,30 @@ fn the_other_process() {
         stream.write_all(answer.as_bytes()).await.unwrap();
     });
 }
+
+#[test]
+fn callbacks_get_all_messages_that_waited_also_behind_one_with_descriptors() {
+    let (_alone, lp, folder) = (alone(), new_loop(), Folder::new());
+    let (a, b) = pair(&lp);
+    for text in ["one", "two", "three"] {
+        a.queue_write_with_descriptors(text.as_bytes(), vec![file(&folder, text).into()], |_, sent| {
+            sent.unwrap()
+        })
+        .unwrap();
+    }
+    a.queue_write(b"plain").unwrap();
+    let found = Rc::new(RefCell::new(Vec::new()));
+    let seen = Rc::clone(&found);
+    b.read_start_with_descriptors(move |b, event, passed| {
+        let ReadEvent::Data(bytes) = event else { return };
+        let mut found = seen.borrow_mut();
+        found.push(String::from_utf8_lossy(bytes).into_owned());
+        found.extend(passed.descriptors.into_iter().map(text_of));
+        if bytes.ends_with(b"plain") {
+            b.close();
+        }
+    })
+    .unwrap();
+    run(&lp);
+    assert_eq!(*found.borrow(), ["one", "one", "two", "two", "three", "three", "plain"]);
+}

@@ -30,6 +30,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("channel", 3),
     ("emitter", 3),
     ("handle", 3),
+    ("ipc", 3),
     ("loop_bound", 3),
     ("net", 3),
     ("node", 3),

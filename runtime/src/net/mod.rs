@@ -7,7 +7,7 @@
 //! `pipe` has the streams of other descriptors.
 
 mod base;
-mod callback_slot;
+pub(crate) mod callback_slot;
 mod datagram;
 mod descriptor;
 mod family;

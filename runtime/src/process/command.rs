@@ -18,7 +18,8 @@ use crate::state::LoopHandle;
 
 /// A process that is to be spawned.
 ///
-/// If nothing else is said, it inherits the environment, the folder, the descriptors 0 to 2, and nothing more.
+/// If nothing else is said, it inherits the environment, the folder, the descriptors 0 to 2, and nothing more. The
+/// variables that tell this process of its own [channel](crate::ipc) are not handed on.
 ///
 /// # Examples
 /// ```
@@ -47,8 +48,12 @@ pub struct Command {
 impl Command {
     /// A program, by path, or by a name that is looked up in the child's `PATH`.
     pub fn new(program: impl AsRef<OsStr>) -> Self {
+        let mut command = process::Command::new(program);
+        for name in CHANNEL_VARIABLES.iter().filter(|name| std::env::var_os(name).is_some()) {
+            command.env_remove(name);
+        }
         Self {
-            command: process::Command::new(program),
+            command,
             folder: None,
             stdio: BTreeMap::new(),
             group: Group::Ours,
@@ -210,11 +215,20 @@ impl Command {
         Child::watch(lp, spawned, site)
     }
 
+    /// The first number from 3 on that nothing was said of.
+    pub(crate) fn free_number(&self) -> u16 {
+        (3..).find(|number| !self.stdio.contains_key(&RawFd::from(*number))).unwrap_or(u16::MAX)
+    }
+
     /// The program, as it was given.
     pub fn program(&self) -> &OsStr {
         self.command.get_program()
     }
 }
+
+/// By which this process learnt of its own channel: a child would look for one under a number that it has not.
+const CHANNEL_VARIABLES: [&str; 3] =
+    ["NODE_CHANNEL_FD", "NODE_CHANNEL_SERIALIZATION_MODE", "PHASELOOP_CHANNEL_FD"];
 
 /// Whether an error is the folder's: the system gives the same codes for a missing program.
 fn is_at_fault(folder: &Path, error: &io::Error) -> bool {

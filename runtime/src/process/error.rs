@@ -17,6 +17,10 @@ pub struct SpawnError {
 }
 
 impl SpawnError {
+    pub(crate) fn of(program: impl Into<PathBuf>, source: io::Error) -> Self {
+        Self { program: program.into(), folder: None, source }
+    }
+
     /// The program that was to run, as it was given.
     pub fn program(&self) -> &std::path::Path {
         &self.program

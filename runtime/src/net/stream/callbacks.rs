@@ -35,6 +35,13 @@ pub struct Passed {
     pub truncated: bool,
 }
 
+impl Passed {
+    /// The message that was read had descriptors.
+    fn came(&self) -> bool {
+        !self.descriptors.is_empty() || self.truncated
+    }
+}
+
 pub(super) type ReadCallback = dyn FnMut(&Rc<Core>, ReadEvent<'_>, Passed);
 pub(super) type OnRead = Box<ReadCallback>;
 
@@ -91,7 +98,10 @@ impl Core {
             lp.call(|lp| {
                 let mut buffer = lp.borrow_read_buffer();
                 let result = self.read_into(&mut buffer);
-                more = self.may_read_more(result.as_ref().map(|(len, _)| *len), buffer.len());
+                // A read that took descriptors stops at their message, so that a short one tells nothing.
+                let stopped = matches!(&result, Ok((_, passed)) if passed.came());
+                let full = if stopped { 0 } else { buffer.len() };
+                more = self.may_read_more(result.as_ref().map(|(len, _)| *len), full);
                 self.handle_read(result, &buffer);
                 lp.return_read_buffer(buffer);
             });

@@ -1,0 +1,246 @@
+//! What a channel sends: at once, or when the peer has confirmed the attachment before it.
+
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::io;
+use std::rc::Rc;
+use std::task::{Poll, Waker};
+
+use super::channel::Channel;
+use super::core::{Core, Life};
+use super::error::{ReceiveError, SendError};
+use super::message::{Attachment, Message};
+
+pub(super) type OnSent = Box<dyn FnOnce(&Channel, io::Result<()>)>;
+
+/// How often an attachment that did not arrive is sent again. Source: Node, `MAX_HANDLE_RETRANSMISSIONS`.
+const REFUSALS_MAX: u32 = 3;
+
+/// How much memory for encoding is kept.
+const SCRATCH_LEN_MAX: usize = 64 * 1024;
+
+/// INVARIANT order: while an attachment waits for its receipt, all later messages wait too.
+#[derive(Default)]
+pub(super) struct Outbox {
+    unconfirmed: Option<Unconfirmed>,
+    waiting: VecDeque<(Message, Option<OnSent>)>,
+    /// Bytes of those that wait.
+    len: usize,
+    /// Tasks that wait until nothing waits here.
+    idle: Vec<Waker>,
+    scratch: Vec<u8>,
+}
+
+/// A message whose attachment the peer has not confirmed: it may have to be sent again.
+struct Unconfirmed {
+    bytes: Vec<u8>,
+    attachment: Attachment,
+    refusals: u32,
+}
+
+impl Outbox {
+    pub(super) fn waits_for_receipt(&self) -> bool {
+        self.unconfirmed.is_some()
+    }
+}
+
+impl Core {
+    /// Bytes that were accepted and the system has not taken.
+    pub(super) fn queued_len(&self) -> usize {
+        self.outbox.borrow().len + self.stream.write_queue_len()
+    }
+
+    pub(super) fn submit(
+        self: &Rc<Self>,
+        message: Message,
+        on_sent: Option<OnSent>,
+    ) -> Result<(), SendError> {
+        if self.life.get() != Life::Connected {
+            return Err(SendError::Disconnected(message));
+        }
+        let (len, limit) = (message.body.len(), self.limits.message_len_max);
+        if len > limit {
+            return Err(SendError::TooLong { message, limit });
+        }
+        let (queued, limit) = (self.queued_len(), self.limits.send_queue_len_max);
+        if queued > 0 && queued.saturating_add(len) > limit {
+            return Err(SendError::Full { message, queued, limit });
+        }
+        let outbox = &mut *self.outbox.borrow_mut();
+        if outbox.waits_for_receipt() {
+            outbox.len += len;
+            outbox.waiting.push_back((message, on_sent));
+            return Ok(());
+        }
+        let mut bytes = std::mem::take(&mut outbox.scratch);
+        let sent = self.put(outbox, message, on_sent, &mut bytes);
+        if bytes.capacity() <= SCRATCH_LEN_MAX {
+            bytes.clear();
+            outbox.scratch = bytes;
+        }
+        let confirms = outbox.waits_for_receipt();
+        if confirms {
+            self.hold_later();
+        }
+        sent
+    }
+
+    /// Encodes a message and gives it to the stream, which calls nobody back from inside the call.
+    fn put(
+        self: &Rc<Self>,
+        outbox: &mut Outbox,
+        mut message: Message,
+        on_sent: Option<OnSent>,
+        bytes: &mut Vec<u8>,
+    ) -> Result<(), SendError> {
+        if let Err(reason) = self.protocol.borrow().encode(&message, bytes) {
+            return Err(SendError::NotJson { message, reason });
+        }
+        if let Err(error) = self.write(bytes, message.attachment.as_ref(), on_sent) {
+            return Err(match error.kind() {
+                io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset | io::ErrorKind::NotConnected => {
+                    SendError::Disconnected(message)
+                }
+                io::ErrorKind::WouldBlock => {
+                    let limit = self.lp().state.limits.write_queue_len_max;
+                    SendError::Full { message, queued: self.stream.write_queue_len(), limit }
+                }
+                _ => SendError::Io { message, error },
+            });
+        }
+        if let Some(attachment) = message.attachment.take()
+            && self.protocol.borrow().receipt(true).is_some()
+        {
+            outbox.unconfirmed = Some(Unconfirmed { bytes: bytes.clone(), attachment, refusals: 0 });
+        }
+        Ok(())
+    }
+
+    fn write(
+        self: &Rc<Self>,
+        bytes: &[u8],
+        attachment: Option<&Attachment>,
+        on_sent: Option<OnSent>,
+    ) -> io::Result<()> {
+        let on_sent = on_sent.map(|on_sent| {
+            let core = Rc::clone(self);
+            move |_: &_, result| on_sent(&Channel::of(&core), result)
+        });
+        match (attachment, on_sent) {
+            (None, None) => self.stream.queue_write(bytes),
+            (None, Some(on_sent)) => self.stream.queue_write_with(bytes, on_sent),
+            (Some(attachment), on_sent) => {
+                // A duplicate: the message keeps its own until the write is accepted, or the peer has confirmed it.
+                let fd = attachment.fd.try_clone()?;
+                self.stream.queue_write_with_descriptors(bytes, vec![fd], |stream, result| {
+                    if let Some(on_sent) = on_sent {
+                        on_sent(stream, result);
+                    }
+                })
+            }
+        }
+    }
+
+    /// Has the loop hold the core while a receipt is due, once no borrow is out.
+    fn hold_later(self: &Rc<Self>) {
+        let core = Rc::clone(self);
+        self.lp().next_tick(move |_| core.hold());
+    }
+
+    /// The peer says whether it got the attachment that was sent last.
+    pub(super) fn receipt(self: &Rc<Self>, arrived: bool) {
+        let unconfirmed = self.outbox.borrow_mut().unconfirmed.take();
+        let Some(mut unconfirmed) = unconfirmed else { return }; // of nothing that we sent
+        if !arrived {
+            unconfirmed.refusals += 1;
+            let again = unconfirmed.refusals <= REFUSALS_MAX;
+            if again && self.write(&unconfirmed.bytes, Some(&unconfirmed.attachment), None).is_ok() {
+                self.outbox.borrow_mut().unconfirmed = Some(unconfirmed);
+                return;
+            }
+            self.tell(Err(ReceiveError::AttachmentRefused));
+        }
+        drop(unconfirmed);
+        self.send_waiting();
+        self.hold();
+        let idle = {
+            let outbox = &mut *self.outbox.borrow_mut();
+            if outbox.waits_for_receipt() { Vec::new() } else { std::mem::take(&mut outbox.idle) }
+        };
+        idle.into_iter().for_each(Waker::wake);
+        if self.life.get() == Life::Leaving {
+            self.leave();
+        }
+    }
+
+    /// Sends what waited, up to the next attachment.
+    fn send_waiting(self: &Rc<Self>) {
+        let mut bytes = Vec::new();
+        loop {
+            let outbox = &mut *self.outbox.borrow_mut();
+            if outbox.waits_for_receipt() {
+                return;
+            }
+            let Some((message, on_sent)) = outbox.waiting.pop_front() else { return };
+            outbox.len -= message.body.len();
+            bytes.clear();
+            // It was accepted, so its failure is told in line with what arrives.
+            if let Err(error) = self.put(outbox, message, on_sent, &mut bytes) {
+                self.tell(Err(ReceiveError::Io(error.into())));
+            }
+        }
+    }
+
+    /// Sends what the protocol itself has to say.
+    pub(super) fn answer(self: &Rc<Self>, bytes: &[u8]) {
+        match self.stream.queue_write(bytes) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                // A peer that asks and asks and does not read.
+                self.lose(Some(ReceiveError::Io(error)));
+            }
+            _ => {} // a peer that is gone is told of where it is read
+        }
+    }
+
+    /// Ends the channel once all that was accepted is sent.
+    pub(super) fn leave(self: &Rc<Self>) {
+        if self.outbox.borrow().waits_for_receipt() {
+            return; // the receipt comes back here
+        }
+        let core = Rc::clone(self);
+        if self.stream.shutdown_with(move |_, _| core.lose(None)).is_err() {
+            self.lose(None);
+        }
+    }
+
+    /// Waits until all that was accepted is with the system.
+    pub(super) async fn flushed(self: &Rc<Self>) {
+        loop {
+            poll_fn(|cx| {
+                let outbox = &mut *self.outbox.borrow_mut();
+                if !outbox.waits_for_receipt() {
+                    return Poll::Ready(());
+                }
+                if !outbox.idle.iter().any(|known| known.will_wake(cx.waker())) {
+                    outbox.idle.push(cx.waker().clone());
+                }
+                Poll::Pending
+            })
+            .await;
+            self.stream.flushed().await;
+            if !self.outbox.borrow().waits_for_receipt() {
+                return;
+            }
+        }
+    }
+
+    /// The channel is gone: tells those whose messages still waited.
+    pub(super) fn cancel_outbox(self: &Rc<Self>) {
+        let outbox = std::mem::take(&mut *self.outbox.borrow_mut());
+        outbox.idle.into_iter().for_each(Waker::wake);
+        for on_sent in outbox.waiting.into_iter().filter_map(|(_, on_sent)| on_sent) {
+            let core = Rc::clone(self);
+            self.lp().defer(move |_| on_sent(&Channel::of(&core), Err(io::ErrorKind::BrokenPipe.into())));
+        }
+    }
+}

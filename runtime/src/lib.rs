@@ -78,6 +78,7 @@
 //! | run other programs | [`process`] |
 //! | exchange messages with them, also with Node | [`ipc`] |
 //! | learn of signals | [`signal`] |
+//! | run more loops on threads of their own, and talk to them | [`threads`] |
 //! | come in from other threads | [`Remote`], [`Wakeup`], [`request`] |
 //! | see where the loop is, and what it did | [`place`](LoopHandle::place), [`metrics`](LoopHandle::metrics), [`why_alive`](LoopHandle::why_alive) |
 //! | tell listeners, carry values along | [`EventEmitter`], [`ContextKey`] |
@@ -134,6 +135,7 @@ mod state;
 mod task;
 #[cfg(feature = "test-util")]
 mod test_loop;
+pub mod threads;
 mod time;
 #[cfg(feature = "tokio-host")]
 pub mod tokio_host;

@@ -42,6 +42,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("phase", 4),
     ("event_loop", 5),
     ("free", 5),
+    ("threads", 6),
     ("test_loop", 6),
     ("tokio_host", 6),
 ];

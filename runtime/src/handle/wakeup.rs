@@ -46,6 +46,14 @@ impl Wakeup {
         Self { lp: lp.clone(), key }
     }
 
+    /// Calls `callback` from now on. Nothing is called for what was signalled before.
+    pub(crate) fn replace_callback(&self, mut callback: impl FnMut(&Self) + 'static) {
+        let key = self.key;
+        let callback = self.lp.wrap_mut(move |lp: &LoopHandle| callback(&Self { lp: lp.clone(), key }));
+        // A wakeup that was closed calls nobody, and drops the callback.
+        let _ = self.lp.update_open(key, |handle| handle.callback = Some(callback));
+    }
+
     /// The end that other threads use.
     pub fn sender(&self) -> WakeupSender {
         WakeupSender(self.lp.signal(self.key))

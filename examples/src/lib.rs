@@ -12,6 +12,7 @@ pub mod embed;
 pub mod event_order;
 pub mod gzip_file;
 pub mod http2_time;
+pub mod node_child;
 pub mod page;
 pub mod panics;
 pub mod port_forward;

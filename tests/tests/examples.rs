@@ -14,7 +14,7 @@ use examples::event_order::explain::timeline::Timeline;
 use examples::event_order::{self, SCRIPTS, Table, node_version, order_in_node};
 use examples::page::Page;
 use examples::port_forward::{self, Place};
-use examples::{embed, http2_time, panics, task_bus, timers};
+use examples::{embed, http2_time, node_child, panics, task_bus, timers};
 use phaseloop::EventLoop;
 use phaseloop::net::{TcpStream, UnixAddr, UnixListener};
 use phaseloop_tests::peers::peer;
@@ -407,6 +407,27 @@ fn timers_show_a_whole_list_before_an_earlier_timer() {
     assert!(table.find("B, due at 11") < table.find("C, due at 14"), "{text}");
     assert!(text.contains("idle for 20 ms") && text.contains("the time was up"), "{text}");
 }
+
+#[test]
+fn a_node_child_answers_and_serves() {
+    let Some(_) = peer("node") else { return };
+    let page = Page::memory();
+    node_child::run(&page).unwrap();
+    assert_eq!(page.text(), NODE_CHILD);
+}
+
+const NODE_CHILD: &str = "\
+Messages both ways
+  [1, 2, 3] -> {\"sum\":6}
+  [20, 22] -> {\"sum\":42}
+
+A listener for the child
+  handed over -> {\"serving\":true}
+  a client reads: hello from node, phaseloop
+
+The end
+  the child ends with exit status: 0
+";
 
 #[test]
 fn the_task_bus_tells_its_listeners() {

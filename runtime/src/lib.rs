@@ -104,6 +104,7 @@
 //! - `test-util`: `TestLoop`, a loop for tests: virtual time, scripted events, a log.
 //! - `tokio-host`: `Builder::with_tokio` has the loop sleep in a tokio runtime on its own thread, so that libraries made for
 //!   tokio run on it.
+//! - `tokio-io`: tokio's stream traits on our streams, without a runtime of tokio.
 //!
 //! None is on by default.
 //!
@@ -139,6 +140,8 @@ pub mod threads;
 mod time;
 #[cfg(feature = "tokio-host")]
 pub mod tokio_host;
+#[cfg(feature = "tokio-io")]
+pub mod tokio_io;
 pub mod tty;
 mod warning;
 

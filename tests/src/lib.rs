@@ -9,6 +9,7 @@ pub mod node;
 pub mod peers;
 mod random;
 pub mod ratchet;
+pub mod redis_server;
 pub mod runner;
 pub mod scenario;
 pub mod source;

@@ -45,6 +45,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("threads", 6),
     ("test_loop", 6),
     ("tokio_host", 6),
+    ("tokio_io", 6),
 ];
 const WORDS: u8 = 0;
 const LEAF: u8 = 1;

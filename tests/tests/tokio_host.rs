@@ -4,47 +4,22 @@
 use std::cell::RefCell;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::rc::Rc;
 use std::time::Duration;
 
 use phaseloop::{EventLoop, RunMode};
-use phaseloop_tests::peers::{free_port, peer};
+use phaseloop_tests::peers::peer;
+use phaseloop_tests::redis_server::Redis;
 use redis::AsyncCommands;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
-
-/// A redis server that ends with the test.
-struct Redis {
-    process: Child,
-    url: String,
-}
-
-impl Redis {
-    fn start(program: &Path) -> io::Result<Self> {
-        let port = free_port()?;
-        let process = Command::new(program)
-            .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
-            .stdout(Stdio::null())
-            .spawn()?;
-        Ok(Self { process, url: format!("redis://127.0.0.1:{port}/") })
-    }
-}
-
-impl Drop for Redis {
-    fn drop(&mut self) {
-        // It may have ended by itself, which is as good.
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
 
 #[test]
 fn a_redis_connection_manager_runs_on_the_loop() {
     let Some(program) = peer("redis-server") else { return };
     let server = Redis::start(&program).expect("redis-server starts");
-    let client = redis::Client::open(server.url.as_str()).expect("the address is well formed");
+    let client = redis::Client::open(server.url()).expect("the address is well formed");
     let lp =
         EventLoop::builder().with_tokio().and_then(|builder| builder.build()).expect("descriptors are left");
     let here = std::thread::current().id();

@@ -518,12 +518,58 @@ impl Drop for Folder {
     }
 }
 
+#[test]
+fn a_parent_whose_standard_streams_are_closed_spawns_as_any_other() {
+    again::succeed("closed");
+}
+
+/// The descriptors 0 to 2 are free, so whatever is opened next gets their numbers: the loop's own, pipes, and what std needs.
+fn spawn_without_standard_streams() {
+    let kept = sys::put_standard_streams_away();
+    let results = std::panic::catch_unwind(|| {
+        // With a new loop each time, which leaves most of the numbers to the pipe by which std hears of a failed exec.
+        for (number, filled) in (0..3).flat_map(|number| (0..4).map(move |filled| (number, filled))) {
+            let _fillers: Vec<_> = (0..filled).map(|_| File::open("/dev/null").unwrap()).collect();
+            let file = Stdio::fd(File::open("/dev/null").unwrap()).unwrap();
+            let command = Command::new("/no/such/program").detached().descriptor(number, file);
+            let result = command.spawn(&new_loop());
+            assert!(result.is_err(), "{number} with {filled} descriptors open: {result:?}");
+        }
+        let lp = new_loop();
+        assert_eq!(text(&lp, shell("echo out; echo err >&2")), "out\n");
+        assert_eq!(text(&lp, shell("echo in a session").detached()), "in a session\n");
+        let swapped = shell("echo to 5 >&5").descriptor(5, Stdio::pipe());
+        let mut child = swapped.stdout(Stdio::ignore()).spawn(&lp).unwrap();
+        let five = child.take(5).unwrap();
+        assert_eq!(block_on(&lp, five.read_to_end(100)).unwrap(), b"to 5\n");
+        assert!(block_on(&lp, child.wait()).unwrap().success());
+        for command in [Command::new("/no/such/program"), Command::new("/no/such/program").detached()] {
+            let command = command.stdin(Stdio::pipe()).stdout(Stdio::pipe()).stderr(Stdio::pipe());
+            assert_eq!(command.spawn(&lp).unwrap_err().io_error().kind(), ErrorKind::NotFound);
+        }
+        for number in 0..3 {
+            for stdio in [Stdio::ignore(), Stdio::pipe(), Stdio::inherit()] {
+                let command = Command::new("/no/such/program").detached().descriptor(number, stdio);
+                assert_eq!(command.spawn(&lp).unwrap_err().io_error().kind(), ErrorKind::NotFound);
+            }
+        }
+        // What the child inherits as 0 to 2 is closed there too: ours have a flag that closes them.
+        let status = block_on(&lp, shell("[ ! -e /proc/self/fd/0 ]").spawn(&lp).unwrap().wait()).unwrap();
+        assert!(status.success());
+        drop((five, child));
+        finish(lp);
+    });
+    kept.put_back(); // for the harness, which reports
+    results.unwrap();
+}
+
 /// Not a test of its own: the children of the tests above start here.
 #[test]
 fn in_a_child() {
     match again::role().as_deref() {
         Some("unprivileged") => be_unprivileged(),
         Some("exhausted") => spawn_without_descriptors(),
+        Some("closed") => spawn_without_standard_streams(),
         Some(role) => panic!("no role {role}"),
         None => {}
     }

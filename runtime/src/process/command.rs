@@ -210,7 +210,9 @@ impl Command {
         }
         let new_session = self.group == Group::OwnSession;
         sys::before_exec(&mut self.command, Setup { extra, new_session, only_listed: self.only_listed })?;
+        let held = sys::hold_standard_numbers()?;
         let process = self.command.spawn()?;
+        drop(held);
         let spawned = Spawned { process, ours, group: self.group, kill_on_drop: self.kill_on_drop };
         Child::watch(lp, spawned, site)
     }

@@ -1,12 +1,13 @@
 //! What std does not do for children: descriptors by number, sessions, and signals through pidfds.
 
+use std::fs::File;
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
-use rustix::io::{Errno, fcntl_dupfd_cloexec};
+use rustix::io::{Errno, fcntl_dupfd_cloexec, fcntl_getfd};
 use rustix::process::{Pid, Signal};
 
 /// What happens in the child between `fork` and `exec`.
@@ -31,6 +32,23 @@ const CHANGED_HANDS: i32 = libc::EALREADY;
 /// True if the child was not made because a number changed hands.
 pub(super) fn changed_hands(error: &io::Error) -> bool {
     error.raw_os_error() == Some(CHANGED_HANDS)
+}
+
+/// Takes those of the numbers 0 to 2 that are free, for as long as the result is there. The pipe through which std hears of a
+/// failed `exec` must not get one: what the child is given there would take its place, and the failure pass for a success.
+pub(super) fn hold_standard_numbers() -> io::Result<Vec<OwnedFd>> {
+    let mut held = Vec::new();
+    let open = [fcntl_getfd(io::stdin()), fcntl_getfd(io::stdout()), fcntl_getfd(io::stderr())];
+    if open.iter().all(Result::is_ok) {
+        return Ok(held);
+    }
+    loop {
+        let null = OwnedFd::from(File::open("/dev/null")?);
+        if null.as_raw_fd() > 2 {
+            return Ok(held);
+        }
+        held.push(null);
+    }
 }
 
 /// Has `command` do `setup` in the child.

@@ -4,6 +4,8 @@
 
 mod again;
 mod loopback;
+#[path = "process/sys.rs"]
+mod sys;
 
 use std::fs::File;
 use std::net::TcpListener;
@@ -13,7 +15,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use loopback::{block_on, new_loop};
 use phaseloop::EventLoop;
-use phaseloop::net::pipe;
+use phaseloop::net::{TcpStream, pipe};
 use phaseloop::process::{Command, ExecOptions, Stdio};
 use phaseloop::signal::Signal;
 
@@ -99,11 +101,49 @@ fn a_listening_socket_can_be_handed_down() {
     assert!(targets.len() == 1 && targets[0].starts_with("socket:"), "{targets:?}");
 }
 
+#[test]
+fn a_listening_socket_that_was_handed_down_is_accepted_on() {
+    let lp = new_loop();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let role = again::command("accepts");
+    let mut command = Command::new(role.get_program()).args(role.get_args());
+    for (key, value) in role.get_envs() {
+        command = command.env(key, value.unwrap());
+    }
+    let child = command.descriptor(3, Stdio::fd(listener.as_fd()).unwrap()).spawn(&lp).unwrap();
+    drop(listener); // the child's is the only one
+    let echoed = block_on(&lp, async {
+        let stream = TcpStream::connect(&lp, address).await.unwrap();
+        stream.write_all(b"to the child").await.unwrap();
+        stream.shutdown().await.unwrap();
+        let mut echoed = [0; 12];
+        stream.read_exact(&mut echoed).await.unwrap();
+        echoed
+    });
+    assert_eq!(&echoed, b"to the child");
+    assert!(block_on(&lp, child.wait()).unwrap().success());
+}
+
+/// Echoes one connection of the listener that the parent gave.
+fn accept_for_the_parent() {
+    let lp = new_loop();
+    let listener = phaseloop::net::TcpListener::from_fd(&lp, sys::take_number(3)).unwrap();
+    block_on(&lp, async {
+        let (stream, _) = listener.accept().await.unwrap();
+        let mut buf = [0; 100];
+        while let len @ 1.. = stream.read(&mut buf).await.unwrap() {
+            stream.write_all(&buf[..len]).await.unwrap();
+        }
+    });
+}
+
 /// Not a test of its own: the children of the tests above start here.
 #[test]
 fn in_a_child() {
     match again::role().as_deref() {
         Some("leaky") => leak(),
+        Some("accepts") => accept_for_the_parent(),
         Some(role) => panic!("no role {role}"),
         None => {}
     }

@@ -4,6 +4,7 @@
 #[cfg(unix)]
 pub mod chromium;
 pub mod generate;
+pub mod held;
 pub mod model;
 pub mod node;
 pub mod peers;

@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::Path;
 
-use phaseloop_tests::source::{SourceFile, workspace_root};
+use phaseloop_tests::held::{is_test, load, missing, missing_tests};
+use phaseloop_tests::source::workspace_root;
 
 /// Rules whose row may name nothing that holds them must say so.
 const OUTSIDE: &str = "*Outside*:";
@@ -37,8 +37,8 @@ fn every_rule_of_the_semantics_has_one_row() {
 #[test]
 fn the_places_of_rules_are_there() {
     verdict(rows_of_the_table().iter().flat_map(|row| {
-        let missing = named(&row.place, place_file, |file, name| has_word(&file.text, name));
-        missing.into_iter().map(|what| format!("docs/RULES.md:{}: {}: {what}", row.line, row.rule))
+        let absent = missing(&row.place, place_file, |file, name| has_word(&file.text, name));
+        absent.into_iter().map(|what| format!("docs/RULES.md:{}: {}: {what}", row.line, row.rule))
     }));
 }
 
@@ -90,50 +90,14 @@ fn unheld(row: &Row, scenarios: &BTreeSet<String>) -> Vec<String> {
         found.push(format!("write what holds it, or {OUTSIDE} and why nothing does"));
     }
     let tests = row.held_by.replace(&format!("`{prefix}*`"), "");
-    found.extend(named(
-        &tests,
-        |name| name.to_owned(),
-        |file, name| {
-            file.functions().iter().any(|function| function.name == name && is_test(file, function.line))
-        },
-    ));
+    found.extend(missing_tests(&tests, str::to_owned));
     found.into_iter().map(|what| format!("docs/RULES.md:{}: {}: {what}", row.line, row.rule)).collect()
-}
-
-/// Reads a cell of names in backticks: a file, and what is in it. Gives what is not.
-fn named(cell: &str, path_of: fn(&str) -> String, is_in: impl Fn(&SourceFile, &str) -> bool) -> Vec<String> {
-    let mut found = Vec::new();
-    let mut file: Option<SourceFile> = None;
-    for name in cell.split('`').skip(1).step_by(2) {
-        if name.ends_with(".rs") {
-            let path = workspace_root().join(path_of(name));
-            file = path.is_file().then(|| load(&path));
-            if file.is_none() {
-                found.push(format!("there is no file `{name}`"));
-            }
-        } else if let Some(file) = &file
-            && !is_in(file, name)
-        {
-            found.push(format!("`{name}` is not in `{}`", file.path));
-        }
-    }
-    found
 }
 
 /// A place of the runtime is named from its sources on.
 fn place_file(name: &str) -> String {
     let from_root = ["tests/", "fs-pool/", "server/"].iter().any(|folder| name.starts_with(folder));
     if from_root { name.to_owned() } else { format!("runtime/src/{name}") }
-}
-
-/// True if the function that begins at a line has the attribute `test`, a few lines above.
-fn is_test(file: &SourceFile, line: usize) -> bool {
-    let above: Vec<&str> = file.text.lines().take(line - 1).collect();
-    above
-        .iter()
-        .rev()
-        .take_while(|line| line.trim_start().starts_with("#["))
-        .any(|line| line.contains("#[test]"))
 }
 
 /// The numbers of SEMANTICS.md, ranges written out.
@@ -169,11 +133,6 @@ fn scenarios() -> BTreeSet<String> {
         fs::read_dir(workspace_root().join(folder)).expect("a folder of scenarios").flatten()
     });
     files.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
-}
-
-fn load(path: &Path) -> SourceFile {
-    let text = fs::read_to_string(path).expect("a source file is text");
-    SourceFile::new(path.strip_prefix(workspace_root()).unwrap_or(path).to_string_lossy(), text)
 }
 
 fn read(name: &str) -> String {

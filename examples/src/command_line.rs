@@ -5,6 +5,7 @@ use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::io::{self, Write};
 use std::process::ExitCode;
+use std::str::FromStr;
 
 use crate::page::Page;
 
@@ -136,6 +137,16 @@ impl Flags {
     pub fn value(&self, flag: &str) -> Option<&OsStr> {
         self.0.iter().find(|(name, _)| *name == flag).map(|(_, value)| &**value)
     }
+
+    /// The value of `flag`, read as what is wanted, or `default` if it was not given.
+    ///
+    /// # Errors
+    /// A [`Refusal`] with the value and why it does not fit.
+    pub fn parsed<T: FromStr<Err: fmt::Display>>(&self, flag: &str, default: T) -> io::Result<T> {
+        let Some(value) = self.value(flag) else { return Ok(default) };
+        let text = value.to_string_lossy();
+        text.parse().map_err(|error| Refusal::error(format!("`{flag}`: {text:?}: {error}")))
+    }
 }
 
 impl Flags {
@@ -231,6 +242,15 @@ mod tests {
         ] {
             assert_eq!(read(arguments), Err(Instead::Unknown(format!("demo: {problem}; see `--help`\n"))));
         }
+    }
+
+    #[test]
+    fn a_value_is_read_as_what_is_wanted_or_refused_by_name() {
+        let flags = read(&["--out", "7"]).unwrap();
+        assert_eq!(flags.parsed("--out", 1).unwrap(), 7);
+        assert_eq!(flags.parsed("FILE", 1).unwrap(), 1);
+        let refused = flags.parsed("--out", true).unwrap_err().to_string();
+        assert!(refused.starts_with("`--out`: \"7\": "), "{refused}");
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! is standard output for the program and memory for the test that keeps the example true (`tests/tests/examples.rs`).
 
 pub mod cat;
+pub mod chat_tcp;
 pub mod command_line;
 pub mod copy_tree;
 pub mod descriptors;
@@ -12,15 +13,21 @@ pub mod embed;
 pub mod event_order;
 pub mod gzip_file;
 pub mod http2_time;
+pub mod lines;
 pub mod node_child;
 pub mod page;
 pub mod panics;
 pub mod port_forward;
 pub mod progress_bar;
 pub mod sha_tree;
+pub mod shell;
+pub mod soak;
+pub mod tail_f;
 pub mod task_bus;
 pub mod threadpool;
 pub mod timers;
+pub mod tty_keys;
+pub mod udp_echo;
 
 /// The programs in the README compile and run.
 #[cfg(doctest)]

@@ -16,26 +16,30 @@ pub mod question;
 pub mod stopwatch;
 
 pub mod fs_small_files;
+pub mod local_echo;
 pub mod loop_turn;
 pub mod phase_scheduling;
 pub mod pool_gzip_sha;
 pub mod pool_jobs;
+pub mod process_spawn;
 pub mod queues_tick_microtask;
 pub mod remote_wake;
 pub mod tasks_oneshot_hop;
 pub mod tasks_spawn_join;
 pub mod tasks_yield;
+pub mod tcp_accept;
 pub mod tcp_echo;
 pub mod tcp_idle;
 pub mod timers_cancel;
 pub mod timers_fire;
 pub mod timers_rearm;
+pub mod tokio_host;
 
 use question::Question;
 
 /// Every question, in the order in which `compare` asks them.
 pub fn questions() -> Vec<&'static Question> {
-    let groups: [&'static [Question]; 15] = [
+    let groups: [&'static [Question]; 19] = [
         loop_turn::QUESTIONS,
         timers_fire::QUESTIONS,
         timers_cancel::QUESTIONS,
@@ -47,6 +51,10 @@ pub fn questions() -> Vec<&'static Question> {
         remote_wake::QUESTIONS,
         tcp_echo::QUESTIONS,
         tcp_idle::QUESTIONS,
+        tcp_accept::QUESTIONS,
+        local_echo::QUESTIONS,
+        process_spawn::QUESTIONS,
+        tokio_host::QUESTIONS,
         phase_scheduling::QUESTIONS,
         pool_gzip_sha::QUESTIONS,
         pool_jobs::QUESTIONS,

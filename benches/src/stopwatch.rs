@@ -25,6 +25,17 @@ impl Stopwatch {
     }
 }
 
+/// Runs `work` and says what `ops` operations cost this thread: others may be busy beside it.
+pub fn of_this_thread(ops: u64, work: impl FnOnce()) -> Sample {
+    let now = || {
+        let now = clock_gettime(ClockId::ThreadCPUTime);
+        Duration::new(now.tv_sec as u64, now.tv_nsec as u32)
+    };
+    let (cpu, wall) = (now(), Instant::now());
+    work();
+    Sample { ops, cpu: now() - cpu, wall: wall.elapsed(), grown_bytes: 0 }
+}
+
 /// CPU time that all threads of this process have used.
 pub fn process_cpu() -> Duration {
     let now = clock_gettime(ClockId::ProcessCPUTime);

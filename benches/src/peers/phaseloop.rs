@@ -4,7 +4,7 @@ use std::future::poll_fn;
 use std::io;
 use std::task::{Context, Poll, ready};
 
-use phaseloop::net::{ReadEvent, TcpListener, TcpStream};
+use phaseloop::net::{ReadEvent, ReceiveEvent, TcpListener, TcpStream, UdpSocket, UnixStream};
 use phaseloop::{EventLoop, Limits, LoopHandle, RunMode};
 
 use crate::echo_process::{SharedBuf, SharedBytes};
@@ -68,6 +68,66 @@ pub(crate) fn echo_task(listener: std::net::TcpListener, buf_len: usize) -> ! {
             lp.spawn(echo_from_shared(stream, shared.clone())).detach();
         }
     })
+}
+
+/// Sends each datagram back by a callback, until an empty one comes.
+pub(crate) fn udp_echo(socket: std::net::UdpSocket) {
+    let lp = new_loop();
+    let socket = UdpSocket::from_std(&lp, socket).expect("phaseloop takes the socket");
+    let receiving = socket.recv_start(|socket, event| match event {
+        ReceiveEvent::Datagram(datagram) if datagram.bytes.is_empty() => socket.close(),
+        ReceiveEvent::Datagram(datagram) => {
+            socket.queue_send(datagram.bytes, Some(&datagram.from)).expect("the queue has room");
+        }
+        ReceiveEvent::Failed(error) => panic!("receiving failed: {error}"),
+    });
+    receiving.expect("the socket is open");
+    run(&lp);
+}
+
+/// As `udp_echo`, by a task.
+pub(crate) fn udp_echo_task(socket: std::net::UdpSocket) {
+    block_on(async |lp| {
+        let socket = UdpSocket::from_std(&lp, socket).expect("phaseloop takes the socket");
+        let mut buf = vec![0; 65_536];
+        loop {
+            let received = socket.recv_from(&mut buf).await.expect("it is open");
+            if received.len == 0 {
+                return;
+            }
+            socket.send_to(&buf[..received.len], &received.from).await.expect("it is sent");
+        }
+    });
+}
+
+/// Sends back what comes, by callbacks, until all streams have ended.
+pub(crate) fn unix_echo(streams: Vec<std::os::unix::net::UnixStream>) {
+    let lp = new_loop();
+    for stream in streams {
+        let stream = UnixStream::from_std(&lp, stream).expect("phaseloop takes the stream");
+        let reading = stream.read_start(|stream, event| match event {
+            ReadEvent::Data(bytes) => stream.queue_write(bytes).expect("one message is in flight"),
+            ReadEvent::End | ReadEvent::Failed(_) => stream.close(),
+        });
+        reading.expect("the stream is open");
+    }
+    run(&lp);
+}
+
+/// As `unix_echo`, with a task a connection.
+pub(crate) fn unix_echo_task(streams: Vec<std::os::unix::net::UnixStream>) {
+    let lp = new_loop();
+    for stream in streams {
+        let stream = UnixStream::from_std(&lp, stream).expect("phaseloop takes the stream");
+        let echoing = lp.spawn(async move {
+            let mut buf = vec![0; 4096];
+            while let Ok(len @ 1..) = stream.read(&mut buf).await {
+                stream.write_all(&buf[..len]).await.expect("the peer reads");
+            }
+        });
+        echoing.detach();
+    }
+    run(&lp);
 }
 
 async fn echo_connection(stream: TcpStream, buf_len: usize) -> io::Result<()> {

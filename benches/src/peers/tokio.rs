@@ -45,6 +45,41 @@ pub(crate) fn echo_shared(listener: TcpListener, buf_len: usize) -> ! {
     })
 }
 
+/// Sends each datagram back, until an empty one comes.
+pub(crate) fn udp_echo(socket: std::net::UdpSocket) {
+    current_thread().block_on(async {
+        socket.set_nonblocking(true).expect("a socket can be non-blocking");
+        let socket = tokio::net::UdpSocket::from_std(socket).expect("tokio takes the socket");
+        let mut buf = vec![0; 65_536];
+        loop {
+            let (len, from) = socket.recv_from(&mut buf).await.expect("it is open");
+            if len == 0 {
+                return;
+            }
+            socket.send_to(&buf[..len], from).await.expect("it is sent");
+        }
+    });
+}
+
+/// Sends back what comes, with a task a connection, until all have ended.
+pub(crate) fn unix_echo(streams: Vec<std::os::unix::net::UnixStream>) {
+    block_on_local(async {
+        let echoing = streams.into_iter().map(|stream| {
+            stream.set_nonblocking(true).expect("a socket can be non-blocking");
+            let mut stream = tokio::net::UnixStream::from_std(stream).expect("tokio takes the stream");
+            tokio::task::spawn_local(async move {
+                let mut buf = vec![0; 4096];
+                while let Ok(len @ 1..) = stream.read(&mut buf).await {
+                    stream.write_all(&buf[..len]).await.expect("the peer reads");
+                }
+            })
+        });
+        for task in echoing.collect::<Vec<_>>() {
+            task.await.expect("it does not panic");
+        }
+    });
+}
+
 async fn accept(listener: TcpListener, buf_len: usize) -> ! {
     let listener = from_std(listener);
     loop {

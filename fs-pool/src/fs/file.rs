@@ -52,6 +52,11 @@ impl File {
         Self { trips: Trips::single(pool), path: Arc::clone(path), file: Some(Arc::new(file)) }
     }
 
+    /// Takes over a file that was opened elsewhere, such as in a job of its own. `path` is for errors.
+    pub fn from_std(pool: &LoopPool, path: impl AsRef<Path>, file: std::fs::File) -> Self {
+        Self::new(pool, &Arc::from(path.as_ref()), file)
+    }
+
     /// The path with which it was opened.
     pub fn path(&self) -> &Path {
         &self.path

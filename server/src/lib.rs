@@ -32,6 +32,7 @@
 //! | read and write bodies, at the peer's pace | [`http::Body`], [`http::BodySender`] |
 //! | bound what a peer may cost | [`http::Limits`] |
 //! | encrypt, with certificates by name that can be replaced | `tls::ServerTls` |
+//! | route, read JSON and forms, send files, in the style of Express or Koa | `web::express`, `web::koa`, `web::Files` |
 //! | ask other servers | `client::Client` |
 //! | end in a friendly way | [`http::Serving::shutdown`] |
 //! | speak another protocol from some point on | [`http::upgrade`] |
@@ -40,8 +41,8 @@
 //!
 //! # What it is not
 //!
-//! The protocols themselves are hyper's, h2's and rustls's. There is no router, no WebSocket and no compression yet. There is
-//! no HTTP/3.
+//! The protocols themselves are hyper's, h2's and rustls's. There is no WebSocket yet, and no
+//! HTTP/3.
 //!
 //! # Limits
 //!
@@ -53,6 +54,7 @@
 //! - `http1` (default): the server, speaking HTTP/1.1.
 //! - `http2` (default): HTTP/2 on the same port.
 //! - `client`: a client that keeps connections, for HTTP/1.1 and, with `http2`, HTTP/2.
+//! - `web`: routers and middleware in two styles, static files.
 //! - `tls`: encryption, by rustls with ring. `dev-certificates`: certificates made up for development.
 //!
 //! # Where to read on
@@ -70,3 +72,5 @@ pub mod joint;
 mod proto;
 #[cfg(feature = "tls")]
 pub mod tls;
+#[cfg(feature = "web")]
+pub mod web;

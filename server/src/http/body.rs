@@ -133,6 +133,15 @@ impl Body {
         }
     }
 
+    /// The bytes, if they are there already.
+    #[cfg(feature = "web")]
+    pub(crate) fn as_full(&self) -> Option<&Bytes> {
+        match &self.kind {
+            Kind::Full(bytes) => Some(bytes),
+            _ => None,
+        }
+    }
+
     fn of(kind: Kind) -> Self {
         Self { kind, riding: None }
     }

@@ -39,6 +39,8 @@ pub(crate) use connection::SecureStream;
 #[cfg(feature = "tls")]
 pub(crate) use connection::{Allows, Handshake, Secure, Secured, Transported};
 pub use connection::{ConnectionInfo, Protocol, TlsInfo};
+#[cfg(feature = "web")]
+pub(crate) use error::status_of;
 pub use error::{BodyError, BoxError, Fault, StatusError, Trouble};
 pub use handler::{FromTower, Handler, IntoResponse, ToTower};
 pub use limits::Limits;

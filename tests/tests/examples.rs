@@ -14,7 +14,7 @@ use examples::event_order::explain::timeline::Timeline;
 use examples::event_order::{self, SCRIPTS, Table, node_version, order_in_node};
 use examples::page::Page;
 use examples::port_forward::{self, Place};
-use examples::{embed, http2_time, node_child, panics, task_bus, timers};
+use examples::{embed, node_child, panics, task_bus, timers};
 use phaseloop::EventLoop;
 use phaseloop::net::{TcpStream, UnixAddr, UnixListener};
 use phaseloop_tests::peers::peer;
@@ -562,49 +562,3 @@ In a detached task: it is counted, and a hook of its own is told
   the loop goes on
   failed tasks so far: 1
 ";
-
-// --- http2_time -------------------------------------------------------------------------------------------------------
-
-#[test]
-fn the_time_is_told_every_two_seconds_on_one_answer() {
-    let lp = EventLoop::builder().virtual_time(true).build().unwrap();
-    let told = lp.block_on(async {
-        let serving = http2_time::server().listen(&lp, "127.0.0.1:0".parse().unwrap()).unwrap();
-        let stream = TcpStream::connect(&lp, serving.local_addr().unwrap()).await.unwrap();
-        stream.write_all(b"GET /time HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
-        let (start, mut read, mut told) = (lp.now(), String::new(), Vec::new());
-        while told.len() < 3 {
-            let mut buf = [0; 1024];
-            let len = stream.read(&mut buf).await.unwrap();
-            read.push_str(std::str::from_utf8(&buf[..len]).unwrap());
-            // A line of the body: seconds and thousandths.
-            let lines = read.lines().filter(|line| line.split_once('.').is_some_and(|(_, ms)| ms.len() == 3));
-            told.resize(lines.count(), (lp.now() - start).as_secs());
-        }
-        stream.close();
-        lp.sleep(http2_time::PERIOD).await;
-        assert_eq!(serving.stats().connections, 0);
-        assert_eq!(lp.task_count(), 2, "the test and the accepting; who told the time has noticed");
-        told
-    });
-    assert_eq!(told.unwrap(), [0, 2, 4]);
-}
-
-#[test]
-fn everything_else_is_json() {
-    let lp = EventLoop::builder().virtual_time(true).build().unwrap();
-    let answer = lp.block_on(async {
-        let serving = http2_time::server().listen(&lp, "127.0.0.1:0".parse().unwrap()).unwrap();
-        let stream = TcpStream::connect(&lp, serving.local_addr().unwrap()).await.unwrap();
-        stream.write_all(b"GET /a%22b HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await.unwrap();
-        let mut answer = String::new();
-        futures::AsyncReadExt::read_to_string(&mut &stream, &mut answer).await.unwrap();
-        answer
-    });
-    let answer = answer.unwrap();
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-    assert!(head.contains("content-type: application/json"), "{head}");
-    let body: serde_json::Value = serde_json::from_str(body).unwrap();
-    assert_eq!(body["path"], "/a%22b");
-    assert_eq!(body["protocol"], "HTTP/1.1");
-}

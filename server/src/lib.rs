@@ -34,13 +34,14 @@
 //! | encrypt, with certificates by name that can be replaced | `tls::ServerTls` |
 //! | ask other servers | `client::Client` |
 //! | end in a friendly way | [`http::Serving::shutdown`] |
+//! | talk with a page in both directions | `ws::Acceptor`, `ws::WebSocket` |
 //! | speak another protocol from some point on | [`http::upgrade`] |
 //! | take part in the tower family | [`http::FromTower`], [`http::ToTower`] |
 //! | use hyper directly | [`joint`] |
 //!
 //! # What it is not
 //!
-//! The protocols themselves are hyper's, h2's and rustls's. There is no router, no WebSocket and no compression yet. There is
+//! The protocols themselves are hyper's, h2's and rustls's. There is no router and no compression of answers yet. There is
 //! no HTTP/3.
 //!
 //! # Limits
@@ -53,6 +54,7 @@
 //! - `http1` (default): the server, speaking HTTP/1.1.
 //! - `http2` (default): HTTP/2 on the same port.
 //! - `client`: a client that keeps connections, for HTTP/1.1 and, with `http2`, HTTP/2.
+//! - `ws`: WebSocket, on both sides. `ws-deflate`: its messages compressed.
 //! - `tls`: encryption, by rustls with ring. `dev-certificates`: certificates made up for development.
 //!
 //! # Where to read on
@@ -70,3 +72,5 @@ pub mod joint;
 mod proto;
 #[cfg(feature = "tls")]
 pub mod tls;
+#[cfg(feature = "ws")]
+pub mod ws;

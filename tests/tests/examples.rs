@@ -14,9 +14,11 @@ use examples::event_order::explain::timeline::Timeline;
 use examples::event_order::{self, SCRIPTS, Table, node_version, order_in_node};
 use examples::page::Page;
 use examples::port_forward::{self, Place};
-use examples::{embed, http2_time, node_child, panics, task_bus, timers};
+use examples::{embed, http2_time, node_child, panics, task_bus, timers, ws_echo};
 use phaseloop::EventLoop;
 use phaseloop::net::{TcpStream, UnixAddr, UnixListener};
+use phaseloop_server::client::Client;
+use phaseloop_server::ws::{Connector, DeflateOptions, WsOptions};
 use phaseloop_tests::peers::peer;
 use phaseloop_tests::runner::{Time, trace};
 use phaseloop_tests::scenario::{Profile as Node, Scenario, load_folder};
@@ -607,4 +609,24 @@ fn everything_else_is_json() {
     let body: serde_json::Value = serde_json::from_str(body).unwrap();
     assert_eq!(body["path"], "/a%22b");
     assert_eq!(body["protocol"], "HTTP/1.1");
+}
+
+// --- ws_echo ----------------------------------------------------------------------------------------------------------
+
+#[test]
+fn the_socket_says_what_it_hears_compressed_and_not() {
+    let lp = EventLoop::builder().virtual_time(true).build().unwrap();
+    let heard = lp.block_on(async {
+        let serving = ws_echo::server().listen(&lp, "127.0.0.1:0".parse().unwrap()).unwrap();
+        let uri = format!("ws://{}/", serving.local_addr().unwrap());
+        let connector = Connector::new(&Client::new(&lp), WsOptions::default());
+        let mut heard = Vec::new();
+        for connector in [connector.clone(), connector.deflate(DeflateOptions::default())] {
+            let mut socket = connector.connect(&uri).await.unwrap();
+            socket.send("hello ".repeat(1000)).await.unwrap();
+            heard.push(socket.next().await.unwrap().len());
+        }
+        heard
+    });
+    assert_eq!(heard.unwrap(), [6000, 6000]);
 }

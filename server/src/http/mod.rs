@@ -41,6 +41,8 @@ pub(crate) use connection::{Allows, Handshake, Secure, Secured, Transported};
 pub use connection::{ConnectionInfo, Protocol, TlsInfo};
 pub use error::{BodyError, BoxError, Fault, StatusError, Trouble};
 pub use handler::{FromTower, Handler, IntoResponse, ToTower};
+#[cfg(feature = "ws")]
+pub(crate) use http2::asked_protocol;
 pub use limits::Limits;
 pub use request::RequestExt;
 pub use server::Server;

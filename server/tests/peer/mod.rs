@@ -108,6 +108,30 @@ impl Raw {
         String::from_utf8_lossy(&std::mem::take(&mut self.read)).into_owned()
     }
 
+    /// As [`until_closed`](Self::until_closed), not taken as text.
+    pub(crate) async fn bytes_until_closed(&mut self) -> Vec<u8> {
+        let waiting = self.lp.begin_request();
+        let all = self.bytes_until_cut().await;
+        drop(waiting);
+        all
+    }
+
+    /// As [`cut_off`](Self::cut_off), not taken as text.
+    pub(crate) async fn bytes_until_cut(&mut self) -> Vec<u8> {
+        while self.fill().await {}
+        std::mem::take(&mut self.read)
+    }
+
+    /// Reads until `end` has come, and gives how much was read.
+    pub(crate) async fn bytes_until(&mut self, end: &[u8]) -> usize {
+        let waiting = self.lp.begin_request();
+        while !self.read.ends_with(end) {
+            assert!(self.fill().await, "closed before {:?}", String::from_utf8_lossy(end));
+        }
+        drop(waiting);
+        self.read.len()
+    }
+
     /// False at the end of the stream, a reset included.
     async fn fill(&mut self) -> bool {
         let mut buf = [0; 16 * 1024];

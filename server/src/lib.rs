@@ -35,6 +35,7 @@
 //! | ask other servers | `client::Client` |
 //! | end in a friendly way | [`http::Serving::shutdown`] |
 //! | talk with a page in both directions | `ws::Acceptor`, `ws::WebSocket` |
+//! | tell pages what happens | `sse::Channel`, `sse::stream` |
 //! | speak another protocol from some point on | [`http::upgrade`] |
 //! | take part in the tower family | [`http::FromTower`], [`http::ToTower`] |
 //! | use hyper directly | [`joint`] |
@@ -55,6 +56,7 @@
 //! - `http2` (default): HTTP/2 on the same port.
 //! - `client`: a client that keeps connections, for HTTP/1.1 and, with `http2`, HTTP/2.
 //! - `ws`: WebSocket, on both sides. `ws-deflate`: its messages compressed.
+//! - `sse`: server-sent events.
 //! - `tls`: encryption, by rustls with ring. `dev-certificates`: certificates made up for development.
 //!
 //! # Where to read on
@@ -70,6 +72,8 @@ pub mod http;
 pub mod joint;
 #[cfg(feature = "http1")]
 mod proto;
+#[cfg(feature = "sse")]
+pub mod sse;
 #[cfg(feature = "tls")]
 pub mod tls;
 #[cfg(feature = "ws")]

@@ -125,11 +125,24 @@ impl Raw {
     /// Reads until `end` has come, and gives how much was read.
     pub(crate) async fn bytes_until(&mut self, end: &[u8]) -> usize {
         let waiting = self.lp.begin_request();
-        while !self.read.ends_with(end) {
+        let mut looked = 0;
+        while !self.read[looked..].windows(end.len()).any(|found| found == end) {
+            looked = (self.read.len() + 1).saturating_sub(end.len());
             assert!(self.fill().await, "closed before {:?}", String::from_utf8_lossy(end));
         }
         drop(waiting);
         self.read.len()
+    }
+
+    /// As [`bytes_until`](Self::bytes_until), giving what was read, from the start.
+    pub(crate) async fn text_until(&mut self, end: &[u8]) -> String {
+        self.bytes_until(end).await;
+        self.text()
+    }
+
+    /// What was read and not taken.
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.read).into_owned()
     }
 
     /// False at the end of the stream, a reset included.

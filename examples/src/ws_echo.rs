@@ -11,7 +11,7 @@ const MESSAGE_LEN_MAX: usize = 16 * 1024 * 1024;
 
 /// A server that sends back every message, compressed where the client wants it.
 pub fn server() -> Server<impl Handler> {
-    let acceptor = Acceptor::new(options()).deflate(DeflateOptions::default());
+    let acceptor = Acceptor::new(options()).deflate(deflating());
     Server::new(move |request: Request<Body>| {
         let response = acceptor.answer(request, echo);
         async { response }
@@ -33,13 +33,20 @@ fn options() -> WsOptions {
     options
 }
 
+/// Test suites want every message compressed, the smallest too.
+fn deflating() -> DeflateOptions {
+    let mut deflating = DeflateOptions::default();
+    deflating.len_min = 0;
+    deflating
+}
+
 /// Has a server of the Autobahn kind run its cases against our client: it says how many there are, and plays each on a
 /// connection of its own. Gives how many there were.
 ///
 /// # Errors
 /// The server could not be reached.
 pub async fn be_tested(client: &Client, server: &str) -> Result<u32, ConnectError> {
-    let connector = Connector::new(client, options()).deflate(DeflateOptions::default());
+    let connector = Connector::new(client, options()).deflate(deflating());
     let mut counting = connector.connect(&format!("{server}/getCaseCount")).await?;
     let count =
         counting.next().await.as_ref().and_then(Message::as_text).and_then(|count| count.parse().ok());

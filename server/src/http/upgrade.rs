@@ -189,12 +189,12 @@ struct TakenStream {
 impl Upgraded {
     pub(crate) fn plain(stream: Cork, first: Bytes, member: Member) -> Self {
         stream.uncork();
-        Self(Kind::Plain(Taken { stream, first, member }))
+        Self(Kind::Plain(Taken { stream, first: alone(&first), member }))
     }
 
     pub(crate) fn secure(stream: SecureStream, first: Bytes, member: Member) -> Self {
         stream.cork().uncork();
-        Self(Kind::Secure(Taken { stream, first, member }))
+        Self(Kind::Secure(Taken { stream, first: alone(&first), member }))
     }
 
     /// True once the server is shutting down: say goodbye in the protocol that is spoken, and close.
@@ -209,11 +209,19 @@ impl Upgraded {
     }
 }
 
+/// The same bytes without the read buffer that they are a part of: it would live as long as the connection, mostly for nothing.
+fn alone(first: &Bytes) -> Bytes {
+    Bytes::copy_from_slice(first)
+}
+
 impl<S: AsyncRead + Unpin> Taken<S> {
     fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
         if self.first.has_remaining() {
             let len = self.first.len().min(buf.len());
             self.first.copy_to_slice(&mut buf[..len]);
+            if self.first.is_empty() {
+                self.first = Bytes::new();
+            }
             return Poll::Ready(Ok(len));
         }
         self.member.entry().listen(cx);

@@ -209,8 +209,10 @@ impl Opening {
 
     /// Runs `serve` with the connection, in a task of its own, once it is there.
     pub fn serve<F: Future<Output = ()> + 'static>(self, serve: impl FnOnce(WebSocket) -> F + 'static) {
+        // Boxed, so that what opening needs is gone while the connection lives.
+        let opening = Box::pin(self.socket());
         phaseloop::spawn(async move {
-            if let Ok(socket) = self.socket().await {
+            if let Ok(socket) = opening.await {
                 serve(socket).await;
             }
         })

@@ -28,6 +28,7 @@ pub mod threadpool;
 pub mod timers;
 pub mod tty_keys;
 pub mod udp_echo;
+pub mod ws_echo;
 
 /// The programs in the README compile and run.
 #[cfg(doctest)]

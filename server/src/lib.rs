@@ -35,14 +35,15 @@
 //! | route, read JSON and forms, send files, in the style of Express or Koa | `web::express`, `web::koa`, `web::Files` |
 //! | ask other servers | `client::Client` |
 //! | end in a friendly way | [`http::Serving::shutdown`] |
+//! | talk with a page in both directions | `ws::Acceptor`, `ws::WebSocket` |
+//! | tell pages what happens | `sse::Channel`, `sse::stream` |
 //! | speak another protocol from some point on | [`http::upgrade`] |
 //! | take part in the tower family | [`http::FromTower`], [`http::ToTower`] |
 //! | use hyper directly | [`joint`] |
 //!
 //! # What it is not
 //!
-//! The protocols themselves are hyper's, h2's and rustls's. There is no WebSocket yet, and no
-//! HTTP/3.
+//! The protocols themselves are hyper's, h2's and rustls's. There is no compression of answers yet, and no HTTP/3.
 //!
 //! # Limits
 //!
@@ -55,6 +56,8 @@
 //! - `http2` (default): HTTP/2 on the same port.
 //! - `client`: a client that keeps connections, for HTTP/1.1 and, with `http2`, HTTP/2.
 //! - `web`: routers and middleware in two styles, static files.
+//! - `ws`: WebSocket, on both sides. `ws-deflate`: its messages compressed.
+//! - `sse`: server-sent events.
 //! - `tls`: encryption, by rustls with ring. `dev-certificates`: certificates made up for development.
 //!
 //! # Where to read on
@@ -70,7 +73,11 @@ pub mod http;
 pub mod joint;
 #[cfg(feature = "http1")]
 mod proto;
+#[cfg(feature = "sse")]
+pub mod sse;
 #[cfg(feature = "tls")]
 pub mod tls;
 #[cfg(feature = "web")]
 pub mod web;
+#[cfg(feature = "ws")]
+pub mod ws;

@@ -327,3 +327,48 @@ fn more_streams_than_allowed_are_refused_one_by_one() {
         }
     });
 }
+
+/// A header that is no entry of a table.
+#[cfg(feature = "ws")]
+fn literal(name: &str, value: &str) -> Vec<u8> {
+    let len = |text: &str| u8::try_from(text.len()).unwrap();
+    [&[0, len(name)], name.as_bytes(), &[len(value)], value.as_bytes()].concat()
+}
+
+#[cfg(feature = "ws")]
+#[test]
+fn a_websocket_on_a_stream_outlives_the_idle_time() {
+    use phaseloop_server::ws::{Acceptor, WsOptions};
+
+    on_loop(async |lp| {
+        let mut options = WsOptions::default();
+        options.ping_interval = secs(0);
+        let acceptor = Acceptor::new(options);
+        let server = Server::new(move |request: Request<Body>| {
+            let response = acceptor.answer(request, async |mut socket| {
+                while let Some(message) = socket.next().await {
+                    socket.send(message).await.unwrap();
+                }
+            });
+            async { response }
+        });
+        let (_serving, address) = start(&lp, server);
+        let mut client = Client::connect(&lp, address).await;
+        let connect = [
+            literal(":method", "CONNECT"),
+            b"\x86\x84\x41\x01x".to_vec(),
+            literal(":protocol", "websocket"),
+            literal("sec-websocket-version", "13"),
+        ];
+        client.send(&frame(HEADERS, END_HEADERS, 1, &connect.concat())).await;
+        for pause in [0, 200] {
+            lp.sleep(secs(pause)).await;
+            client.send(&frame(DATA, 0, 1, b"\x81\x82\0\0\0\0hi")).await;
+            let mut echoed = client.next().await.unwrap();
+            while echoed.kind != DATA {
+                echoed = client.next().await.unwrap();
+            }
+            assert_eq!((echoed.stream, &*echoed.payload), (1, &b"\x81\x02hi"[..]));
+        }
+    });
+}

@@ -1,8 +1,10 @@
 //! The examples of HTTP show what they say they show.
 
-use examples::http2_time;
+use examples::{http2_time, ws_echo};
 use phaseloop::EventLoop;
 use phaseloop::net::TcpStream;
+use phaseloop_server::client::Client;
+use phaseloop_server::ws::{Connector, DeflateOptions, WsOptions};
 
 #[test]
 fn the_time_is_told_every_two_seconds_on_one_answer() {
@@ -46,4 +48,24 @@ fn everything_else_is_json() {
     let body: serde_json::Value = serde_json::from_str(body).unwrap();
     assert_eq!(body["path"], "/a%22b");
     assert_eq!(body["protocol"], "HTTP/1.1");
+}
+
+// --- ws_echo ----------------------------------------------------------------------------------------------------------
+
+#[test]
+fn the_socket_says_what_it_hears_compressed_and_not() {
+    let lp = EventLoop::builder().virtual_time(true).build().unwrap();
+    let heard = lp.block_on(async {
+        let serving = ws_echo::server().listen(&lp, "127.0.0.1:0".parse().unwrap()).unwrap();
+        let uri = format!("ws://{}/", serving.local_addr().unwrap());
+        let connector = Connector::new(&Client::new(&lp), WsOptions::default());
+        let mut heard = Vec::new();
+        for connector in [connector.clone(), connector.deflate(DeflateOptions::default())] {
+            let mut socket = connector.connect(&uri).await.unwrap();
+            socket.send("hello ".repeat(1000)).await.unwrap();
+            heard.push(socket.next().await.unwrap().len());
+        }
+        heard
+    });
+    assert_eq!(heard.unwrap(), [6000, 6000]);
 }

@@ -69,6 +69,10 @@ pub(crate) struct Established {
     pub(crate) speaks_http2: bool,
 }
 
+/// A connection on which nothing was said yet.
+#[cfg(feature = "ws")]
+pub(crate) type Opened = Pin<Box<dyn crate::ws::Stream>>;
+
 /// What connections of a client share.
 pub(super) struct Connector {
     pub(super) lp: LoopHandle,
@@ -87,22 +91,41 @@ impl Connector {
         if !encrypted {
             return self.speak(cork.clone(), cork, self.version == HttpVersion::Http2).await;
         }
+        let Established { stream, speaks_http2 } = self.encrypt(&cork, host, self.version).await?;
+        self.speak(stream, cork, speaks_http2).await
+    }
+
+    /// A connection that speaks HTTP/1.1 and then something else. Nothing is held back in it.
+    #[cfg(feature = "ws")]
+    pub(super) async fn open(&self, host: &str, port: u16, encrypted: bool) -> io::Result<Opened> {
+        let stream = self.reach(host, port).await?;
+        stream.set_nodelay(true)?;
+        let cork = Cork::new(stream, &self.spares);
+        if !encrypted {
+            cork.uncork();
+            return Ok(Box::pin(cork));
+        }
+        let Established { stream, .. } = self.encrypt(&cork, host, HttpVersion::Http1).await?;
+        cork.uncork();
+        Ok(Box::pin(stream))
+    }
+
+    async fn encrypt(&self, cork: &Cork, host: &str, version: HttpVersion) -> io::Result<Established> {
         let encrypt = self.encrypt.as_ref().ok_or_else(|| {
             io::Error::new(
                 io::ErrorKind::Unsupported,
                 "this client was not told whom to trust: see Client::tls",
             )
         })?;
-        let mut handshake = encrypt.handshake(cork.clone(), host, self.version);
-        let established = poll_fn(|cx| {
+        let mut handshake = encrypt.handshake(cork.clone(), host, version);
+        poll_fn(|cx| {
             let shaken = handshake.as_mut().poll(cx);
             match cork.poll_drain(cx) {
                 Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
                 _ => shaken,
             }
-        });
-        let Established { stream, speaks_http2 } = established.await?;
-        self.speak(stream, cork, speaks_http2).await
+        })
+        .await
     }
 
     /// Tries one address after the other.

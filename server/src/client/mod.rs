@@ -32,6 +32,8 @@ mod options;
 mod redirect;
 mod request;
 
+#[cfg(feature = "ws")]
+pub(crate) use connect::Opened;
 #[cfg(feature = "tls")]
 pub(crate) use connect::{Encrypt, Encrypting, Established};
 pub use connect::{Resolve, resolve_literals, resolve_on};

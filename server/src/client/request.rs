@@ -129,6 +129,27 @@ impl Client {
         unreachable!("the count of redirects ends the loop")
     }
 
+    #[cfg(feature = "ws")]
+    pub(crate) fn lp(&self) -> &LoopHandle {
+        &self.inner.connector.lp
+    }
+
+    #[cfg(feature = "ws")]
+    pub(crate) fn options(&self) -> &ClientOptions {
+        &self.inner.options
+    }
+
+    /// A fresh connection to the server that an absolute URI names.
+    #[cfg(feature = "ws")]
+    pub(crate) async fn open(&self, uri: &Uri) -> Result<super::Opened, ClientError> {
+        let Inner { options, connector, .. } = &*self.inner;
+        let target = target(uri)?;
+        let opening = connector.open(&target.host, target.port, target.encrypted);
+        let opened = connector.lp.timeout(options.connect, opening).await;
+        let opened = opened.map_err(|_| ClientError::SlowConnect(uri.clone()))?;
+        opened.map_err(|error| ClientError::Connect(uri.clone(), error))
+    }
+
     /// Connections that are kept.
     pub fn kept(&self) -> usize {
         self.inner.kept.len()

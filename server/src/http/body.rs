@@ -57,6 +57,8 @@ enum Kind {
 pub(crate) struct Riding {
     pub(crate) connection: Rc<ConnectionInfo>,
     pub(crate) upgrader: Option<Upgrader>,
+    /// HTTP/2: has the request go on while a stream that was taken over lives.
+    pub(crate) under_way: Option<Rc<UnderWay>>,
 }
 
 /// A body that a peer sends.

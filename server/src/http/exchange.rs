@@ -68,12 +68,18 @@ async fn handled<H: Handler>(
     under_way: &Rc<UnderWay>,
 ) -> (Response<Body>, Option<Upgrader>) {
     let served = &connection.served;
-    let asks = request.method() == Method::CONNECT || request.headers().contains_key(UPGRADE);
+    let is_connect = request.method() == Method::CONNECT;
+    let asks = is_connect || request.headers().contains_key(UPGRADE);
     let upgrader = (asks && request.version() == Version::HTTP_11).then(|| connection.upgrader.clone());
     let told = served.on_trouble.as_ref().map(|_| (request.method().clone(), request.uri().clone()));
     let request = request.map(|incoming| {
         let mut body = Body::received(incoming, &served.limits, &served.lp);
-        let riding = Riding { connection: Rc::clone(&connection.info), upgrader: upgrader.clone() };
+        let takes_over = is_connect && upgrader.is_none();
+        let riding = Riding {
+            connection: Rc::clone(&connection.info),
+            upgrader: upgrader.clone(),
+            under_way: takes_over.then(|| Rc::clone(under_way)),
+        };
         body.set_riding(riding, under_way);
         body
     });

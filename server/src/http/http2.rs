@@ -21,6 +21,13 @@ use crate::joint::wire::Wire;
 /// Whether it is offered by default.
 pub(crate) const IS_SPOKEN: bool = true;
 
+/// The protocol that an extended CONNECT asks for. RFC 8441.
+#[cfg(feature = "ws")]
+pub(crate) fn asked_protocol<B>(request: &http::Request<B>) -> Option<&str> {
+    let protocol = request.extensions().get::<hyper::ext::Protocol>();
+    protocol.filter(|_| request.method() == http::Method::CONNECT).map(|protocol| protocol.as_str())
+}
+
 pub(crate) async fn serve<H: Handler, S: Transport>(
     connection: Rc<Connection<H>>,
     wire: Wire<S, Rc<Watch>>,

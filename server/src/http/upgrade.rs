@@ -16,6 +16,7 @@ use hyper::rt::{Read, ReadBuf, Write};
 use super::body::Body;
 use super::connection::{SecureStream, Transport};
 use super::registry::Member;
+use super::watch::UnderWay;
 use crate::joint::cork::Cork;
 
 /// Asks for the connection that `request` came on. It comes once the answer is sent: 101 for HTTP/1.1, or any success
@@ -47,9 +48,10 @@ use crate::joint::cork::Cork;
 /// ```
 pub fn upgrade(request: &mut Request<Body>) -> Result<Upgrading, CannotUpgrade> {
     if request.version() == Version::HTTP_2 {
-        let is_connect = request.method() == http::Method::CONNECT;
-        let stream = is_connect.then(|| hyper::upgrade::on(request));
-        return stream.map(|stream| Upgrading(State::Http2(stream))).ok_or(CannotUpgrade(()));
+        // It rides with CONNECT only, and is taken once.
+        let under_way = request.body_mut().riding_mut().and_then(|riding| riding.under_way.take());
+        let under_way = under_way.ok_or(CannotUpgrade(()))?;
+        return Ok(Upgrading(State::Http2(hyper::upgrade::on(request), Some(under_way))));
     }
     let upgrader = request.body_mut().riding_mut().and_then(|riding| riding.upgrader.take());
     upgrader.map(|upgrader| Upgrading(State::Http1(upgrader))).ok_or(CannotUpgrade(()))
@@ -135,7 +137,7 @@ pub struct Upgrading(State);
 
 enum State {
     Http1(Upgrader),
-    Http2(hyper::upgrade::OnUpgrade),
+    Http2(hyper::upgrade::OnUpgrade, Option<Rc<UnderWay>>),
 }
 
 impl Future for Upgrading {
@@ -144,9 +146,10 @@ impl Future for Upgrading {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<Upgraded>> {
         match &mut self.0 {
             State::Http1(upgrader) => upgrader.poll_take(cx),
-            State::Http2(stream) => {
+            State::Http2(stream, under_way) => {
                 let stream = ready!(Pin::new(stream).poll(cx)).map_err(io::Error::other)?;
-                Poll::Ready(Ok(Upgraded(Kind::Http2(Box::new(stream)))))
+                let _under_way = under_way.take();
+                Poll::Ready(Ok(Upgraded(Kind::Http2(Box::new(TakenStream { stream, _under_way })))))
             }
         }
     }
@@ -167,7 +170,7 @@ pub struct Upgraded(Kind);
 enum Kind {
     Plain(Taken<Cork>),
     Secure(Taken<SecureStream>),
-    Http2(Box<hyper::upgrade::Upgraded>),
+    Http2(Box<TakenStream>),
 }
 
 /// A stream of which something was read already.
@@ -177,15 +180,21 @@ struct Taken<S> {
     member: Member,
 }
 
+/// A stream of a connection of HTTP/2, which is not idle while it lives.
+struct TakenStream {
+    stream: hyper::upgrade::Upgraded,
+    _under_way: Option<Rc<UnderWay>>,
+}
+
 impl Upgraded {
     pub(crate) fn plain(stream: Cork, first: Bytes, member: Member) -> Self {
         stream.uncork();
-        Self(Kind::Plain(Taken { stream, first, member }))
+        Self(Kind::Plain(Taken { stream, first: alone(&first), member }))
     }
 
     pub(crate) fn secure(stream: SecureStream, first: Bytes, member: Member) -> Self {
         stream.cork().uncork();
-        Self(Kind::Secure(Taken { stream, first, member }))
+        Self(Kind::Secure(Taken { stream, first: alone(&first), member }))
     }
 
     /// True once the server is shutting down: say goodbye in the protocol that is spoken, and close.
@@ -200,11 +209,19 @@ impl Upgraded {
     }
 }
 
+/// The same bytes without the read buffer that they are a part of: it would live as long as the connection, mostly for nothing.
+fn alone(first: &Bytes) -> Bytes {
+    Bytes::copy_from_slice(first)
+}
+
 impl<S: AsyncRead + Unpin> Taken<S> {
     fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
         if self.first.has_remaining() {
             let len = self.first.len().min(buf.len());
             self.first.copy_to_slice(&mut buf[..len]);
+            if self.first.is_empty() {
+                self.first = Bytes::new();
+            }
             return Poll::Ready(Ok(len));
         }
         self.member.entry().listen(cx);
@@ -220,9 +237,9 @@ impl AsyncRead for Upgraded {
         match &mut self.0 {
             Kind::Plain(taken) => taken.poll_read(cx, buf),
             Kind::Secure(taken) => taken.poll_read(cx, buf),
-            Kind::Http2(stream) => {
+            Kind::Http2(taken) => {
                 let mut buf = ReadBuf::new(buf);
-                ready!(Pin::new(stream).poll_read(cx, buf.unfilled()))?;
+                ready!(Pin::new(&mut taken.stream).poll_read(cx, buf.unfilled()))?;
                 Poll::Ready(Ok(buf.filled().len()))
             }
         }
@@ -234,7 +251,7 @@ impl AsyncWrite for Upgraded {
         match &mut self.0 {
             Kind::Plain(taken) => Pin::new(&mut taken.stream).poll_write(cx, buf),
             Kind::Secure(taken) => Pin::new(&mut taken.stream).poll_write(cx, buf),
-            Kind::Http2(stream) => Pin::new(stream).poll_write(cx, buf),
+            Kind::Http2(taken) => Pin::new(&mut taken.stream).poll_write(cx, buf),
         }
     }
 
@@ -246,7 +263,7 @@ impl AsyncWrite for Upgraded {
         match &mut self.0 {
             Kind::Plain(taken) => Pin::new(&mut taken.stream).poll_write_vectored(cx, bufs),
             Kind::Secure(taken) => Pin::new(&mut taken.stream).poll_write_vectored(cx, bufs),
-            Kind::Http2(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
+            Kind::Http2(taken) => Pin::new(&mut taken.stream).poll_write_vectored(cx, bufs),
         }
     }
 
@@ -254,7 +271,7 @@ impl AsyncWrite for Upgraded {
         match &mut self.0 {
             Kind::Plain(taken) => Pin::new(&mut taken.stream).poll_flush(cx),
             Kind::Secure(taken) => Pin::new(&mut taken.stream).poll_flush(cx),
-            Kind::Http2(stream) => Pin::new(stream).poll_flush(cx),
+            Kind::Http2(taken) => Pin::new(&mut taken.stream).poll_flush(cx),
         }
     }
 
@@ -262,7 +279,7 @@ impl AsyncWrite for Upgraded {
         match &mut self.0 {
             Kind::Plain(taken) => Pin::new(&mut taken.stream).poll_close(cx),
             Kind::Secure(taken) => Pin::new(&mut taken.stream).poll_close(cx),
-            Kind::Http2(stream) => Pin::new(stream).poll_shutdown(cx),
+            Kind::Http2(taken) => Pin::new(&mut taken.stream).poll_shutdown(cx),
         }
     }
 }

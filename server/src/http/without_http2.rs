@@ -18,3 +18,9 @@ pub(crate) async fn serve<H, S: Transport>(
 ) -> Result<(), End> {
     Err(io::Error::from(io::ErrorKind::Unsupported).into())
 }
+
+/// The protocol that an extended CONNECT asks for: there is no such request.
+#[cfg(feature = "ws")]
+pub(crate) fn asked_protocol<B>(_: &http::Request<B>) -> Option<&str> {
+    None
+}

@@ -37,7 +37,7 @@ pub(crate) struct LastWords {
 pub(crate) struct Scratch(Rc<Cell<Option<Box<[u8]>>>>);
 
 impl Scratch {
-    fn with<R>(&self, f: impl FnOnce(&mut [u8]) -> R) -> R {
+    pub(crate) fn with<R>(&self, f: impl FnOnce(&mut [u8]) -> R) -> R {
         let mut buf = self.0.take().unwrap_or_else(|| vec![0; SCRATCH_LEN].into_boxed_slice());
         let result = f(&mut buf);
         self.0.set(Some(buf));

@@ -2,3 +2,5 @@
 
 pub(crate) mod http2_frames;
 pub(crate) mod preface;
+#[cfg(feature = "ws")]
+pub(crate) mod websocket;

@@ -108,6 +108,43 @@ impl Raw {
         String::from_utf8_lossy(&std::mem::take(&mut self.read)).into_owned()
     }
 
+    /// As [`until_closed`](Self::until_closed), not taken as text.
+    pub(crate) async fn bytes_until_closed(&mut self) -> Vec<u8> {
+        let waiting = self.lp.begin_request();
+        let all = self.bytes_until_cut().await;
+        drop(waiting);
+        all
+    }
+
+    /// As [`cut_off`](Self::cut_off), not taken as text.
+    pub(crate) async fn bytes_until_cut(&mut self) -> Vec<u8> {
+        while self.fill().await {}
+        std::mem::take(&mut self.read)
+    }
+
+    /// Reads until `end` has come, and gives how much was read.
+    pub(crate) async fn bytes_until(&mut self, end: &[u8]) -> usize {
+        let waiting = self.lp.begin_request();
+        let mut looked = 0;
+        while !self.read[looked..].windows(end.len()).any(|found| found == end) {
+            looked = (self.read.len() + 1).saturating_sub(end.len());
+            assert!(self.fill().await, "closed before {:?}", String::from_utf8_lossy(end));
+        }
+        drop(waiting);
+        self.read.len()
+    }
+
+    /// As [`bytes_until`](Self::bytes_until), giving what was read, from the start.
+    pub(crate) async fn text_until(&mut self, end: &[u8]) -> String {
+        self.bytes_until(end).await;
+        self.text()
+    }
+
+    /// What was read and not taken.
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.read).into_owned()
+    }
+
     /// False at the end of the stream, a reset included.
     async fn fill(&mut self) -> bool {
         let mut buf = [0; 16 * 1024];

@@ -1,0 +1,327 @@
+//! One connection: what its ends share. The task in `pump.rs` reads and writes; whoever sends puts into the outbox.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+use std::time::Instant;
+
+use phaseloop::{LoopHandle, Sleep};
+
+use super::close::{Close, CloseCode, Closed, Lost};
+use super::link::Link;
+use super::message::Message;
+use super::options::{WhenFull, WsOptions};
+use super::outbox::Outbox;
+use super::sender::SendError;
+use crate::joint::wire::Scratch;
+use crate::proto::websocket::deflate::Deflater;
+use crate::proto::websocket::encode::{self, Encoded};
+use crate::proto::websocket::reader::{Event, Reader};
+use crate::proto::websocket::{Fault, Role};
+
+/// A connection, as its task and its users hold it.
+pub(crate) struct Connection {
+    pub(crate) lp: LoopHandle,
+    pub(crate) options: Rc<WsOptions>,
+    pub(crate) scratch: Scratch,
+    pub(crate) role: Role,
+    pub(crate) protocol: Option<Box<str>>,
+    pub(crate) core: RefCell<Core>,
+    pub(crate) wakers: RefCell<Wakers>,
+    /// Somebody takes messages: a socket, or callbacks.
+    pub(crate) is_heard: Cell<bool>,
+}
+
+/// Whom to wake when something changes.
+#[derive(Default)]
+pub(crate) struct Wakers {
+    pub(crate) pump: Option<Waker>,
+    receiver: Option<Waker>,
+    senders: Vec<Waker>,
+}
+
+pub(crate) struct Core {
+    pub(crate) link: Link,
+    pub(crate) reader: Reader,
+    pub(crate) deflater: Option<Box<Deflater>>,
+    pub(crate) outbox: Outbox,
+    /// What was read and is not decoded, since the inbox is full.
+    pub(crate) rest: Vec<u8>,
+    inbox: VecDeque<Message>,
+    inbox_len: usize,
+    pub(crate) stage: Stage,
+    pub(crate) closed: Option<Rc<Closed>>,
+    /// When the peer was last heard, when it was asked, and since when it takes nothing.
+    pub(crate) heard: Instant,
+    pub(crate) asked: Option<Instant>,
+    pub(crate) stalled: Option<Instant>,
+    pub(crate) timer: Option<Sleep>,
+}
+
+/// Where a connection stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stage {
+    Open,
+    /// We said goodbye, then.
+    Closing(Instant),
+    /// No more messages in either direction: what was written leaves, and then, since then, the peer closes.
+    Leaving(Instant),
+    Over,
+}
+
+/// Messages that wait for a receiver at most, whatever their size.
+const INBOX_MAX: usize = 256;
+
+impl Connection {
+    pub(crate) fn wake_pump(&self) {
+        let waker = self.wakers.borrow().pump.clone();
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    pub(crate) fn is_open(&self) -> bool {
+        self.core.borrow().stage == Stage::Open
+    }
+
+    pub(crate) fn is_full(&self) -> bool {
+        self.core.borrow().outbox.len() > self.options.high_water
+    }
+
+    /// Puts a message into the outbox, if there is room.
+    pub(crate) fn try_send(&self, message: Message) -> Result<(), SendError> {
+        if let Some(error) = self.refusal() {
+            return Err(error(message));
+        }
+        let encoded = self.core.borrow_mut().encode(&message, self.role);
+        self.put(encoded);
+        Ok(())
+    }
+
+    /// As [`try_send`](Self::try_send), for what was encoded for a server's connections.
+    pub(crate) fn try_send_encoded(&self, message: &Message, encoded: &Encoded) -> Result<(), SendError> {
+        if self.role == Role::Client {
+            return self.try_send(message.clone());
+        }
+        if let Some(error) = self.refusal() {
+            return Err(error(message.clone()));
+        }
+        self.put(encoded.clone());
+        Ok(())
+    }
+
+    fn put(&self, encoded: Encoded) {
+        let was_empty = {
+            let outbox = &mut self.core.borrow_mut().outbox;
+            let was_empty = outbox.is_empty();
+            outbox.push(encoded);
+            was_empty
+        };
+        if was_empty {
+            self.wake_pump(); // it waits for the stream otherwise, or is awake
+        }
+    }
+
+    /// Why a message can not be taken, if it can not.
+    fn refusal(&self) -> Option<fn(Message) -> SendError> {
+        if !self.is_open() {
+            return Some(SendError::Closed);
+        }
+        if !self.is_full() {
+            return None;
+        }
+        match self.options.when_full {
+            WhenFull::Wait => Some(SendError::Full),
+            WhenFull::Drop => Some(SendError::Dropped),
+            WhenFull::Close => {
+                let mut core = self.core.borrow_mut();
+                core.outbox.clear(); // the peer takes nothing of it: not a message cut in half, but a connection
+                drop(core);
+                self.fail(CloseCode::POLICY, Lost::SlowPeer);
+                Some(SendError::Closed)
+            }
+        }
+    }
+
+    /// Says goodbye.
+    pub(crate) fn close(&self, close: Option<&Close>) {
+        let mut core = self.core.borrow_mut();
+        if core.stage == Stage::Open {
+            core.outbox.push(encode::close(close, self.role));
+            core.stage = Stage::Closing(self.lp.now());
+            drop(core);
+            self.wake_pump();
+            self.wake_users();
+        }
+    }
+
+    /// Ends the connection because of what its peer did, and says so.
+    pub(crate) fn fail(&self, code: CloseCode, lost: Lost) {
+        let mut core = self.core.borrow_mut();
+        if core.stage == Stage::Open {
+            core.outbox.push(encode::close(Some(&code.into()), self.role));
+        }
+        drop(core);
+        self.leave(Closed { code, reason: "".into(), lost: Some(lost) });
+    }
+
+    pub(crate) fn fail_with(&self, fault: Fault) {
+        match fault {
+            Fault::Protocol(rule) => self.fail(CloseCode::PROTOCOL, Lost::Protocol(rule)),
+            Fault::InvalidText => self.fail(CloseCode::INVALID_TEXT, Lost::InvalidText),
+            Fault::TooBig(limit) => self.fail(CloseCode::TOO_BIG, Lost::TooBig(limit)),
+        }
+    }
+
+    /// The connection is lost: nothing more can be said.
+    pub(crate) fn lose(&self, lost: Lost) {
+        self.leave(Closed { code: CloseCode::ABNORMAL, reason: "".into(), lost: Some(lost) });
+        self.core.borrow_mut().stage = Stage::Over;
+    }
+
+    /// Both sides said what they had to: users learn of it, and the stream may end.
+    fn leave(&self, closed: Closed) {
+        let mut core = self.core.borrow_mut();
+        if !matches!(core.stage, Stage::Leaving(_) | Stage::Over) {
+            core.stage = Stage::Leaving(self.lp.now());
+            core.closed = Some(Rc::new(closed));
+            core.rest = Vec::new();
+        }
+        drop(core);
+        self.wake_pump();
+        self.wake_users();
+    }
+
+    /// Deals with what the peer said; a message is given back.
+    pub(crate) fn take(&self, event: Event) -> Option<Message> {
+        let mut core = self.core.borrow_mut();
+        match event {
+            Event::Message(message) => return Some(message),
+            Event::Pong => {}
+            // A peer that asks again and again and takes no answer gets none: RFC 6455, section 5.5.3, lets us answer
+            // the last one only.
+            Event::Ping(payload)
+                if core.stage == Stage::Open && core.outbox.len() <= self.options.high_water =>
+            {
+                core.outbox.push(encode::pong(payload, self.role));
+            }
+            Event::Ping(_) => {}
+            Event::Close(close) => {
+                if core.stage == Stage::Open {
+                    core.outbox.push(encode::close(close.as_ref(), self.role));
+                }
+                drop(core);
+                let Close { code, reason } = close.unwrap_or_else(|| CloseCode::NONE.into());
+                self.leave(Closed { code, reason, lost: None });
+            }
+        }
+        None
+    }
+
+    pub(crate) fn put_in_inbox(&self, message: Message) {
+        if !self.is_heard.get() {
+            return; // whoever took messages is gone, and the peer was told goodbye
+        }
+        let mut core = self.core.borrow_mut();
+        core.inbox_len += message.len();
+        core.inbox.push_back(message);
+        drop(core);
+        let receiver = self.wakers.borrow_mut().receiver.take();
+        if let Some(receiver) = receiver {
+            receiver.wake();
+        }
+    }
+
+    pub(crate) fn inbox_is_full(&self) -> bool {
+        let core = self.core.borrow();
+        core.inbox_len > self.options.inbox_len_max || core.inbox.len() >= INBOX_MAX
+    }
+
+    /// The next message; `None` at the end.
+    pub(crate) fn poll_message(&self, cx: &Context<'_>) -> Poll<Option<Message>> {
+        let was_full = self.inbox_is_full();
+        let mut core = self.core.borrow_mut();
+        if let Some(message) = core.inbox.pop_front() {
+            core.inbox_len -= message.len();
+            if core.inbox.is_empty() {
+                core.inbox = VecDeque::new(); // a silent connection owns none
+            }
+            drop(core);
+            if was_full && !self.inbox_is_full() {
+                self.wake_pump();
+            }
+            return Poll::Ready(Some(message));
+        }
+        if core.closed.is_some() {
+            return Poll::Ready(None);
+        }
+        self.wakers.borrow_mut().receiver = Some(cx.waker().clone());
+        Poll::Pending
+    }
+
+    /// Ready when a message would be taken, or never will be.
+    pub(crate) fn poll_room(&self, cx: &Context<'_>) -> Poll<()> {
+        if !self.is_open() || !self.is_full() || self.options.when_full != WhenFull::Wait {
+            return Poll::Ready(());
+        }
+        self.wait_as_sender(cx);
+        Poll::Pending
+    }
+
+    pub(crate) fn poll_closed(&self, cx: &Context<'_>) -> Poll<Rc<Closed>> {
+        if let Some(closed) = &self.core.borrow().closed {
+            return Poll::Ready(Rc::clone(closed));
+        }
+        self.wait_as_sender(cx);
+        Poll::Pending
+    }
+
+    fn wait_as_sender(&self, cx: &Context<'_>) {
+        let senders = &mut self.wakers.borrow_mut().senders;
+        if !senders.iter().any(|known| known.will_wake(cx.waker())) {
+            senders.push(cx.waker().clone());
+        }
+    }
+
+    pub(crate) fn wake_senders(&self) {
+        let senders = std::mem::take(&mut self.wakers.borrow_mut().senders);
+        senders.into_iter().for_each(Waker::wake);
+    }
+
+    fn wake_users(&self) {
+        self.wake_senders();
+        let receiver = self.wakers.borrow_mut().receiver.take();
+        if let Some(receiver) = receiver {
+            receiver.wake();
+        }
+    }
+}
+
+impl Core {
+    pub(crate) fn new(link: Link, reader: Reader, deflater: Option<Box<Deflater>>, now: Instant) -> Self {
+        Self {
+            link,
+            reader,
+            deflater,
+            outbox: Outbox::default(),
+            rest: Vec::new(),
+            inbox: VecDeque::new(),
+            inbox_len: 0,
+            stage: Stage::Open,
+            closed: None,
+            heard: now,
+            asked: None,
+            stalled: None,
+            timer: None,
+        }
+    }
+
+    fn encode(&mut self, message: &Message, role: Role) -> Encoded {
+        let packed = self.deflater.as_mut().and_then(|deflater| deflater.deflate(message.as_bytes()));
+        match packed {
+            Some(packed) => encode::compressed(message, packed, role),
+            None => encode::message(message, role),
+        }
+    }
+}

@@ -23,6 +23,7 @@ pub mod sha_tree;
 pub mod shell;
 pub mod soak;
 pub mod tail_f;
+pub mod socketio_conformance;
 pub mod task_bus;
 pub mod threadpool;
 pub mod timers;

@@ -35,12 +35,14 @@
 //! | ask other servers | `client::Client` |
 //! | end in a friendly way | [`http::Serving::shutdown`] |
 //! | speak another protocol from some point on | [`http::upgrade`] |
+//! | talk with browsers both ways, in rooms | `socketio::Io`; `engineio::Engine` below it |
 //! | take part in the tower family | [`http::FromTower`], [`http::ToTower`] |
 //! | use hyper directly | [`joint`] |
 //!
 //! # What it is not
 //!
-//! The protocols themselves are hyper's, h2's and rustls's. There is no router, no WebSocket and no compression yet. There is
+//! The protocols themselves are hyper's, h2's and rustls's. There is no router and no compression yet, and no WebSocket but
+//! Socket.IO's. There is
 //! no HTTP/3.
 //!
 //! # Limits
@@ -54,6 +56,7 @@
 //! - `http2` (default): HTTP/2 on the same port.
 //! - `client`: a client that keeps connections, for HTTP/1.1 and, with `http2`, HTTP/2.
 //! - `tls`: encryption, by rustls with ring. `dev-certificates`: certificates made up for development.
+//! - `socketio`: Socket.IO v5 over Engine.IO v4, by polling and by WebSocket.
 //!
 //! # Where to read on
 //!
@@ -62,11 +65,15 @@
 
 #[cfg(feature = "client")]
 pub mod client;
+#[cfg(feature = "socketio")]
+pub mod engineio;
 #[cfg(feature = "http1")]
 pub mod http;
 #[cfg(feature = "http1")]
 pub mod joint;
 #[cfg(feature = "http1")]
 mod proto;
+#[cfg(feature = "socketio")]
+pub mod socketio;
 #[cfg(feature = "tls")]
 pub mod tls;

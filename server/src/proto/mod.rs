@@ -1,4 +1,8 @@
 //! Protocol rules without sockets, clocks or tasks: bytes and an instant in, verdicts out.
 
+#[cfg(feature = "socketio")]
+pub(crate) mod engineio;
 pub(crate) mod http2_frames;
 pub(crate) mod preface;
+#[cfg(feature = "socketio")]
+pub(crate) mod socketio;

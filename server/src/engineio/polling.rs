@@ -22,9 +22,7 @@ pub(crate) async fn poll(session: &Session) -> Response<Body> {
     let payload = poll_fn(|cx| session.0.poll_payload(cx)).await;
     waiting.answered = true;
     drop(waiting);
-    if !session.is_open() {
-        session.forget();
-    }
+    session.forget_if_done();
     answer(StatusCode::OK, MEDIA_TYPE, payload)
 }
 

@@ -118,6 +118,9 @@ pub(crate) struct Inner {
     outbox: RefCell<VecDeque<Frame>>,
     /// INVARIANT outbox-len: the sum of the lengths in `outbox`.
     outbox_len: Cell<usize>,
+    /// The last packet for a client that polls. It comes in a payload of its own, since clients close before they look at
+    /// what stands in front of it in the same one.
+    farewell: Cell<Farewell>,
     /// The poll that waits, or the task of the WebSocket.
     carrier: RefCell<Option<Waker>>,
     /// The task of a WebSocket that is not the carrier yet.
@@ -148,6 +151,7 @@ impl Session {
             upgrading: Cell::new(false),
             outbox: RefCell::default(),
             outbox_len: Cell::new(0),
+            farewell: Cell::new(Farewell::Nothing),
             carrier: RefCell::default(),
             successor: RefCell::default(),
             polling: Cell::new(false),
@@ -254,14 +258,12 @@ impl Session {
         inner.closed.set(Some(reason));
         inner.stop_heartbeat();
         let polls = inner.transport.get() == TransportKind::Polling;
-        match farewell {
-            Farewell::Nothing => {}
-            Farewell::Close if polls => inner.push(Frame::packet("1")),
-            Farewell::Noop if polls => inner.push(Frame::packet("6")),
-            Farewell::Close | Farewell::Noop => {} // a WebSocket has its own goodbye
+        if polls {
+            inner.farewell.set(farewell); // a WebSocket has its own goodbye
         }
-        // A poll that is between two requests may still fetch what is left; the table of sessions forgets it later.
-        let lingers = polls && !inner.polling.get() && farewell != Farewell::Nothing && reason.is_consented();
+        // What is left may take more polls than the one that waits; the table of sessions forgets it later.
+        let is_behind = !inner.polling.get() || inner.outbox_len.get() > 0;
+        let lingers = polls && is_behind && farewell != Farewell::Nothing && reason.is_consented();
         if let Some(sessions) = inner.sessions.upgrade() {
             match lingers {
                 true => sessions.linger(&inner.id, &inner.lp, inner.options.linger),
@@ -297,8 +299,11 @@ impl Session {
         }
     }
 
-    /// Its last packets were fetched.
-    pub(crate) fn forget(&self) {
+    /// Forgets a session whose last packet was fetched.
+    pub(crate) fn forget_if_done(&self) {
+        if self.is_open() || self.0.farewell.get() != Farewell::Nothing {
+            return;
+        }
         if let Some(sessions) = self.0.sessions.upgrade() {
             sessions.forget(&self.0.id);
         }
@@ -328,9 +333,10 @@ impl Session {
 }
 
 /// What the client is told at the end, besides what waits for it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Farewell {
     /// Nothing, and no longer what waits: it is gone, or gets an error as its answer.
+    #[default]
     Nothing,
     Close,
     /// It closed the session itself: its poll only has to come home.
@@ -377,7 +383,8 @@ impl Inner {
         }
         let is_over = self.closed.get().is_some() || self.transport.get() != TransportKind::Polling;
         if is_over || self.upgrading.get() {
-            return Poll::Ready("6".to_owned());
+            let packet = if self.farewell.take() == Farewell::Close { "1" } else { "6" };
+            return Poll::Ready(packet.to_owned());
         }
         self.carry(cx);
         Poll::Pending

@@ -4,6 +4,7 @@
 //! is standard output for the program and memory for the test that keeps the example true (`tests/tests/examples.rs`).
 
 pub mod cat;
+pub mod chat;
 pub mod chat_tcp;
 pub mod command_line;
 pub mod copy_tree;
@@ -22,6 +23,7 @@ pub mod progress_bar;
 pub mod sha_tree;
 pub mod shell;
 pub mod soak;
+pub mod socketio_conformance;
 pub mod tail_f;
 pub mod task_bus;
 pub mod threadpool;

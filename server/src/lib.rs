@@ -38,6 +38,7 @@
 //! | talk with a page in both directions | `ws::Acceptor`, `ws::WebSocket` |
 //! | tell pages what happens | `sse::Channel`, `sse::stream` |
 //! | speak another protocol from some point on | [`http::upgrade`] |
+//! | talk with browsers both ways, in rooms | `socketio::Io`; `engineio::Engine` below it |
 //! | take part in the tower family | [`http::FromTower`], [`http::ToTower`] |
 //! | use hyper directly | [`joint`] |
 //!
@@ -59,6 +60,7 @@
 //! - `ws`: WebSocket, on both sides. `ws-deflate`: its messages compressed.
 //! - `sse`: server-sent events.
 //! - `tls`: encryption, by rustls with ring. `dev-certificates`: certificates made up for development.
+//! - `socketio`: Socket.IO v5 over Engine.IO v4, by polling and by WebSocket.
 //!
 //! # Where to read on
 //!
@@ -67,12 +69,16 @@
 
 #[cfg(feature = "client")]
 pub mod client;
+#[cfg(feature = "socketio")]
+pub mod engineio;
 #[cfg(feature = "http1")]
 pub mod http;
 #[cfg(feature = "http1")]
 pub mod joint;
 #[cfg(feature = "http1")]
 mod proto;
+#[cfg(feature = "socketio")]
+pub mod socketio;
 #[cfg(feature = "sse")]
 pub mod sse;
 #[cfg(feature = "tls")]

@@ -37,6 +37,28 @@ pub fn peer(program: &str) -> Option<PathBuf> {
     found
 }
 
+/// Finds a package of npm that `.ci/run setup` installs, or says why the calling test cannot do without it, as [`peer`] does.
+///
+/// The answer is the folder for `NODE_PATH`.
+///
+/// # Panics
+/// As [`peer`].
+#[track_caller]
+pub fn node_package(name: &str) -> Option<PathBuf> {
+    // A test runs from `debug/deps` of the folder that the packages are in.
+    let target = env::current_exe().ok().and_then(|test| test.ancestors().nth(3).map(Path::to_path_buf));
+    let modules =
+        target.map(|target| target.join("node/node_modules")).filter(|modules| modules.join(name).is_dir());
+    let required = env::var_os(REQUIRE_PEERS).is_some_and(|value| value == "1");
+    if let Some(notice) =
+        notice(modules.is_some(), required, &format!("the npm package {name}"), &calling_test())
+    {
+        // As in `peer`.
+        let _ = writeln!(io::stderr(), "{notice}");
+    }
+    modules
+}
+
 /// A TCP port of loopback that nobody listens on now.
 ///
 /// Another process may take it before it is used: only for programs that must be told a number. Our own listeners bind

@@ -1,0 +1,213 @@
+//! One session and the namespaces it is connected to.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::{Rc, Weak};
+
+use bytes::Bytes;
+use phaseloop::{TimerId, spawn};
+use serde_json::Value;
+
+use super::args::Args;
+use super::connect::{ConnectError, Handshake};
+use super::namespace::{Middleware, Namespace};
+use super::outgoing::Outgoing;
+use super::server;
+use super::socket::{DisconnectReason, Socket};
+use crate::engineio::{CloseReason, Message, Session};
+use crate::proto::socketio::{Kind, Packet, decode};
+
+/// A client: one session, and at most one socket in each namespace.
+pub(crate) struct Client {
+    io: Weak<server::Inner>,
+    session: Session,
+    handshake: Handshake,
+    sockets: RefCell<BTreeMap<String, Socket>>,
+    /// Namespaces whose middleware has not decided yet.
+    connecting: RefCell<BTreeSet<String>>,
+    /// A packet whose attachments are not all there.
+    partial: RefCell<Option<(Packet, Vec<Bytes>)>>,
+    connect_timer: Cell<Option<TimerId>>,
+}
+
+impl Client {
+    /// Has a new session speak Socket.IO.
+    pub(crate) fn serve(io: &Rc<server::Inner>, session: Session, handshake: Handshake) {
+        let client = Rc::new(Self {
+            io: Rc::downgrade(io),
+            session: session.clone(),
+            handshake,
+            sockets: RefCell::default(),
+            connecting: RefCell::default(),
+            partial: RefCell::default(),
+            connect_timer: Cell::new(None),
+        });
+        let idle = Rc::downgrade(&client);
+        let timer = session.lp().timer(io.options.connect_timeout, move |_| {
+            if let Some(client) = idle.upgrade().filter(|client| client.sockets.borrow().is_empty()) {
+                client.close();
+            }
+        });
+        session.lp().unref_timer(timer);
+        client.connect_timer.set(Some(timer));
+        // The session drops both when it ends.
+        let receiver = Rc::clone(&client);
+        session.on_message(move |message| receiver.receive(message));
+        session.on_close(move |reason| client.ended(reason.into()));
+    }
+
+    fn receive(self: &Rc<Self>, message: Message<'_>) {
+        if self.assemble(message).is_none() {
+            // It is told nothing, as by Node: a client that speaks the protocol never comes here.
+            self.session.close();
+        }
+    }
+
+    /// `None` if the message is no part of Socket.IO.
+    fn assemble(self: &Rc<Self>, message: Message<'_>) -> Option<()> {
+        let io = self.io.upgrade()?;
+        let (packet, mut attachments) = match (message, self.partial.take()) {
+            (Message::Text(text), None) => (decode(text, io.options.attachments_max).ok()?, Vec::new()),
+            (Message::Binary(bytes), Some((packet, mut attachments))) => {
+                attachments.push(bytes);
+                (packet, attachments)
+            }
+            _ => return None,
+        };
+        if attachments.len() < packet.attachments {
+            attachments.reserve_exact(packet.attachments - attachments.len());
+            self.partial.replace(Some((packet, attachments)));
+        } else {
+            self.take_in(&io, packet, attachments);
+        }
+        Some(())
+    }
+
+    fn take_in(self: &Rc<Self>, io: &Rc<server::Inner>, packet: Packet, attachments: Vec<Bytes>) {
+        let socket = self.sockets.borrow().get(&packet.namespace).cloned();
+        let Some(socket) = socket else {
+            return match packet.kind {
+                Kind::Connect => self.connect(io, packet.namespace, packet.data),
+                _ => self.close(),
+            };
+        };
+        match (packet.kind, packet.data) {
+            (Kind::Disconnect, _) => socket.disconnected(DisconnectReason::ClientNamespaceDisconnect),
+            (Kind::Event, Some(Value::Array(mut values))) => {
+                let name = match values.remove(0) {
+                    Value::String(name) => name,
+                    other => other.to_string(),
+                };
+                socket.dispatch(name, Args::of(values, attachments), packet.id);
+            }
+            (Kind::Ack, Some(Value::Array(values))) => {
+                socket.acknowledged(packet.id.unwrap_or_default(), Args::of(values, attachments));
+            }
+            _ => self.close(),
+        }
+    }
+
+    fn connect(self: &Rc<Self>, io: &Rc<server::Inner>, name: String, auth: Option<Value>) {
+        let count = self.connecting.borrow().len() + self.sockets.borrow().len();
+        if count >= io.options.namespaces_max || self.connecting.borrow().contains(&name) {
+            return self.close();
+        }
+        let Some(namespace) = io.find(&name) else {
+            return self.refuse(&name, &ConnectError::new("Invalid namespace"));
+        };
+        let auth = auth.unwrap_or_else(|| Value::Object(serde_json::Map::new()));
+        let (socket, missed) = namespace.socket(self, self.handshake.with_auth(auth));
+        let skips = socket.is_recovered() && namespace.skips_middlewares();
+        let middlewares = if skips { Vec::new() } else { namespace.middlewares() };
+        if middlewares.is_empty() {
+            return self.admit(&namespace, &socket, &missed);
+        }
+        self.connecting.borrow_mut().insert(name.clone());
+        let client = Rc::clone(self);
+        spawn(async move {
+            let verdict = client.ask(&middlewares, &socket).await;
+            client.connecting.borrow_mut().remove(&name);
+            match verdict {
+                Ok(()) => client.admit(&namespace, &socket, &missed),
+                Err(error) => client.refuse(&name, &error),
+            }
+        })
+        .detach();
+    }
+
+    async fn ask(&self, middlewares: &[Middleware], socket: &Socket) -> Result<(), ConnectError> {
+        for middleware in middlewares {
+            middleware(socket.clone()).await?;
+            if !self.session.is_open() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn admit(&self, namespace: &Namespace, socket: &Socket, missed: &[Outgoing]) {
+        if !self.session.is_open() {
+            return;
+        }
+        if let Some(timer) = self.connect_timer.take() {
+            self.session.lp().stop_timer(timer);
+        }
+        self.sockets.borrow_mut().insert(namespace.name().to_owned(), socket.clone());
+        namespace.admit(socket, missed);
+    }
+
+    fn refuse(&self, namespace: &str, error: &ConnectError) {
+        Outgoing::new(Kind::ConnectError, namespace, Some(error.to_json())).send(&self.session, false);
+    }
+
+    pub(crate) fn session(&self) -> &Session {
+        &self.session
+    }
+
+    /// A socket has left its namespace.
+    pub(crate) fn forget(&self, namespace: &str) {
+        let socket = self.sockets.borrow_mut().remove(namespace);
+        drop(socket);
+    }
+
+    /// Ends the session.
+    pub(crate) fn close(&self) {
+        if self.session.is_open() {
+            self.ended(DisconnectReason::ForcedServerClose);
+            self.session.close();
+        }
+    }
+
+    /// Leaves all namespaces, telling the client, and ends the session.
+    pub(crate) fn disconnect(&self) {
+        let sockets: Vec<Socket> = self.sockets.borrow().values().cloned().collect();
+        for socket in sockets {
+            socket.disconnect(false);
+        }
+        self.session.close();
+    }
+
+    fn ended(&self, reason: DisconnectReason) {
+        if let Some(timer) = self.connect_timer.take() {
+            self.session.lp().stop_timer(timer);
+        }
+        let sockets = self.sockets.take();
+        self.partial.take();
+        for socket in sockets.into_values() {
+            socket.disconnected(reason);
+        }
+    }
+}
+
+impl From<CloseReason> for DisconnectReason {
+    fn from(reason: CloseReason) -> Self {
+        match reason {
+            CloseReason::TransportClose => Self::TransportClose,
+            CloseReason::TransportError => Self::TransportError,
+            CloseReason::PingTimeout => Self::PingTimeout,
+            CloseReason::ParseError => Self::ParseError,
+            CloseReason::ForcedClose => Self::ForcedClose,
+            CloseReason::ServerShuttingDown => Self::ServerShuttingDown,
+        }
+    }
+}

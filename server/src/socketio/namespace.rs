@@ -1,0 +1,259 @@
+//! A place of its own on the same connections: its handlers, its middleware, its rooms.
+
+use std::cell::{OnceCell, RefCell};
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
+
+use phaseloop::current;
+use serde_json::json;
+
+use super::adapter::{Adapter, Local, Target};
+use super::args::{Args, IntoArgs};
+use super::client::Client;
+use super::connect::{ConnectError, Handshake};
+use super::flags::Flags;
+use super::operator::Operator;
+use super::outgoing::Outgoing;
+use super::recovery::{Away, Memory};
+use super::rooms::Rooms;
+use super::server::Options;
+use super::socket::{Identity, Socket};
+use crate::engineio::random_id;
+use crate::proto::socketio::Kind;
+
+type OnConnection = Rc<dyn Fn(&Socket)>;
+pub(crate) type Middleware = Rc<dyn Fn(Socket) -> Pin<Box<dyn Future<Output = Result<(), ConnectError>>>>>;
+
+/// A place of its own on the same connections, such as `/admin`. Cheap to clone; clones are the same namespace.
+///
+/// Made by [`Io::of`](super::Io::of); an [`Io`](super::Io) is also its main one, `/`.
+#[derive(Clone)]
+pub struct Namespace(Rc<Inner>);
+
+struct Inner {
+    name: String,
+    options: Rc<Options>,
+    rooms: RefCell<Rooms>,
+    on_connection: RefCell<Option<OnConnection>>,
+    middlewares: RefCell<Vec<Middleware>>,
+    memory: Option<RefCell<Memory>>,
+    adapter: OnceCell<Box<dyn Adapter>>,
+}
+
+impl Namespace {
+    pub(crate) fn new(name: &str, options: &Rc<Options>) -> Self {
+        Self(Rc::new(Inner {
+            name: name.to_owned(),
+            options: Rc::clone(options),
+            rooms: RefCell::default(),
+            on_connection: RefCell::default(),
+            middlewares: RefCell::default(),
+            memory: options.recovery.clone().map(Memory::new).map(RefCell::new),
+            adapter: OnceCell::new(),
+        }))
+    }
+
+    /// Its name, beginning with `/`.
+    pub fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    /// Sets what is called for each client that has connected, before its first event. It replaces what was set before.
+    pub fn on_connection(&self, on_connection: impl Fn(&Socket) + 'static) {
+        let old = self.0.on_connection.replace(Some(Rc::new(on_connection)));
+        drop(old);
+    }
+
+    /// Adds middleware: it decides whether a client may connect, after what was added before.
+    ///
+    /// # Examples
+    /// ```
+    /// use phaseloop_server::socketio::{ConnectError, Io, Socket};
+    ///
+    /// let io = Io::new();
+    /// io.of("/admin").use_(async |socket: Socket| match socket.handshake().auth["token"].as_str() {
+    ///     Some("secret") => Ok(()),
+    ///     _ => Err(ConnectError::new("who are you?")),
+    /// });
+    /// ```
+    pub fn use_<F>(&self, middleware: F)
+    where
+        F: AsyncFn(Socket) -> Result<(), ConnectError> + 'static,
+    {
+        let middleware = Rc::new(middleware);
+        self.0.middlewares.borrow_mut().push(Rc::new(move |socket| {
+            let middleware = Rc::clone(&middleware);
+            Box::pin(async move { middleware(socket).await })
+        }));
+    }
+
+    /// Has other servers share its rooms. Once, before the first client.
+    ///
+    /// # Panics
+    /// It has an adapter, or has had to do without one.
+    pub fn set_adapter(&self, adapter: impl Adapter) {
+        assert!(
+            self.0.adapter.set(Box::new(adapter)).is_ok(),
+            "an adapter comes before the first use of the namespace {}, and only once",
+            self.0.name
+        );
+    }
+
+    /// To all.
+    pub fn all(&self) -> Operator {
+        Operator::new(self.clone())
+    }
+
+    /// To those in a room.
+    pub fn to(&self, room: impl Into<String>) -> Operator {
+        self.all().to(room)
+    }
+
+    /// The same as [`to`](Self::to).
+    pub fn in_(&self, room: impl Into<String>) -> Operator {
+        self.to(room)
+    }
+
+    /// To all but those in a room.
+    pub fn except(&self, room: impl Into<String>) -> Operator {
+        self.all().except(room)
+    }
+
+    /// To those that can take it at once.
+    pub fn volatile(&self) -> Operator {
+        self.all().volatile()
+    }
+
+    /// To those on this server: what an [`Adapter`] says on behalf of others.
+    pub fn local(&self) -> Operator {
+        self.all().local()
+    }
+
+    /// Sends an event to all.
+    pub fn emit(&self, event: &str, args: impl IntoArgs) {
+        self.all().emit(event, args);
+    }
+
+    /// All sockets, those of other servers too.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost.
+    pub async fn fetch_sockets(&self) -> Vec<super::RemoteSocket> {
+        self.all().fetch_sockets().await
+    }
+
+    /// How many sockets this server has here.
+    pub fn socket_count(&self) -> usize {
+        self.0.rooms.borrow().len()
+    }
+
+    /// The socket of this server with that id.
+    pub fn socket_by_id(&self, id: &str) -> Option<Socket> {
+        self.0.rooms.borrow().by_id(id).cloned()
+    }
+
+    /// The rooms that sockets of this server have joined, in no order.
+    pub fn room_names(&self) -> Vec<String> {
+        self.0.rooms.borrow().names()
+    }
+
+    pub(crate) fn rooms(&self) -> &RefCell<Rooms> {
+        &self.0.rooms
+    }
+
+    pub(crate) fn options(&self) -> &Options {
+        &self.0.options
+    }
+
+    pub(crate) fn adapter(&self) -> &dyn Adapter {
+        &**self.0.adapter.get_or_init(|| Box::new(Local))
+    }
+
+    pub(crate) fn middlewares(&self) -> Vec<Middleware> {
+        self.0.middlewares.borrow().clone()
+    }
+
+    pub(crate) fn skips_middlewares(&self) -> bool {
+        self.0.memory.as_ref().is_some_and(|memory| memory.borrow().skips_middlewares())
+    }
+
+    /// A socket for a client that asks to connect, with what it missed if it comes back.
+    pub(crate) fn socket(&self, client: &Rc<Client>, handshake: Handshake) -> (Socket, Vec<Outgoing>) {
+        let number = self.0.rooms.borrow_mut().next_number();
+        let Some(memory) = &self.0.memory else {
+            return (Socket::new(self, client, handshake, Identity::new(number, None)), Vec::new());
+        };
+        let said = |key: &str| handshake.auth.get(key).and_then(|value| value.as_str()).map(str::to_owned);
+        let restored = said("pid").zip(said("offset")).and_then(|(secret, seen)| {
+            let restored = memory.borrow_mut().restore(&secret, &seen, current().now());
+            restored.map(|(away, missed)| (secret, away, missed))
+        });
+        let (who, missed) = match restored {
+            Some((secret, Away { id, rooms, data }, missed)) => {
+                (Identity { number, id, secret: Some(secret), recovered: true, rooms, data }, missed)
+            }
+            None => (Identity::new(number, Some(random_id())), Vec::new()),
+        };
+        (Socket::new(self, client, handshake, who), missed)
+    }
+
+    /// Lets a socket in.
+    pub(crate) fn admit(&self, socket: &Socket, missed: &[Outgoing]) {
+        socket.set_connected();
+        self.0.rooms.borrow_mut().add(socket.clone());
+        let facts = match socket.secret() {
+            None => json!({ "sid": socket.id() }),
+            Some(secret) => json!({ "sid": socket.id(), "pid": secret }),
+        };
+        Outgoing::new(Kind::Connect, self.name(), Some(facts)).send(socket.session(), false);
+        for room in socket.take_former_rooms() {
+            socket.join(&room);
+        }
+        for packet in missed {
+            packet.send(socket.session(), false);
+        }
+        let on_connection = self.0.on_connection.borrow().clone();
+        if let Some(on_connection) = on_connection {
+            on_connection(socket);
+        }
+    }
+
+    pub(crate) fn remember(&self, secret: String, away: Away) {
+        if let Some(memory) = &self.0.memory {
+            memory.borrow_mut().remember(secret, away, current().now());
+        }
+    }
+
+    /// Sends an event to whom it is for: encoded once here, and once by an adapter.
+    pub(crate) fn broadcast(&self, target: &Target, flags: Flags, event: &str, mut args: Args) {
+        if !flags.local {
+            self.adapter().broadcast(target, event, &args, !flags.uncompressed);
+        }
+        let memory = self.0.memory.as_ref().filter(|_| !flags.volatile);
+        let kept = memory.map(|memory| {
+            let id = random_id();
+            args.push(id.as_str());
+            (memory, id)
+        });
+        let sockets = self.0.rooms.borrow().select(&target.rooms, &target.except);
+        if sockets.is_empty() && kept.is_none() {
+            return;
+        }
+        let packet = Outgoing::event(self.name(), event, args, None);
+        for socket in &sockets {
+            packet.send(socket.session(), flags.volatile);
+        }
+        if let Some((memory, id)) = kept {
+            memory.borrow_mut().keep(id, target.clone(), packet, current().now());
+        }
+    }
+}
+
+impl fmt::Debug for Namespace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut out = f.debug_struct("Namespace");
+        out.field("name", &self.0.name).field("sockets", &self.socket_count()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,177 @@
+//! To whom something is said: built up room by room, then said.
+
+use std::fmt;
+use std::future::Future;
+use std::rc::Rc;
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+
+use super::ack::AckError;
+use super::adapter::Target;
+use super::args::{Args, IntoArgs};
+use super::flags::Flags;
+use super::namespace::Namespace;
+use super::socket::Socket;
+
+/// Those to whom something is said. Made by [`Namespace::to`], [`Socket::to`] and their kin; each call narrows or widens it.
+///
+/// # Examples
+/// ```
+/// use phaseloop_server::socketio::Io;
+///
+/// let io = Io::new();
+/// // To those in either room, but to nobody who asked for silence.
+/// io.to("news").to("sport").except("silent").emit("headline", "it rains");
+/// ```
+#[derive(Clone)]
+#[must_use = "nothing is said before `emit`"]
+pub struct Operator {
+    namespace: Namespace,
+    target: Target,
+    flags: Flags,
+}
+
+impl Operator {
+    pub(crate) fn new(namespace: Namespace) -> Self {
+        Self { namespace, target: Target::default(), flags: Flags::default() }
+    }
+
+    /// Also to those in this room; a socket's id is one. Without a room it is to all.
+    pub fn to(mut self, room: impl Into<String>) -> Self {
+        self.target.rooms.push(room.into());
+        self
+    }
+
+    /// The same as [`to`](Self::to).
+    pub fn in_(self, room: impl Into<String>) -> Self {
+        self.to(room)
+    }
+
+    /// Not to those in this room.
+    pub fn except(mut self, room: impl Into<String>) -> Self {
+        self.target.except.push(room.into());
+        self
+    }
+
+    /// Only to clients that can take it at once: what they miss is of no use later.
+    pub fn volatile(mut self) -> Self {
+        self.flags.volatile = true;
+        self
+    }
+
+    /// Whether transports may compress it. Today: ours never do; an [`Adapter`](super::Adapter) tells other servers.
+    pub fn compress(mut self, compress: bool) -> Self {
+        self.flags.uncompressed = !compress;
+        self
+    }
+
+    /// Not to the sockets of other servers.
+    pub fn local(mut self) -> Self {
+        self.flags.local = true;
+        self
+    }
+
+    /// Sends an event. It is encoded once for all.
+    pub fn emit(&self, event: &str, args: impl IntoArgs) {
+        self.namespace.broadcast(&self.target, self.flags, event, args.into_args());
+    }
+
+    /// Sends an event to the sockets of this server and waits for their answers, no longer than `limit`; one for each
+    /// socket, in the order in which they connected.
+    ///
+    /// # Cancel safety
+    /// Dropping it gives the answers up.
+    pub fn emit_with_ack<A: IntoArgs>(
+        &self,
+        event: &str,
+        args: A,
+        limit: Duration,
+    ) -> impl Future<Output = Vec<Result<Args, AckError>>> + use<A> {
+        let args = args.into_args();
+        let send = |socket: &Socket| socket.emit_with_ack(event, args.clone(), limit);
+        let waiting: Vec<_> = self.sockets().iter().map(send).collect();
+        async move {
+            let mut answers = Vec::with_capacity(waiting.len());
+            for one in waiting {
+                answers.push(one.await); // their time runs together
+            }
+            answers
+        }
+    }
+
+    /// The sockets of this server that are meant.
+    pub fn sockets(&self) -> Vec<Socket> {
+        self.namespace.rooms().borrow().select(&self.target.rooms, &self.target.except)
+    }
+
+    /// All that are meant, those of other servers too.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost.
+    pub async fn fetch_sockets(&self) -> Vec<RemoteSocket> {
+        let mut found: Vec<_> = self.sockets().iter().map(RemoteSocket::of).collect();
+        if !self.flags.local {
+            let others = self.namespace.adapter().fetch(&self.target);
+            found.extend(others.await);
+        }
+        found
+    }
+
+    /// Has them join a room.
+    pub fn sockets_join(&self, room: &str) {
+        self.sockets().iter().for_each(|socket| socket.join(room));
+        if !self.flags.local {
+            self.namespace.adapter().join(&self.target, &[room.to_owned()]);
+        }
+    }
+
+    /// Has them leave a room.
+    pub fn sockets_leave(&self, room: &str) {
+        self.sockets().iter().for_each(|socket| socket.leave(room));
+        if !self.flags.local {
+            self.namespace.adapter().leave(&self.target, &[room.to_owned()]);
+        }
+    }
+
+    /// Has them leave the namespace, or, with `close`, their connections.
+    pub fn disconnect_sockets(&self, close: bool) {
+        self.sockets().iter().for_each(|socket| socket.disconnect(close));
+        if !self.flags.local {
+            self.namespace.adapter().disconnect(&self.target, close);
+        }
+    }
+}
+
+impl fmt::Debug for Operator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut out = f.debug_struct("Operator");
+        out.field("namespace", &self.namespace.name()).field("target", &self.target);
+        out.field("flags", &self.flags).finish()
+    }
+}
+
+/// A socket that may be another server's.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct RemoteSocket {
+    /// Its id, which is a room of its own: speak to it by that.
+    pub id: String,
+    /// The rooms it is in.
+    pub rooms: Vec<String>,
+    /// What was noted with it.
+    pub data: Map<String, Value>,
+    /// What its client said about itself.
+    pub auth: Rc<Value>,
+}
+
+impl RemoteSocket {
+    fn of(socket: &Socket) -> Self {
+        Self {
+            id: socket.id().to_owned(),
+            rooms: socket.rooms(),
+            data: socket.all_data(),
+            auth: Rc::new(socket.handshake().auth.clone()),
+        }
+    }
+}

@@ -1,0 +1,230 @@
+//! Socket.IO in virtual time, by polling: requests are handed to the engine, no socket is involved.
+#![cfg(feature = "socketio")]
+#![allow(clippy::unwrap_used)]
+
+use std::cell::RefCell;
+use std::future::Future;
+use std::rc::Rc;
+use std::time::Duration;
+
+use phaseloop::{EventLoop, LoopHandle, sleep};
+use phaseloop_server::http::{Body, Method, Request};
+use phaseloop_server::socketio::{AckError, DisconnectReason, Io, Options, Recovery, Socket};
+
+fn ms(ms: u64) -> Duration {
+    Duration::from_millis(ms)
+}
+
+type Ends = Rc<RefCell<Vec<DisconnectReason>>>;
+
+/// A server that echoes `message`, notes why sockets leave, and keeps the one that came last.
+struct Fixture {
+    io: Io,
+    ends: Ends,
+    last: Rc<RefCell<Option<Socket>>>,
+}
+
+fn fixture(options: Options) -> Fixture {
+    let (io, ends, last) = (Io::with_options(options), Ends::default(), Rc::default());
+    let (noted, kept): (Ends, Rc<RefCell<Option<Socket>>>) = (ends.clone(), Rc::clone(&last));
+    io.on_connection(move |socket| {
+        let noted = noted.clone();
+        socket.on("message", |event| event.socket.emit("back", event.args.clone()));
+        socket.on_disconnect(move |_, reason| noted.borrow_mut().push(reason));
+        kept.replace(Some(socket.clone()));
+    });
+    Fixture { io, ends, last }
+}
+
+struct Client {
+    io: Io,
+    sid: String,
+}
+
+impl Client {
+    async fn open(io: &Io) -> Self {
+        let (_, text) = ask(io, Method::GET, "EIO=4&transport=polling", "").await;
+        let facts: serde_json::Value = serde_json::from_str(&text[1..]).unwrap();
+        Self { io: io.clone(), sid: facts["sid"].as_str().unwrap().to_owned() }
+    }
+
+    /// Opens a session and connects to the main namespace.
+    async fn connect(io: &Io) -> Self {
+        let client = Self::open(io).await;
+        client.post("40").await;
+        assert!(client.poll().await.1.starts_with("40{"));
+        client
+    }
+
+    async fn poll(&self) -> (u16, String) {
+        ask(&self.io, Method::GET, &format!("EIO=4&transport=polling&sid={}", self.sid), "").await
+    }
+
+    async fn post(&self, payload: &str) -> u16 {
+        ask(&self.io, Method::POST, &format!("EIO=4&transport=polling&sid={}", self.sid), payload).await.0
+    }
+}
+
+async fn ask(io: &Io, method: Method, query: &str, body: &str) -> (u16, String) {
+    let request = Request::builder().method(method).uri(format!("/socket.io/?{query}"));
+    let response = io.engine().respond(request.body(Body::from(body.to_owned())).unwrap()).await;
+    (response.status().as_u16(), response.into_body().text().await.unwrap())
+}
+
+fn run<F: Future>(test: impl FnOnce(LoopHandle) -> F) {
+    let lp = EventLoop::builder().virtual_time(true).build().unwrap();
+    lp.block_on(test(lp.handle())).unwrap();
+}
+
+#[test]
+fn hostile_packets_end_the_session() {
+    run(async |_| {
+        let it = fixture(Options::default());
+        let deep = format!("42[\"message\",{}{}]", "[".repeat(50_000), "]".repeat(50_000));
+        let cases = [
+            r#"4599999999999999999999-["message"]"#,
+            r#"4511-["message"]"#,
+            r#"451-["message",{"_placeholder":true,"num":5}]"#,
+            deep.as_str(),
+            "42{}",
+            r#"42["connect"]"#,
+            "4abc",
+            "bAQID",                                  // nothing announced it
+            "451-[\"message\"]\u{1e}42[\"message\"]", // text where bytes were announced
+        ];
+        for packet in cases {
+            let client = Client::connect(&it.io).await;
+            client.post(packet).await;
+            assert_eq!(client.poll().await.1, "1", "{}", &packet[..packet.len().min(40)]);
+            assert_eq!(client.poll().await.0, 400);
+        }
+        assert_eq!(*it.ends.borrow(), vec![DisconnectReason::ForcedClose; cases.len()]);
+        assert_eq!((it.io.socket_count(), it.io.engine().session_count()), (0, 0));
+    });
+}
+
+#[test]
+fn a_packet_for_a_place_one_is_not_in_ends_the_session() {
+    run(async |_| {
+        let it = fixture(Options::default());
+        it.io.of("/other");
+        for packet in ["42/other,[\"message\"]", "41/other", "40\u{1e}40", "44{}"] {
+            let client = Client::connect(&it.io).await;
+            client.post(packet).await;
+            assert_eq!(it.ends.borrow_mut().pop(), Some(DisconnectReason::ForcedServerClose), "{packet}");
+        }
+    });
+}
+
+#[test]
+fn a_session_that_connects_to_nothing_is_closed() {
+    run(async |lp: LoopHandle| {
+        let mut options = Options::default();
+        options.connect_timeout = ms(100);
+        let it = fixture(options);
+        let (silent, before) = (Client::open(&it.io).await, lp.now());
+        assert_eq!(silent.poll().await, (200, "1".to_owned()));
+        assert_eq!(lp.now() - before, ms(100));
+        let client = Client::connect(&it.io).await;
+        sleep(ms(1000)).await;
+        assert_eq!(client.post("42[\"message\",1]").await, 200);
+    });
+}
+
+#[test]
+fn namespaces_of_a_client_are_bounded() {
+    run(async |_| {
+        let mut options = Options::default();
+        options.namespaces_max = 3;
+        let it = fixture(options);
+        it.io.of_any(|_| true, |_| ());
+        let client = Client::connect(&it.io).await;
+        for name in ["/a", "/b", "/c"] {
+            client.post(&format!("40{name}")).await;
+        }
+        assert_eq!(*it.ends.borrow(), [DisconnectReason::ForcedServerClose]);
+    });
+}
+
+#[test]
+fn answers_are_waited_for_in_time_and_number() {
+    run(async |lp: LoopHandle| {
+        let mut options = Options::default();
+        options.acks_max = 2;
+        let it = fixture(options);
+        let client = Client::connect(&it.io).await;
+        let socket = it.last.borrow().clone().unwrap();
+        let first = socket.emit_with_ack("q", 1, ms(100));
+        let second = socket.emit_with_ack("q", 2, ms(200));
+        assert_eq!(socket.emit_with_ack("q", 3, ms(1)).await, Err(AckError::TooMany));
+        assert_eq!(client.poll().await.1, "420[\"q\",1]\u{1e}421[\"q\",2]");
+        let before = lp.now();
+        assert_eq!(first.await, Err(AckError::TimedOut));
+        assert_eq!(lp.now() - before, ms(100));
+        client.post("431[\"two\"]\u{1e}431[\"twice\"]\u{1e}430[\"late\"]\u{1e}4399[]").await;
+        assert_eq!(second.await.unwrap().values(), ["two"]);
+        let third = socket.emit_with_ack("q", 3, ms(100));
+        client.post("41").await;
+        assert_eq!(third.await, Err(AckError::Disconnected));
+        assert_eq!(socket.emit_with_ack("q", 4, ms(100)).await, Err(AckError::Disconnected));
+    });
+}
+
+#[test]
+fn what_is_volatile_is_lost_while_nobody_polls() {
+    run(async |lp: LoopHandle| {
+        let it = fixture(Options::default());
+        let client = Rc::new(Client::connect(&it.io).await);
+        let socket = it.last.borrow().clone().unwrap();
+        socket.volatile().emit("lost", ());
+        let poller = Rc::clone(&client);
+        let poll = lp.spawn(async move { poller.poll().await });
+        sleep(ms(1)).await;
+        it.io.volatile().emit("heard", ());
+        assert_eq!(poll.await.unwrap().1, "42[\"heard\"]");
+    });
+}
+
+#[test]
+fn who_leaves_is_in_its_rooms_until_it_has_left() {
+    run(async |_| {
+        let it = fixture(Options::default());
+        let client = Client::connect(&it.io).await;
+        let socket = it.last.borrow().clone().unwrap();
+        socket.join("room");
+        let seen: Rc<RefCell<Vec<usize>>> = Rc::default();
+        let (before, after) = (seen.clone(), seen.clone());
+        socket.on_disconnecting(move |socket, _| before.borrow_mut().push(socket.rooms().len()));
+        socket.on_disconnect(move |socket, _| after.borrow_mut().push(socket.rooms().len()));
+        client.post("41").await;
+        assert_eq!(*seen.borrow(), [2, 0]);
+        socket.join("room");
+        assert!(it.io.room_names().is_empty(), "{:?}", it.io.room_names());
+    });
+}
+
+#[test]
+fn who_was_away_too_long_is_not_taken_back() {
+    run(async |_| {
+        let mut options = Options::default();
+        let mut recovery = Recovery::default();
+        recovery.disconnected_max = ms(1000);
+        options.recovery = Some(recovery);
+        let it = fixture(options);
+        for (away, taken_back) in [(ms(900), true), (ms(1100), false)] {
+            let client = Client::open(&it.io).await;
+            client.post("40").await;
+            let facts: serde_json::Value = serde_json::from_str(&client.poll().await.1[2..]).unwrap();
+            let id = facts["sid"].as_str().unwrap();
+            it.io.emit("news", 1);
+            let news: serde_json::Value = serde_json::from_str(&client.poll().await.1[2..]).unwrap();
+            client.post("1").await;
+            sleep(away).await;
+            let client = Client::open(&it.io).await;
+            client.post(&format!("40{{\"pid\":{},\"offset\":{}}}", facts["pid"], news[2])).await;
+            let answer = client.poll().await.1;
+            assert_eq!(answer.contains(id), taken_back, "{answer}");
+            assert_eq!(it.last.borrow().as_ref().unwrap().is_recovered(), taken_back);
+        }
+    });
+}

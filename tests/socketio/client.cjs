@@ -90,7 +90,7 @@ async function rooms(way, options) {
   await ask(a, "io to", [c.id], "psst");
   same(`${way}: to one by its id`, await take(), ["", "", "psst"]);
   same(`${way}: the rooms of one`, await ask(b, "rooms"), [[b.id, "one", "two"].sort()]);
-  same(`${way}: who is in a room`, await ask(a, "fetch", "two"), [[b.id, c.id]]);
+  same(`${way}: who is in a room`, (await ask(a, "fetch", "two"))[0].sort(), [b.id, c.id].sort());
   await ask(b, "leave", "one");
   await ask(a, "say to", "one", "hello");
   same(`${way}: who left hears nothing`, await take(), ["", "", ""]);

@@ -454,10 +454,11 @@ impl Inner {
     }
 
     fn ping(&self, session: &Session, due: Instant, lp: &LoopHandle) {
-        // A timer runs up to a millisecond late, and two of them should not add up; one that is late for another reason,
-        // such as a busy loop, should not take the time from the client.
+        // The lateness of two timers should not add up, so a late ping counts as sent when it was due; but a loop that was
+        // busy for long must leave the client half of its time.
         let now = lp.now();
-        let sent = if now.saturating_duration_since(due) <= LATE_MAX { due } else { now };
+        let sent =
+            if now.saturating_duration_since(due) <= self.options.ping_timeout / 2 { due } else { now };
         let pong_due = sent + self.options.ping_timeout;
         self.pong_due.set(Some(pong_due));
         let weak = Rc::downgrade(&session.0);
@@ -514,6 +515,3 @@ pub(crate) fn random_id() -> String {
 }
 
 const TICK: Duration = Duration::from_millis(1);
-
-/// How late a ping may be and still count as sent when it was due.
-const LATE_MAX: Duration = Duration::from_millis(10);

@@ -43,7 +43,7 @@
 //!
 //! # What it is not
 //!
-//! The protocols themselves are hyper's, h2's and rustls's. There is no compression of answers yet, and no HTTP/3.
+//! The protocols themselves are hyper's, h2's and rustls's. There is no HTTP/3.
 //!
 //! # Limits
 //!

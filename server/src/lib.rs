@@ -44,7 +44,7 @@
 //!
 //! # What it is not
 //!
-//! The protocols themselves are hyper's, h2's and rustls's. There is no compression of answers yet, and no HTTP/3.
+//! The protocols themselves are hyper's, h2's and rustls's. There is no HTTP/3.
 //!
 //! # Limits
 //!
@@ -56,7 +56,7 @@
 //! - `http1` (default): the server, speaking HTTP/1.1.
 //! - `http2` (default): HTTP/2 on the same port.
 //! - `client`: a client that keeps connections, for HTTP/1.1 and, with `http2`, HTTP/2.
-//! - `web`: routers and middleware in two styles, static files.
+//! - `web`: routers and middleware in two styles, static files. `compress`: gzip, brotli and zstd for them.
 //! - `ws`: WebSocket, on both sides. `ws-deflate`: its messages compressed.
 //! - `sse`: server-sent events.
 //! - `tls`: encryption, by rustls with ring. `dev-certificates`: certificates made up for development.

@@ -39,6 +39,8 @@ mod res;
 mod routes;
 mod state;
 mod table;
+#[cfg(feature = "compress")]
+mod transform;
 
 use std::fmt;
 use std::rc::Rc;

@@ -8,6 +8,8 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use examples::node_child;
+use examples::page::Page;
 use phaseloop::ipc::{
     self, Attachment, AttachmentKind, Channel, ChannelLimits, Framing, Message, ReceiveError, SendError,
 };
@@ -157,13 +159,13 @@ fn malformed_json_is_reported_and_the_channel_goes_on() {
     let lp = EventLoop::new().unwrap();
     let script = r#"require('fs').writeSync(3, '{"a": oops}\n\n'); process.send('next')"#;
     let (_child, channel) = fork(&lp, node, script);
+    assert!(matches!(channel.send("{oops}"), Err(SendError::NotJson { .. })));
     in_time(&lp, async {
         let bad = channel.recv().await.unwrap().unwrap_err().to_string();
         assert!(bad.contains("line 1 column 7") && bad.contains("oops"), "{bad}");
         assert!(matches!(channel.recv().await, Some(Err(ReceiveError::Malformed { .. }))));
         assert_eq!(next_value(&channel).await, "next");
     });
-    assert!(matches!(channel.send("{oops}"), Err(SendError::NotJson { .. })));
 }
 
 #[test]
@@ -299,34 +301,58 @@ fn messages_of_what_is_built_on_the_channel_go_to_its_hook() {
 fn read_all(lp: &EventLoop, address: std::net::SocketAddr) -> impl Future<Output = String> + use<> {
     let lp = lp.handle();
     async move {
-        let stream = TcpStream::connect(&lp, address).await.unwrap();
+        let stream = TcpStream::connect(&lp, address).await.expect("the exchange works");
         let (mut text, mut buf) = (Vec::new(), [0; 100]);
         loop {
-            match stream.read(&mut buf).await.unwrap() {
-                0 => return String::from_utf8(text).unwrap(),
+            match stream.read(&mut buf).await.expect("the exchange works") {
+                0 => return String::from_utf8(text).expect("the exchange works"),
                 len => text.extend_from_slice(&buf[..len]),
             }
         }
     }
 }
 
+// --- the example ------------------------------------------------------------------------------------------------------
+
+#[test]
+fn the_example_shows_what_it_says() {
+    let Some(_) = peer("node") else { return };
+    let page = Page::memory();
+    node_child::run(&page).unwrap();
+    assert_eq!(page.text(), NODE_CHILD);
+}
+
+const NODE_CHILD: &str = "\
+Messages both ways
+  [1, 2, 3] -> {\"sum\":6}
+  [20, 22] -> {\"sum\":42}
+
+A listener for the child
+  handed over -> {\"serving\":true}
+  a client reads: hello from node, phaseloop
+
+The end
+  the child ends with exit status: 0
+";
+
 // --- a Node parent ----------------------------------------------------------------------------------------------------
 
 /// Runs a script in Node, which has this program in `bin`, and gives what it printed.
 fn node_parent(node: PathBuf, script: &str, role: &str) -> String {
-    let lp = EventLoop::new().unwrap();
+    let lp = EventLoop::new().expect("the exchange works");
     let prelude = format!(
         "const {{ fork, spawn }} = require('child_process'), net = require('net');
         const bin = {:?}, args = ['acts_as_a_child', '--nocapture'];
         const begin = () => fork('--exact', args, {{ execPath: bin, execArgv: [], stdio: ['ignore', 'ignore', 'inherit', 'ipc'] }});\n",
-        std::env::current_exe().unwrap()
+        std::env::current_exe().expect("the exchange works")
     );
     let mut options = ExecOptions::default();
     options.timeout = Some(LIMIT);
     let command = Command::new(node).args(["-e", &(prelude + script)]).env(ROLE, role);
-    let output = lp.block_on(command.output(&lp, options)).unwrap().expect("node ends in time");
+    let output =
+        lp.block_on(command.output(&lp, options)).expect("the exchange works").expect("node ends in time");
     assert!(output.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap()
+    String::from_utf8(output.stdout).expect("the exchange works")
 }
 
 #[test]
@@ -410,21 +436,24 @@ fn acts_as_a_child() {
 fn serve(channel: &Channel) {
     let server: Rc<Cell<Option<TcpListener>>> = Rc::default();
     channel.on_message(move |channel, message| {
-        let (lp, mut message) = (channel.lp().clone(), message.unwrap());
+        let (lp, mut message) = (channel.lp().clone(), message.expect("the exchange works"));
         let attachment = message.take_attachment();
         match (message.bytes(), attachment) {
             (b"\"server\"", Some(listener)) => {
-                let listener = listener.into_tcp_listener(&lp).unwrap();
-                let answer =
-                    |_: &_, stream: std::io::Result<TcpStream>| say(&stream.unwrap(), "from the server");
-                listener.on_connection(answer).unwrap();
+                let listener = listener.into_tcp_listener(&lp).expect("the exchange works");
+                let answer = |_: &_, stream: std::io::Result<TcpStream>| {
+                    say(&stream.expect("the exchange works"), "from the server")
+                };
+                listener.on_connection(answer).expect("the exchange works");
                 server.set(Some(listener));
-                channel.send_json("serving").unwrap();
+                channel.send_json("serving").expect("the exchange works");
             }
-            (b"\"socket\"", Some(stream)) => say(&stream.into_tcp_stream(&lp).unwrap(), "from the socket"),
+            (b"\"socket\"", Some(stream)) => {
+                say(&stream.into_tcp_stream(&lp).expect("the exchange works"), "from the socket")
+            }
             (b"\"stop\"", None) => {
-                server.take().unwrap().close();
-                channel.send_json("stopped").unwrap();
+                server.take().expect("the exchange works").close();
+                channel.send_json("stopped").expect("the exchange works");
             }
             (b"\"end\"", None) => channel.disconnect(),
             _ => panic!("{message:?}"),
@@ -433,6 +462,6 @@ fn serve(channel: &Channel) {
 }
 
 fn say(stream: &TcpStream, text: &str) {
-    stream.queue_write(text.as_bytes()).unwrap();
-    stream.shutdown_with(|stream, _| stream.close()).unwrap();
+    stream.queue_write(text.as_bytes()).expect("the exchange works");
+    stream.shutdown_with(|stream, _| stream.close()).expect("the exchange works");
 }

@@ -382,15 +382,20 @@ fn we_end_when_a_node_parent_disconnects() {
 #[test]
 fn a_server_of_a_node_parent_serves_here_and_its_sockets_too() {
     let Some(node) = peer("node") else { return };
-    let script = "const child = begin(), server = net.createServer({ pauseOnConnect: true });
-        const get = (then) => { let text = ''; const socket = net.connect(server.address().port, '127.0.0.1');
+    // Closed in the parent before anybody connects, or it would take connections from the one backlog too.
+    let script = "const child = begin(), shared = net.createServer(), own = net.createServer({ pauseOnConnect: true });
+        const get = (port, then) => { let text = ''; const socket = net.connect(port, '127.0.0.1');
             socket.on('data', (data) => text += data).on('end', () => { console.log(text); then(); }); };
-        server.listen(0, '127.0.0.1', () => child.send('server', server));
-        child.once('message', () => get(() => {
-            server.on('connection', (socket) => child.send('socket', socket));
-            child.send('stop');
-            child.once('message', () => get(() => server.close(() => { console.log('closed'); child.send('end'); })));
-        }));";
+        shared.listen(0, '127.0.0.1', () => child.send('server', shared));
+        child.once('message', () => {
+            const { port } = shared.address();
+            shared.close();
+            get(port, () => {
+                own.on('connection', (socket) => child.send('socket', socket));
+                own.listen(0, '127.0.0.1', () => get(own.address().port, () =>
+                    own.close(() => { console.log('closed'); child.send('end'); })));
+            });
+        });";
     assert_eq!(node_parent(node, script, "serve"), "from the server\nfrom the socket\nclosed\n");
 }
 
@@ -451,11 +456,10 @@ fn serve(channel: &Channel) {
             (b"\"socket\"", Some(stream)) => {
                 say(&stream.into_tcp_stream(&lp).expect("the exchange works"), "from the socket")
             }
-            (b"\"stop\"", None) => {
-                server.take().expect("the exchange works").close();
-                channel.send_json("stopped").expect("the exchange works");
+            (b"\"end\"", None) => {
+                server.take().expect("it came first").close();
+                channel.disconnect();
             }
-            (b"\"end\"", None) => channel.disconnect(),
             _ => panic!("{message:?}"),
         }
     });

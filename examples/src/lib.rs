@@ -18,7 +18,6 @@ pub mod koa_users;
 pub mod lines;
 pub mod node_child;
 pub mod onion;
-pub mod node_child;
 pub mod page;
 pub mod panics;
 pub mod port_forward;

@@ -1,7 +1,9 @@
 //! Users in memory behind a JSON interface, in the style of Koa.
 //!
-//!     cargo run --release -p examples --bin koa_users -- --addr 127.0.0.1:8080
-//!     curl -H 'content-type: application/json' -d '{"name":"ada"}' http://127.0.0.1:8080/api/users
+//! ```sh
+//! cargo run --release -p examples --bin koa_users -- --addr 127.0.0.1:8080
+//! curl -H 'content-type: application/json' -d '{"name":"ada"}' http://127.0.0.1:8080/api/users
+//! ```
 
 use std::process::ExitCode;
 

@@ -91,3 +91,13 @@ fn signals_during_every_call_change_nothing() {
     run(&lp);
     assert!(told.get() > 0);
 }
+
+#[test]
+fn a_process_that_closes_its_output_first_is_fed_all_the_same() {
+    let lp = new_loop();
+    let input = vec![b'x'; 1 << 20]; // more than a pipe holds
+    let mut options = ExecOptions::default();
+    options.input = input;
+    let output = block_on(&lp, shell("exec >&- 2>&-; test $(wc -c) = 1048576").output(&lp, options)).unwrap();
+    assert!(output.status.unwrap().success());
+}

@@ -161,7 +161,11 @@ impl Core {
             }
             Decoded::Receipt { arrived } => self.receipt(arrived),
             Decoded::Answer(bytes) => self.answer(&bytes),
-            Decoded::Skipped(error) => self.tell(Err(error)),
+            Decoded::Skipped(error, attachment) => {
+                // Taken and closed, or the next message would get it; and the peer waits to hear that it came.
+                drop(self.claim(attachment));
+                self.tell(Err(error));
+            }
             Decoded::Lost(error) => self.lose(Some(error)),
         }
     }

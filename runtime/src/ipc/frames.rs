@@ -50,7 +50,9 @@ impl Frames {
 
     fn end(&self, frame: Frame) -> Decoded {
         match frame.skipped {
-            Some(len) => Decoded::Skipped(ReceiveError::TooLong { len, limit: self.len_max }),
+            Some(len) => {
+                Decoded::Skipped(ReceiveError::TooLong { len, limit: self.len_max }, frame.attachment)
+            }
             None => {
                 Decoded::Message { body: frame.body, internal: frame.internal, attachment: frame.attachment }
             }
@@ -170,7 +172,14 @@ mod tests {
         frames.decode(&bytes[..30], &mut found);
         assert_eq!(frames.unfinished(), Some(HEAD_LEN), "nothing of it is kept");
         frames.decode(&bytes[30..], &mut found);
-        assert_eq!(bodies(found), ["Skipped(TooLong { len: 50, limit: 49 })", "next"]);
+        assert_eq!(bodies(found), ["Skipped(TooLong { len: 50, limit: 49 }, None)", "next"]);
+    }
+
+    #[test]
+    fn what_is_skipped_tells_of_its_attachment() {
+        let (mut frames, mut found) = (Frames::new(1), Vec::new());
+        frames.decode(&[2, 0, 0, 0, 0, code_of(AttachmentKind::Stream), 0, 0, b'n', b'o'], &mut found);
+        assert!(matches!(found[..], [Decoded::Skipped(_, Some(AttachmentKind::Stream))]), "{found:?}");
     }
 
     #[test]

@@ -21,7 +21,7 @@ impl Framing {
     /// for them.
     pub const NODE: Self = Self {
         name: "node",
-        make: |len_max| Box::new(Lines { len_max, line: Vec::new(), skipped: 0 }),
+        make: |len_max| Box::new(Lines::new(len_max)),
         fd_variable: "NODE_CHANNEL_FD",
         variables: &[("NODE_CHANNEL_SERIALIZATION_MODE", "json")],
     };
@@ -33,6 +33,8 @@ struct Lines {
     line: Vec<u8>,
     /// Bytes of a line that is too long, which were dropped.
     skipped: usize,
+    /// That line has a descriptor attached.
+    attached: bool,
 }
 
 /// How much of a bad line is shown.
@@ -66,7 +68,10 @@ impl Protocol for Lines {
             let line = std::mem::take(&mut self.line);
             into.push(match std::mem::take(&mut self.skipped) {
                 0 => decode_line(line),
-                len => Decoded::Skipped(ReceiveError::TooLong { len, limit: self.len_max }),
+                len => {
+                    let attachment = std::mem::take(&mut self.attached).then_some(AttachmentKind::Native);
+                    Decoded::Skipped(ReceiveError::TooLong { len, limit: self.len_max }, attachment)
+                }
             });
         }
         self.keep(bytes);
@@ -85,10 +90,18 @@ impl Protocol for Lines {
 }
 
 impl Lines {
+    fn new(len_max: usize) -> Self {
+        Self { len_max, line: Vec::new(), skipped: 0, attached: false }
+    }
+
     /// Adds to the line, or only counts once it is too long.
     fn keep(&mut self, bytes: &[u8]) {
         let len = self.line.len() + bytes.len();
         if self.skipped > 0 || len > self.len_max.saturating_add(WRAPPING) {
+            if self.skipped == 0 {
+                let start = self.line.iter().chain(bytes).take(HANDED_OVER.len());
+                self.attached = start.eq(HANDED_OVER);
+            }
             self.skipped += len;
             self.line = Vec::new();
         } else {
@@ -96,6 +109,9 @@ impl Lines {
         }
     }
 }
+
+/// How a line begins that has a descriptor attached. Source: Node, `target._send` in `internal/child_process`.
+const HANDED_OVER: &[u8] = br#"{"cmd":"NODE_HANDLE","#;
 
 /// What a message with an attachment has around it, at most; its length does not count.
 const WRAPPING: usize = 128;
@@ -136,7 +152,7 @@ fn decode_line(line: Vec<u8>) -> Decoded {
         }
         Err(reason) => {
             let start = String::from_utf8_lossy(&line[..line.len().min(SHOWN)]).into_owned();
-            Decoded::Skipped(ReceiveError::Malformed { reason, start })
+            Decoded::Skipped(ReceiveError::Malformed { reason, start }, None)
         }
     }
 }
@@ -192,7 +208,7 @@ mod tests {
     use super::*;
 
     fn decode(pieces: &[&str]) -> Vec<String> {
-        let (mut lines, mut found) = (Lines { len_max: 40, line: Vec::new(), skipped: 0 }, Vec::new());
+        let (mut lines, mut found) = (Lines::new(40), Vec::new());
         pieces.iter().for_each(|piece| lines.decode(piece.as_bytes(), &mut found));
         let text = |decoded| match decoded {
             Decoded::Message { body, internal, attachment } => {
@@ -233,12 +249,24 @@ mod tests {
         let found = decode(&["{\"a\":\n", &"x".repeat(200), "\n", "2\n"]);
         assert_eq!(found.len(), 3, "{found:?}");
         assert!(found[0].starts_with("Skipped(Malformed"), "{found:?}");
-        assert_eq!(found[1..], ["Skipped(TooLong { len: 200, limit: 40 })", "2 false None"]);
+        assert_eq!(found[1..], ["Skipped(TooLong { len: 200, limit: 40 }, None)", "2 false None"]);
+    }
+
+    #[test]
+    fn a_line_that_is_too_long_tells_of_its_descriptor() {
+        let line = [HANDED_OVER, br#""type":"net.Socket","msg":""#, &[b'x'; 400], b"\"}\n[]\n"].concat();
+        for piece in [1, 10, line.len()] {
+            let mut lines = Lines::new(40);
+            let mut found = Vec::new();
+            line.chunks(piece).for_each(|piece| lines.decode(piece, &mut found));
+            assert!(matches!(found[0], Decoded::Skipped(ReceiveError::TooLong { .. }, Some(_))), "{found:?}");
+            assert!(matches!(found[1], Decoded::Message { .. }), "{found:?}");
+        }
     }
 
     #[test]
     fn only_json_is_sent_and_on_one_line() {
-        let (lines, mut bytes) = (Lines { len_max: 40, line: Vec::new(), skipped: 0 }, Vec::new());
+        let (lines, mut bytes) = (Lines::new(40), Vec::new());
         lines.encode(&Message::from("{\n\"a\": 1}"), &mut bytes).unwrap();
         assert_eq!(bytes, b"{ \"a\": 1}\n");
         let refused = lines.encode(&Message::from("{\"a\""), &mut bytes).unwrap_err();

@@ -72,8 +72,8 @@ pub(super) enum Decoded {
     },
     /// To be sent back as it is.
     Answer(Vec<u8>),
-    /// A message that is not one; the next one can be.
-    Skipped(ReceiveError),
+    /// A message that is not one; the next one can be. What was attached to it belongs to no other.
+    Skipped(ReceiveError, Option<AttachmentKind>),
     /// From here on nothing can be understood.
     Lost(ReceiveError),
 }

@@ -136,8 +136,16 @@ impl Child {
             released: Cell::new(false),
             pidfd,
         });
-        if inner.pidfd.is_none() {
-            inner.watch_by_signal(site)?;
+        if inner.pidfd.is_none()
+            && let Err(error) = inner.watch_by_signal(site)
+        {
+            lp.close_source(token);
+            let mut process = inner.process.borrow_mut();
+            // As above: nobody would ever learn of its end.
+            let _ = process.kill();
+            let _ = process.wait();
+            drop(process);
+            return Err(error);
         }
         for (stream, _) in ours.values().filter(|(_, child_writes)| *child_writes) {
             // Held by the stream: what is told when all has ended must outlive the exit and our handles.

@@ -175,7 +175,15 @@ async fn talk(
     if too_long.await? {
         return Ok(End::TooLong);
     }
-    Ok(End::Exited(child.wait().await?))
+    // A process may close its output and go on to read its input: it is fed until it ends.
+    let mut wait = pin!(child.wait());
+    let status = poll_fn(|cx| {
+        if !fed {
+            fed = feed.as_mut().poll(cx).is_ready();
+        }
+        wait.as_mut().poll(cx)
+    });
+    Ok(End::Exited(status.await?))
 }
 
 /// Writes the input and ends it. A process that does not read it all is no error.

@@ -47,7 +47,10 @@ fn stop_children(found: &mut BTreeMap<u32, OwnedFd>) -> io::Result<usize> {
         if found.contains_key(&pid) || !is_child(found) {
             continue;
         }
-        let Ok(pidfd) = sys::open_pidfd(pid) else { continue };
+        let pidfd = match sys::open_pidfd(pid) {
+            Err(error) if error.raw_os_error() == sys::no_such_process().raw_os_error() => continue,
+            pidfd => pidfd?,
+        };
         // Asked again: what the pidfd stands for may have got the number after the first answer.
         if is_child(found) && sys::signal_pidfd(&pidfd, Signal::STOP.number()).is_ok() {
             found.insert(pid, pidfd);
@@ -59,8 +62,9 @@ fn stop_children(found: &mut BTreeMap<u32, OwnedFd>) -> io::Result<usize> {
 
 /// The parent of a process. Source: proc_pid_stat(5); the name before it may hold anything, parentheses too.
 fn parent(pid: u32) -> Option<u32> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    let (_, after_name) = stat.rsplit_once(") ")?;
+    let stat = fs::read(format!("/proc/{pid}/stat")).ok()?;
+    let name_end = stat.iter().rposition(|byte| *byte == b')')?;
+    let after_name = std::str::from_utf8(stat.get(name_end + 2..)?).ok()?;
     after_name.split(' ').nth(1)?.parse().ok()
 }
 

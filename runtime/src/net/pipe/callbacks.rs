@@ -339,7 +339,8 @@ impl PipeStream {
                 let len = lp.state.limits.read_buffer_len.get();
                 let mut buffer =
                     lp.state.read_buffer.take().unwrap_or_else(|| vec![0; len].into_boxed_slice());
-                let result = self.with_fd(|fd| sys::read(fd, self.inner.access, &mut buffer));
+                let result =
+                    self.with_fd(|fd| sys::read(fd, self.inner.kind, self.inner.access, &mut buffer));
                 self.handle_read(result, &buffer);
                 lp.state.read_buffer.set(Some(buffer));
             });

@@ -228,7 +228,7 @@ impl PipeStream {
     pub fn poll_read(&self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
         let full = buf.len();
         let read = self.poll_op(cx, Direction::Read, |fd, access| {
-            sys::read(fd, access, buf).map(|len| self.transferred(len, full))
+            sys::read(fd, self.inner.kind, access, buf).map(|len| self.transferred(len, full))
         });
         if let Poll::Ready(Ok(0) | Err(_)) = &read
             && full > 0

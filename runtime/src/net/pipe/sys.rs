@@ -43,8 +43,8 @@ pub(super) fn kind(fd: impl AsFd) -> io::Result<Kind> {
         FileType::Fifo => Kind::Pipe,
         FileType::Socket => Kind::Socket,
         FileType::CharacterDevice if isatty(&fd) => Kind::Terminal,
-        FileType::CharacterDevice => Kind::Device,
-        _ => Kind::File,
+        FileType::RegularFile | FileType::Directory | FileType::BlockDevice | FileType::Symlink => Kind::File,
+        _ => Kind::Device, // also what has no type, such as an eventfd, and may block for ever
     };
     Ok(kind)
 }
@@ -91,18 +91,19 @@ pub(super) fn socket_pair() -> io::Result<(OwnedFd, OwnedFd)> {
     Ok((a.into(), b.into()))
 }
 
-pub(super) fn read(fd: impl AsFd, access: Access, buf: &mut [u8]) -> io::Result<usize> {
-    match access {
-        Access::DontWait => Ok(rustix::net::recv(fd, buf, RecvFlags::DONTWAIT)?.0),
+pub(super) fn read(fd: impl AsFd, kind: Kind, access: Access, buf: &mut [u8]) -> io::Result<usize> {
+    let read = match access {
+        Access::DontWait => rustix::net::recv(fd, buf, RecvFlags::DONTWAIT).map(|(len, _)| len),
         Access::AskFirst => {
             ask(&fd, PollFlags::IN)?;
-            Ok(rustix::io::read(fd, buf)?)
+            rustix::io::read(fd, buf)
         }
-        Access::NonBlocking | Access::AlwaysReady => match rustix::io::read(fd, buf) {
-            // The end of a terminal whose other side is gone.
-            Err(Errno::IO) => Ok(0),
-            result => Ok(result?),
-        },
+        Access::NonBlocking | Access::AlwaysReady => rustix::io::read(fd, buf),
+    };
+    match read {
+        // The end of a terminal whose other side is gone. Of a disk the same error tells of data that is lost.
+        Err(Errno::IO) if kind == Kind::Terminal => Ok(0),
+        read => Ok(read?),
     }
 }
 

@@ -77,6 +77,20 @@ fn several_buffers_go_in_one_call() {
 }
 
 #[test]
+fn more_buffers_than_a_call_takes_do_not_stand_for_a_full_socket() {
+    let lp = new_loop();
+    let (mut a, b) = pair(&lp);
+    block_on(&lp, async {
+        let bufs = vec![IoSlice::new(b"x"); 1100];
+        let written = AsyncWriteExt::write_vectored(&mut a, &bufs).await.unwrap();
+        assert!((1..=1100).contains(&written));
+        assert_eq!(a.write(b"y").await.unwrap(), 1);
+    });
+    drop((a, b));
+    finish(lp);
+}
+
+#[test]
 fn peeking_takes_nothing() {
     let lp = new_loop();
     let (stream, mut peer) = with_peer(&lp);

@@ -304,3 +304,23 @@ fn callbacks_get_all_messages_that_waited_also_behind_one_with_descriptors() {
     run(&lp);
     assert_eq!(*found.borrow(), ["one", "one", "two", "two", "three", "three", "plain"]);
 }
+
+#[test]
+fn a_plain_reader_gets_what_waits_behind_a_message_with_descriptors() {
+    let (_alone, lp, folder) = (alone(), new_loop(), Folder::new());
+    let (a, b) = pair(&lp);
+    let passed = file(&folder, "passed");
+    block_on(&lp, async {
+        a.write_with_descriptors(b"a", &[passed.as_fd()]).await.unwrap();
+        a.write_all(b"bcd").await.unwrap();
+        let mut buf = [0; 100];
+        let mut read = Vec::new();
+        while read.len() < 4 {
+            let len = b.read(&mut buf).await.unwrap();
+            read.extend_from_slice(&buf[..len]);
+        }
+        assert_eq!(read, b"abcd");
+    });
+    drop((a, b, passed));
+    finish(lp);
+}

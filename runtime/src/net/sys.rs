@@ -15,7 +15,7 @@ use rustix::net::{
 pub(super) use rustix::net::SocketAddrAny as RawAddr;
 
 /// Buffers that one call may take. Source: Linux, `UIO_MAXIOV`; what is beyond is written by the next call.
-const BUFFERS_MAX: usize = 1024;
+pub(super) const BUFFERS_MAX: usize = 1024;
 
 /// Borrows `fd`, which `owner` keeps open for as long as it lives.
 pub(super) fn borrow_for<T>(_owner: &T, fd: RawFd) -> BorrowedFd<'_> {
@@ -27,7 +27,8 @@ pub(super) fn borrow_for<T>(_owner: &T, fd: RawFd) -> BorrowedFd<'_> {
 /// Closes what is open under this number and keeps the number, with a socket there that is connected to nothing.
 pub(super) fn close_in_place(fd: &mut OwnedFd) {
     let stand_in = socket_with(AddressFamily::UNIX, SocketType::DGRAM, SocketFlags::CLOEXEC, None);
-    let replaced = stand_in.and_then(|stand_in| rustix::io::dup2(&stand_in, fd));
+    let replaced =
+        stand_in.and_then(|stand_in| rustix::io::dup3(&stand_in, fd, rustix::io::DupFlags::CLOEXEC));
     if replaced.is_err() {
         // No descriptor is left for the stand-in. The connection ends all the same; its number goes with its owner.
         let _ = rustix::net::shutdown(&*fd, Shutdown::Both); // it fails for one that is not connected
@@ -240,6 +241,12 @@ pub(super) fn unix_to_raw(name: &UnixName<'_>) -> io::Result<RawAddr> {
 pub(super) fn unix_from_raw<R>(raw: RawAddr, f: impl FnOnce(UnixName<'_>) -> R) -> io::Result<R> {
     // By the length: the system gives nothing but the family for a socket without a name.
     if raw.address_family() == AddressFamily::UNIX && raw.addr_len() as usize <= size_of::<u16>() {
+        return Ok(f(UnixName::Unnamed));
+    }
+    // Today: a path of all 108 bytes, which a peer may have, is told as no name. The system counts a zero behind it, and
+    // rustix would look for that beyond the end.
+    if raw.address_family() == AddressFamily::UNIX && raw.addr_len() as usize > size_of::<libc::sockaddr_un>()
+    {
         return Ok(f(UnixName::Unnamed));
     }
     let address = SocketAddrUnix::try_from(raw)?;

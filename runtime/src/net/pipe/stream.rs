@@ -276,11 +276,11 @@ impl PipeStream {
         self.inner.fd.borrow().as_ref().map_or_else(|| Err(gone()), f)
     }
 
-    /// A transfer of our own pipe or socket that came back short was the last that did not block. A terminal gives a line a
-    /// read, and what is shared may be limited in other ways: there only an attempt tells.
+    /// A transfer of our own pipe that came back short was the last that did not block. A terminal gives a line a read, a socket
+    /// may keep messages apart, and what is shared may be limited in other ways: there only an attempt tells.
     fn transferred(&self, len: usize, full: usize) -> Attempt<usize> {
         let tells = self.inner.access == Access::NonBlocking
-            && matches!(self.inner.kind, Kind::Pipe | Kind::Socket)
+            && self.inner.kind == Kind::Pipe
             && (1..full).contains(&len);
         if tells { Attempt::Exhausted(len) } else { Attempt::Done(len) }
     }

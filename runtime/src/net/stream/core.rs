@@ -24,6 +24,8 @@ pub(in crate::net) struct Core {
     pub(in crate::net) base: Base,
     /// The end of the stream was sent, or is due once the queue is written.
     pub(super) shut_down: Cell<bool>,
+    /// A Unix socket: a read stops at a message with descriptors.
+    stops_at_descriptors: bool,
     /// Descriptors that are passed to the read callback are taken, and not left to the system to close.
     pub(super) takes_descriptors: Cell<bool>,
     /// The callback front: who reads, and what waits to be written. A box for the latter, which most never need.
@@ -43,6 +45,7 @@ impl Core {
         let interest = Readiness::READABLE.with(Readiness::WRITABLE);
         Ok(Rc::new(Self {
             base: Base::open(lp, fd, interest, ready, kind, site)?,
+            stops_at_descriptors: kind == HandleKind::UnixStream,
             shut_down: Cell::new(false),
             takes_descriptors: Cell::new(false),
             on_read: CallbackSlot::default(),
@@ -52,7 +55,7 @@ impl Core {
 
     #[inline]
     pub(super) fn poll_read(&self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
-        let full = buf.len();
+        let full = self.read_full(buf.len());
         self.base.poll_op(cx, Direction::Read, |fd| sys::read(fd, buf).map(|len| transferred(len, full)))
     }
 
@@ -61,7 +64,7 @@ impl Core {
         cx: &mut Context<'_>,
         bufs: &mut [IoSliceMut<'_>],
     ) -> Poll<io::Result<usize>> {
-        let full = bufs.iter().map(|buf| buf.len()).sum();
+        let full = self.read_full(bufs.iter().take(sys::BUFFERS_MAX).map(|buf| buf.len()).sum());
         self.base
             .poll_op(cx, Direction::Read, |fd| sys::read_vectored(fd, bufs).map(|len| transferred(len, full)))
     }
@@ -83,7 +86,7 @@ impl Core {
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         ready!(self.poll_flushed(cx));
-        let full = bufs.iter().map(|buf| buf.len()).sum();
+        let full = bufs.iter().take(sys::BUFFERS_MAX).map(|buf| buf.len()).sum();
         self.base.poll_op(cx, Direction::Write, |fd| {
             sys::write_vectored(fd, bufs).map(|len| transferred(len, full))
         })
@@ -183,9 +186,17 @@ impl Core {
         result
     }
 
+    /// Below which length a read tells that nothing is left. A read of a Unix socket also stops at a message with descriptors,
+    /// whoever takes them: there only an attempt tells.
+    #[inline]
+    fn read_full(&self, len: usize) -> usize {
+        if self.stops_at_descriptors { 0 } else { len }
+    }
+
     /// Notes what a read says of the source: whether the next one may find something too.
     pub(super) fn may_read_more(&self, result: Result<usize, &io::Error>, full: usize) -> bool {
         let (sources, token) = (&self.base.lp.state.sources, self.base.token);
+        let full = self.read_full(full);
         let left = match result {
             Ok(len) if (1..full).contains(&len) => sources.exhaust(token, Readiness::READABLE),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {

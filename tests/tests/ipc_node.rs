@@ -8,8 +8,6 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use examples::node_child;
-use examples::page::Page;
 use phaseloop::ipc::{
     self, Attachment, AttachmentKind, Channel, ChannelLimits, Framing, Message, ReceiveError, SendError,
 };
@@ -311,29 +309,6 @@ fn read_all(lp: &EventLoop, address: std::net::SocketAddr) -> impl Future<Output
         }
     }
 }
-
-// --- the example ------------------------------------------------------------------------------------------------------
-
-#[test]
-fn the_example_shows_what_it_says() {
-    let Some(_) = peer("node") else { return };
-    let page = Page::memory();
-    node_child::run(&page).unwrap();
-    assert_eq!(page.text(), NODE_CHILD);
-}
-
-const NODE_CHILD: &str = "\
-Messages both ways
-  [1, 2, 3] -> {\"sum\":6}
-  [20, 22] -> {\"sum\":42}
-
-A listener for the child
-  handed over -> {\"serving\":true}
-  a client reads: hello from node, phaseloop
-
-The end
-  the child ends with exit status: 0
-";
 
 // --- a Node parent ----------------------------------------------------------------------------------------------------
 

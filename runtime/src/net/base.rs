@@ -86,9 +86,10 @@ impl Base {
         }
     }
 
-    /// Gives the descriptor away, no longer registered. `None` if it was closed, or lent to others.
-    pub(super) fn take_fd(&self) -> Option<OwnedFd> {
-        let fd = self.descriptor.take()?;
+    /// Gives the descriptor away to the only one of `owners`, no longer registered. `None` if there are others, or if it was
+    /// closed or lent.
+    pub(super) fn take_fd(&self, owners: usize) -> Option<OwnedFd> {
+        let fd = if owners == 1 { self.descriptor.take()? } else { return None };
         self.lp.close_source(self.token);
         Some(fd)
     }

@@ -91,8 +91,7 @@ impl<K: StreamFamily> Listener<K> {
     /// The listener itself if it has clones, a callback that the loop holds, or lent its descriptor by `as_fd`; and a closed
     /// one too.
     pub fn into_fd(self) -> Result<OwnedFd, Self> {
-        let alone = Rc::strong_count(&self.core) == 1;
-        let fd = if alone { self.core.base.take_fd() } else { None };
+        let fd = self.core.base.take_fd(Rc::strong_count(&self.core));
         let Some(fd) = fd else { return Err(self) };
         if let Some(file) = self.core.file.take() {
             file.keep();

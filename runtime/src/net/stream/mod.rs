@@ -99,8 +99,7 @@ impl<K: StreamFamily> ByteStream<K> {
     /// The stream itself if it has clones, callbacks that the loop holds, or lent its descriptor by `as_fd`; and a closed
     /// stream too.
     pub fn into_fd(self) -> Result<OwnedFd, Self> {
-        let alone = Rc::strong_count(&self.core) == 1;
-        let fd = if alone { self.core.base.take_fd() } else { None };
+        let fd = self.core.base.take_fd(Rc::strong_count(&self.core));
         fd.ok_or(self)
     }
 

@@ -6,6 +6,8 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::process::Command;
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use phaseloop::{EventLoop, RunMode};
@@ -73,20 +75,24 @@ fn a_loop_is_a_guest_of_tokio() {
     let log = runtime.block_on(async {
         let lp = EventLoop::new().expect("descriptors are left");
         let log = Rc::new(RefCell::new(Vec::new()));
-        for (name, ms) in [("second", 2), ("first", 1)] {
-            let log = Rc::clone(&log);
-            lp.set_timeout(Duration::from_millis(ms), move |_| log.borrow_mut().push(name));
-        }
-        let (remote, posted) = (lp.remote(), lp.begin_request());
-        let thread = std::thread::spawn(move || remote.post(|lp| _ = lp.set_immediate(|_| {})).is_ok());
-        let done = Rc::clone(&log);
-        let task = lp.spawn(async move {
+        let (task, first, second) = (Rc::clone(&log), Rc::clone(&log), Rc::clone(&log));
+        let handle = lp.handle();
+        lp.spawn(async move {
             tokio::task::yield_now().await; // a future of the host, awaited by the guest
-            done.borrow_mut().push("task");
-        });
-        drive(&lp, || task.is_finished() && thread.is_finished()).await.expect("the loop runs");
+            task.borrow_mut().push("task");
+            handle.set_timeout(Duration::from_millis(1), move |lp| {
+                first.borrow_mut().push("first");
+                lp.set_timeout(Duration::from_millis(1), move |_| second.borrow_mut().push("second"));
+            });
+        })
+        .detach();
+        let (remote, waits, posted) = (lp.remote(), lp.begin_request(), Arc::new(AtomicBool::new(false)));
+        let posts = Arc::clone(&posted);
+        let thread =
+            std::thread::spawn(move || remote.post(move |_| posts.store(true, Ordering::Relaxed)).is_ok());
+        drive(&lp, || posted.load(Ordering::Relaxed)).await.expect("the loop runs");
         assert!(thread.join().expect("it does not panic"));
-        drop(posted);
+        drop(waits);
         drive(&lp, || false).await.expect("the loop runs");
         log.take()
     });

@@ -60,8 +60,8 @@ impl Builder {
         self
     }
 
-    /// Calls `hook`, from any thread, when a loop that sleeps or does not run gets work from another thread: for hosts
-    /// that sleep elsewhere and have to be told. It is called once until the loop runs again.
+    /// Calls `hook`, from any thread, when a loop that sleeps or does not run gets work from another thread, or has a task woken
+    /// by the host's own code: for hosts that sleep elsewhere and have to be told. It is called once until the loop runs again.
     pub fn on_pending(mut self, hook: impl Fn() + Send + Sync + 'static) -> Self {
         self.on_pending = Some(Arc::new(hook));
         self

@@ -123,6 +123,7 @@ impl<'a> Running<'a> {
         );
         assert!(!state.closed.get(), "this loop is closed");
         state.running.set(true);
+        lp.host_runs(false);
         if state.inbox.wake_up() {
             state.rung.set(true);
         }
@@ -133,6 +134,7 @@ impl<'a> Running<'a> {
 impl Drop for Running<'_> {
     fn drop(&mut self) {
         self.lp.state.running.set(false);
+        self.lp.host_runs(true);
         self.lp.state.leave_place(); // also if a panic leaves a phase or a drain
         // From here on the first message rings: the loop is not looking. What came since it last looked did not ring. In a
         // loop that is not alive the next run would not take it either.

@@ -37,7 +37,8 @@ impl LoopHandle {
         result.expect("a parker calls what it is given: see `Parker::around`")
     }
 
-    /// Ends the sleep if the host runs: its code just gave the loop something to do, or is about to.
+    /// Tells the host if it is what runs: its code just gave the loop something to do, or is about to. A loop with a parker
+    /// ends its sleep; one that the host drives rings as for another thread, or the host would wait for an event in vain.
     #[inline]
     pub(crate) fn unpark(&self) {
         if self.state.parking.parked.get() {
@@ -47,10 +48,17 @@ impl LoopHandle {
 
     #[cold]
     fn end_park(&self) {
-        self.state.parking.parked.set(false);
-        if let Some(parker) = self.parker() {
-            parker.unpark();
+        self.host_runs(false);
+        match self.parker().filter(|_| self.is_running()) {
+            Some(parker) => parker.unpark(),
+            None if self.is_closed() => {}
+            None => self.state.inbox.ring(),
         }
+    }
+
+    /// Notes whether the host runs, and not the loop.
+    pub(crate) fn host_runs(&self, runs: bool) {
+        self.state.parking.parked.set(runs);
     }
 
     /// Marks the loop as parked until this is dropped.

@@ -4,9 +4,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
-use std::fs::Metadata;
 use std::io;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -14,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use phaseloop::{LoopHandle, Timer};
 
+use crate::fs::Metadata;
 use crate::pool::Class;
 use crate::request::{JobId, LoopPool};
 
@@ -185,7 +184,7 @@ impl FileWatcher {
         }
         let (path, watcher) = (Arc::clone(&inner.path), self.clone());
         let looked = job.run(
-            move |_| std::fs::metadata(path),
+            move |_| std::fs::metadata(path).map(Metadata::from),
             move |_, state| {
                 watcher.inner.job.set(None);
                 watcher.looked(state.map_err(io::Error::from).and_then(|state| state));

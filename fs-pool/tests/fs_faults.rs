@@ -17,7 +17,9 @@ use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use fs_pool::fs::{CopyOptions, CpOptions, PipelineEnd, ReadOptions, RmOptions, WriteOptions, pipeline};
+use fs_pool::fs::{
+    CopyOptions, CpOptions, OpenOptions, PipelineEnd, ReadOptions, RmOptions, WriteOptions, pipeline,
+};
 use on_loop::{Log, run, settle};
 use world::{World, descriptors, world};
 
@@ -171,7 +173,7 @@ fn a_device_that_is_full_says_so_and_stays() {
     let error = world.fails(fs.copy_file(world.path("file"), full));
     assert_eq!((error.kind(), error.to.as_deref()), (ErrorKind::StorageFull, Some(full)));
     assert!(blocking::metadata(full).unwrap().file_type().is_char_device(), "it is not ours to remove");
-    let file = world.ok(fs.open_with(full, blocking::OpenOptions::new().write(true)));
+    let file = world.ok(fs.open_with(full, OpenOptions::new().write(true)));
     assert_eq!(world.fails(file.write_all("x")).kind(), ErrorKind::StorageFull);
     assert_eq!(world.fails(file.write_vectored(vec![vec![1; 3]; 2000])).kind(), ErrorKind::StorageFull);
 }

@@ -1,9 +1,10 @@
 //! What a folder holds.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::FileType;
 use std::io;
 use std::path::Path;
+
+use super::FileType;
 
 /// One entry of a folder, as [`Fs::readdir`](super::Fs::readdir) lists it.
 #[derive(Clone, Debug)]
@@ -15,7 +16,7 @@ pub struct DirEntry {
 impl DirEntry {
     /// Blocks where the file system does not say what an entry is.
     pub(super) fn of(entry: &std::fs::DirEntry) -> io::Result<Self> {
-        Ok(Self { name: entry.file_name(), file_type: entry.file_type()? })
+        Ok(Self { name: entry.file_name(), file_type: entry.file_type()?.into() })
     }
 
     /// The name inside the folder: any bytes but zero and the slash.

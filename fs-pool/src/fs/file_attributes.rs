@@ -1,11 +1,10 @@
 //! What an open file is, apart from its bytes: length, permissions, owner, times; and bringing it to the device.
 
-use std::fs::Metadata;
 use std::os::unix::fs::{PermissionsExt, fchown};
 
 use super::error::cancelled;
 use super::whole::retry;
-use super::{File, Operation, SetTime, sys};
+use super::{File, Metadata, Operation, SetTime, sys};
 
 impl File {
     /// Has the system bring contents and metadata to the device.
@@ -29,7 +28,7 @@ impl File {
     /// What is known of the file.
     #[track_caller]
     pub fn stat(&self) -> Operation<Metadata> {
-        self.call("stat", |file| file.metadata())
+        self.call("stat", |file| file.metadata().map(Metadata::from))
     }
 
     /// Sets the permission bits.

@@ -1,7 +1,6 @@
 //! The front: what can be done to a path.
 
 use std::fmt;
-use std::fs::{Metadata, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -9,7 +8,7 @@ use std::sync::Arc;
 use phaseloop::FileHops;
 
 use super::operation::{Subject, Trips};
-use super::{Access, DirEntry, File, FsLimits, Operation, entry, sys};
+use super::{Access, DirEntry, File, FsLimits, Metadata, OpenOptions, Operation, entry, sys};
 use crate::pool::JobContext;
 use crate::request::LoopPool;
 
@@ -50,13 +49,13 @@ impl Fs {
     /// What is known of a file; links are followed.
     #[track_caller]
     pub fn stat(&self, path: impl AsRef<Path>) -> Operation<Metadata> {
-        self.call("stat", path, |path| std::fs::metadata(path))
+        self.call("stat", path, |path| std::fs::metadata(path).map(Metadata::from))
     }
 
     /// What is known of a file, or of the link itself.
     #[track_caller]
     pub fn lstat(&self, path: impl AsRef<Path>) -> Operation<Metadata> {
-        self.call("lstat", path, |path| std::fs::symlink_metadata(path))
+        self.call("lstat", path, |path| std::fs::symlink_metadata(path).map(Metadata::from))
     }
 
     /// Asks whether the process's real user may do this. By the time of the answer it may have changed: to try is better.

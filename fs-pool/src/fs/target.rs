@@ -1,11 +1,11 @@
 //! A file that is to be written as a whole or as a stream: how it is opened, and what its end is.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::Arc;
 
+use super::OpenOptions;
 use super::temp::{Vanishing, make_sibling};
 
 /// How a file is written: see [`Fs::write_file_with`](super::Fs::write_file_with) and

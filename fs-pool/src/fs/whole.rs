@@ -1,6 +1,6 @@
 //! Whole files: in one job, or in one job a system call, as the schedule says.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::Path;
 use std::rc::Rc;
@@ -11,7 +11,7 @@ use phaseloop::FileHops;
 use super::front::subject;
 use super::operation::Chain;
 use super::target::Target;
-use super::{Fs, FsLimits, Operation, WriteOptions};
+use super::{Fs, FsLimits, OpenOptions, Operation, WriteOptions};
 use crate::pool::JobContext;
 
 impl Fs {

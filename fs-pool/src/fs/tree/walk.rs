@@ -1,13 +1,12 @@
 //! Listing a tree.
 
-use std::fs::FileType;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use super::{Work, work_on};
 use crate::fs::error::{At, cancelled};
 use crate::fs::front::subject;
-use crate::fs::{Fs, Operation, entry};
+use crate::fs::{FileType, Fs, Operation, entry};
 use crate::pool::JobContext;
 
 /// One entry of a tree, as [`Fs::readdir_recursive`] lists it.

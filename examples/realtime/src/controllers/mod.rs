@@ -1,0 +1,3 @@
+//! Requests taken apart, answers put together.
+
+pub(crate) mod health;

@@ -1,0 +1,22 @@
+//! The realtime service: orders, users, a feed and a chat over stores, told live to WebSocket and SSE clients.
+//!
+//! README.md of the package has the contract and the configuration. The folders are those of the article: `routes` say which path
+//! leads where, `controllers` take requests apart and put answers together, `services` know the rules, `models` what is stored,
+//! `middleware` what stands around all of them; `stores` are the ways to databases and caches.
+
+mod config;
+mod controllers;
+mod log;
+#[allow(dead_code, reason = "what comes next uses it")]
+mod middleware;
+mod models;
+#[allow(dead_code, reason = "what comes next uses it")]
+mod refusal;
+mod routes;
+mod service;
+mod services;
+mod site;
+
+pub use config::{Config, Database, Level, Mistakes, Secret, Stage, Tls};
+pub use log::Log;
+pub use service::{Service, StartError};

@@ -1,0 +1,7 @@
+//! Which path leads where: `/api` in the style of Koa, `/admin` in that of Express, and the page.
+
+mod api;
+mod page;
+
+pub(crate) use api::api;
+pub(crate) use page::page;

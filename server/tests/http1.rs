@@ -330,3 +330,18 @@ fn a_version_that_is_not_allowed_is_refused() {
         assert_eq!(status(&raw.until_closed().await), 505);
     });
 }
+
+#[test]
+fn what_is_no_http_is_closed_without_an_answer_where_http2_may_come() {
+    on_loop(async |lp| {
+        for allow_http1 in [true, false] {
+            let (_serving, address) = start(&lp, Server::new(echo).allow_http1(allow_http1));
+            let mut raw = Raw::ask(&lp, address, "INVALID CONNECTION PREFACE\r\n\r\n").await;
+            assert_eq!(raw.until_closed().await, "");
+        }
+        // Where only HTTP/1.1 is spoken it is a bad request.
+        let (_serving, address) = start(&lp, Server::new(echo).allow_http2(false));
+        let mut raw = Raw::ask(&lp, address, "INVALID CONNECTION PREFACE\r\n\r\n").await;
+        assert_eq!(status(&raw.until_closed().await), 400);
+    });
+}

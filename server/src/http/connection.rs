@@ -192,11 +192,19 @@ async fn serve_plain<H: Handler>(
 ) -> Result<(), End> {
     let local = stream.local_addr()?;
     let mut cork = Cork::new(stream, &served.spares);
-    let (protocol, first) = match served.allows.http2 {
+    let opening = match served.allows.http2 {
         true => sniff(&mut cork, member.entry()).await?,
-        false => (Some(Protocol::Http1), Bytes::new()),
+        false => Opening::Speaks(Protocol::Http1, Bytes::new()),
     };
-    let Some(protocol) = protocol else { return Ok(()) }; // it went before it said anything
+    let (protocol, first) = match opening {
+        Opening::Speaks(protocol, first) => (protocol, first),
+        Opening::Silent => return Ok(()),
+        Opening::Strange => {
+            // An answer in either version would be as strange to the peer. RFC 9113, section 3.4, asks for no more than the end.
+            linger(&served.lp, &served.limits, cork).await;
+            return Err(End::Fault(Fault::NotHttp));
+        }
+    };
     let info = ConnectionInfo { peer: member.entry().peer, local, protocol, tls: None };
     speak(served, cork, first, info, member).await
 }
@@ -233,8 +241,18 @@ async fn serve_secure<H: Handler>(
     speak(served, stream, Bytes::new(), info, member).await
 }
 
+/// What a connection begins with.
+enum Opening {
+    /// A version of HTTP, and what was read of it.
+    Speaks(Protocol, Bytes),
+    /// It went before it said anything.
+    Silent,
+    /// Neither version of HTTP.
+    Strange,
+}
+
 /// Reads as much as tells the versions of HTTP apart.
-async fn sniff(cork: &mut Cork, entry: &Entry) -> Result<(Option<Protocol>, Bytes), End> {
+async fn sniff(cork: &mut Cork, entry: &Entry) -> Result<Opening, End> {
     let (mut buf, mut len) = ([0; PREFACE.len()], 0);
     poll_fn(|cx| {
         entry.listen(cx);
@@ -244,20 +262,21 @@ async fn sniff(cork: &mut Cork, entry: &Entry) -> Result<(Option<Protocol>, Byte
         while let Poll::Ready(read) = Pin::new(&mut *cork).poll_read(cx, &mut buf[len..]) {
             let read = read?;
             len += read;
-            let first = || Bytes::copy_from_slice(&buf[..len]);
-            match guess(&buf[..len]) {
-                _ if read == 0 && len == 0 => return Poll::Ready(Ok((None, Bytes::new()))),
-                Guess::Http2 => return Poll::Ready(Ok((Some(Protocol::Http2), first()))),
-                Guess::Unclear if read > 0 => {}
-                Guess::Http1 | Guess::Unclear => return Poll::Ready(Ok((Some(Protocol::Http1), first()))),
-            }
+            let protocol = match guess(&buf[..len]) {
+                _ if read == 0 && len == 0 => return Poll::Ready(Ok(Opening::Silent)),
+                Guess::Neither => return Poll::Ready(Ok(Opening::Strange)),
+                Guess::Unclear if read > 0 => continue,
+                Guess::Http1 | Guess::Unclear => Protocol::Http1,
+                Guess::Http2 => Protocol::Http2,
+            };
+            return Poll::Ready(Ok(Opening::Speaks(protocol, Bytes::copy_from_slice(&buf[..len]))));
         }
         if entry.is_draining() && len == 0 {
-            return Poll::Ready(Ok((None, Bytes::new())));
+            return Poll::Ready(Ok(Opening::Silent));
         }
         match ready!(entry.watch.poll_due(cx, cork)) {
             Due::End(fault) => Poll::Ready(Err(End::Fault(fault))),
-            Due::Idle => Poll::Ready(Ok((None, Bytes::new()))),
+            Due::Idle => Poll::Ready(Ok(Opening::Silent)),
         }
     })
     .await

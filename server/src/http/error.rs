@@ -163,6 +163,8 @@ impl fmt::Display for Trouble {
 pub enum Fault {
     /// Nothing came within [`Limits::first_byte`](super::Limits::first_byte).
     Silent,
+    /// The first line names no version of HTTP, on a port where HTTP/2 may come without TLS.
+    NotHttp,
     /// A head took longer than [`Limits::head`](super::Limits::head).
     SlowHead,
     /// A request line did not end within [`Limits::head_len_max`](super::Limits::head_len_max).
@@ -183,6 +185,7 @@ impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Silent => "nothing came in time",
+            Self::NotHttp => "it does not speak HTTP",
             Self::SlowHead => "the head took too long",
             Self::LongUri => "the request line is too long",
             Self::SlowHandshake => "the TLS handshake took too long",

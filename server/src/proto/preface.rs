@@ -8,6 +8,8 @@ pub(crate) const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 pub(crate) enum Guess {
     Http1,
     Http2,
+    /// Neither: the third word of the line names no version of HTTP.
+    Neither,
     /// They begin like HTTP/2's preface; more are needed.
     Unclear,
 }
@@ -16,10 +18,18 @@ pub(crate) enum Guess {
 pub(crate) fn guess(received: &[u8]) -> Guess {
     let len = received.len().min(PREFACE.len());
     match received[..len] == PREFACE[..len] {
+        false if names_another_protocol(received) => Guess::Neither,
         false => Guess::Http1,
         true if len == PREFACE.len() => Guess::Http2,
         true => Guess::Unclear,
     }
+}
+
+/// Whether a first line can be no request of HTTP/1, as far as it is there: METHOD TARGET HTTP/1.1.
+fn names_another_protocol(received: &[u8]) -> bool {
+    let line = received.split(|byte| matches!(byte, b'\r' | b'\n')).next().unwrap_or_default();
+    let version = line.splitn(3, |byte| *byte == b' ').nth(2).unwrap_or_default();
+    version.iter().zip(b"HTTP/").any(|(is, wanted)| is != wanted)
 }
 
 #[cfg(test)]
@@ -38,5 +48,14 @@ mod tests {
         assert_eq!(guess(b"G"), Guess::Http1);
         assert_eq!(guess(b"PRI * HTTP/1.1\r\n"), Guess::Http1);
         assert_eq!(guess(b"\r\nGET / HTTP/1.1\r\n"), Guess::Http1);
+        assert_eq!(guess(b"GET /\r\n"), Guess::Http1, "it may be answered");
+        assert_eq!(guess(b"GET / HT"), Guess::Http1);
+    }
+
+    #[test]
+    fn a_line_without_a_version_of_http_is_neither() {
+        assert_eq!(guess(b"INVALID CONNECTION PREFACE\r\n\r\n"), Guess::Neither);
+        assert_eq!(guess(b"MAIL FROM: somebody"), Guess::Neither);
+        assert_eq!(guess(b"PRI * HTTP/2.0\r\n\r\nSX\r\n\r\n"), Guess::Http1, "its version is one of HTTP");
     }
 }

@@ -17,13 +17,24 @@ const SILENCE_MAX: Duration = Duration::from_secs(10);
 pub struct EchoClient {
     poll: Poll,
     connections: Vec<Connection>,
-    message: Vec<u8>,
+    talk: Talk,
     buf: Vec<u8>,
     /// When the client connected to the server: times of messages are kept as nanoseconds since then.
     started: Instant,
     /// How long messages took, if it is asked for.
     latencies: Option<Latencies>,
     errors: Errors,
+}
+
+/// What is said on a connection.
+#[derive(Clone)]
+pub struct Talk {
+    /// Sent once, when the connection is made.
+    opening: Vec<u8>,
+    /// What the answer to that ends with.
+    opened_by: &'static [u8],
+    message: Vec<u8>,
+    reply: Vec<u8>,
 }
 
 struct Connection {
@@ -80,6 +91,57 @@ impl Errors {
     }
 }
 
+impl Talk {
+    /// Messages of `size` bytes that come back as they are.
+    pub fn bytes(size: usize) -> Self {
+        let message = payload(size);
+        Talk { opening: Vec::new(), opened_by: b"", reply: message.clone(), message }
+    }
+
+    /// A WebSocket with binary messages of `size` bytes, which are below 64 KiB. The mask is zero, so that a message looks the same on
+    /// its way back.
+    pub fn websocket(size: usize) -> Self {
+        let opening = b"GET / HTTP/1.1\r\nHost: bench\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+            Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+        let frame = |mask_bit: u8, mask: &[u8]| {
+            let len = u16::try_from(size).expect("a message is below 64 KiB");
+            let mut frame = match u8::try_from(len) {
+                Ok(len @ ..126) => vec![0x82, mask_bit | len],
+                _ => [&[0x82, mask_bit | 126][..], &len.to_be_bytes()].concat(),
+            };
+            frame.extend_from_slice(mask);
+            frame.extend(payload(size));
+            frame
+        };
+        let (message, reply) = (frame(0x80, &[0; 4]), frame(0, &[]));
+        Talk { opening: opening.to_vec(), opened_by: b"\r\n\r\n", message, reply }
+    }
+
+    /// An event stream whose first event is `data: 0`. Nothing more is said.
+    pub fn event_stream() -> Self {
+        let opening = b"GET /events HTTP/1.1\r\nHost: bench\r\nAccept: text/event-stream\r\n\r\n".to_vec();
+        Talk { opening, opened_by: b"data: 0\n\n\r\n", message: Vec::new(), reply: Vec::new() }
+    }
+
+    /// Sends what opens a connection and reads the answer.
+    fn open(&self, stream: &mut std::net::TcpStream) -> io::Result<()> {
+        stream.set_read_timeout(Some(SILENCE_MAX))?;
+        stream.write_all(&self.opening)?;
+        let (mut read, mut buf) = (Vec::new(), [0; 1024]);
+        while !read.ends_with(self.opened_by) {
+            match stream.read(&mut buf)? {
+                0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+                len => read.extend_from_slice(&buf[..len]),
+            }
+        }
+        Ok(())
+    }
+}
+
+fn payload(size: usize) -> Vec<u8> {
+    (0..size).map(|i| (i % 251) as u8).collect()
+}
+
 impl EchoClient {
     /// Opens `count` connections to `addr` for messages of `size` bytes. Those that fail are counted as errors.
     /// Stops trying at `deadline`, if there is one.
@@ -89,12 +151,21 @@ impl EchoClient {
         size: usize,
         deadline: Option<Instant>,
     ) -> io::Result<Self> {
+        Self::connect_to_talk(addr, count, Talk::bytes(size), deadline)
+    }
+
+    /// As [`connect`](Self::connect), for another kind of talk.
+    pub fn connect_to_talk(
+        addr: SocketAddr,
+        count: usize,
+        talk: Talk,
+        deadline: Option<Instant>,
+    ) -> io::Result<Self> {
         raise_descriptor_limit(count as u64 + 64)?;
-        let message = (0..size).map(|i| (i % 251) as u8).collect();
         let mut client = EchoClient {
             poll: Poll::new()?,
             connections: Vec::with_capacity(count),
-            message,
+            talk,
             buf: vec![0; 256 * 1024],
             started: Instant::now(),
             latencies: None,
@@ -166,8 +237,9 @@ impl EchoClient {
     }
 
     fn open(&self, addr: SocketAddr) -> io::Result<Connection> {
-        let stream = std::net::TcpStream::connect_timeout(&addr, CONNECT_TIMEOUT)?;
+        let mut stream = std::net::TcpStream::connect_timeout(&addr, CONNECT_TIMEOUT)?;
         stream.set_nodelay(true)?;
+        self.talk.open(&mut stream)?;
         stream.set_nonblocking(true)?;
         // Closing resets the connection, so that thousands of them do not use up the ports.
         rustix::net::sockopt::set_socket_linger(&stream, Some(Duration::ZERO))?;
@@ -231,7 +303,7 @@ impl EchoClient {
         connection.written = 0;
         connection.read = 0;
         connection.sent_at_ns = now_ns;
-        if let Err(error) = connection.write(&self.message) {
+        if let Err(error) = connection.write(&self.talk.message) {
             self.fail(key, &error);
         }
     }
@@ -239,10 +311,10 @@ impl EchoClient {
     /// Writes and reads what is possible. Returns whether the message came back whole.
     fn advance(&mut self, key: usize) -> io::Result<bool> {
         let connection = &mut self.connections[key];
-        if connection.written < self.message.len() {
-            connection.write(&self.message)?;
+        if connection.written < self.talk.message.len() {
+            connection.write(&self.talk.message)?;
         }
-        if !connection.read(&mut self.buf, &self.message)? {
+        if !connection.read(&mut self.buf, &self.talk.reply)? {
             return Ok(false);
         }
         connection.state = State::Quiet;
@@ -288,18 +360,18 @@ impl Connection {
         Ok(())
     }
 
-    /// Reads until the message is whole (true) or the socket is empty (false).
-    fn read(&mut self, buf: &mut [u8], message: &[u8]) -> io::Result<bool> {
+    /// Reads until the reply is whole (true) or the socket is empty (false).
+    fn read(&mut self, buf: &mut [u8], reply: &[u8]) -> io::Result<bool> {
         loop {
             match self.stream.read(buf) {
                 Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
                 Ok(read_len) => {
-                    let expected = message.get(self.read..self.read + read_len);
+                    let expected = reply.get(self.read..self.read + read_len);
                     if expected != Some(&buf[..read_len]) {
                         return Err(io::Error::new(io::ErrorKind::InvalidData, "other bytes came back"));
                     }
                     self.read += read_len;
-                    if self.read == message.len() {
+                    if self.read == reply.len() {
                         return Ok(true);
                     }
                 }

@@ -46,6 +46,10 @@ const SERVERS: &[(&str, Serve)] = &[
     ("compio-buf-pool", peers::compio::echo_shared),
     ("monoio", peers::monoio::echo),
     ("monoio-epoll", peers::monoio::echo_epoll),
+    ("phaseloop-ws", peers::phaseloop_web::ws_echo),
+    ("phaseloop-ws-callbacks", peers::phaseloop_web::ws_echo_callbacks),
+    ("phaseloop-sse", peers::phaseloop_web::event_streams),
+    ("tokio-ws", peers::tokio_ws::echo),
 ];
 
 /// A server that runs in a child process. Dropping it ends the child.

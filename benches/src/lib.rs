@@ -34,12 +34,14 @@ pub mod timers_cancel;
 pub mod timers_fire;
 pub mod timers_rearm;
 pub mod tokio_host;
+pub mod web_idle;
+pub mod ws_echo;
 
 use question::Question;
 
 /// Every question, in the order in which `compare` asks them.
 pub fn questions() -> Vec<&'static Question> {
-    let groups: [&'static [Question]; 19] = [
+    let groups: [&'static [Question]; 21] = [
         loop_turn::QUESTIONS,
         timers_fire::QUESTIONS,
         timers_cancel::QUESTIONS,
@@ -55,6 +57,8 @@ pub fn questions() -> Vec<&'static Question> {
         local_echo::QUESTIONS,
         process_spawn::QUESTIONS,
         tokio_host::QUESTIONS,
+        web_idle::QUESTIONS,
+        ws_echo::QUESTIONS,
         phase_scheduling::QUESTIONS,
         pool_gzip_sha::QUESTIONS,
         pool_jobs::QUESTIONS,

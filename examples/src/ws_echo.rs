@@ -3,15 +3,15 @@
 use phaseloop_server::client::Client;
 use phaseloop_server::http::{Body, Handler, Request, Server};
 use phaseloop_server::ws::{
-    Acceptor, ConnectError, Connector, DeflateOptions, Message, WebSocket, WsOptions,
+    Acceptor, ConnectError, Connector, DeflateContext, DeflateOptions, Message, WebSocket, WsOptions,
 };
 
 /// Bytes of a message; test suites send some of 16 MiB.
 const MESSAGE_LEN_MAX: usize = 16 * 1024 * 1024;
 
-/// A server that sends back every message, compressed where the client wants it.
-pub fn server() -> Server<impl Handler> {
-    let acceptor = Acceptor::new(options()).deflate(deflating());
+/// A server that sends back every message, compressed where the client wants it, with references to what `context` says.
+pub fn server(context: DeflateContext) -> Server<impl Handler> {
+    let acceptor = Acceptor::new(options()).deflate(deflating(context));
     Server::new(move |request: Request<Body>| {
         let response = acceptor.answer(request, echo);
         async { response }
@@ -34,9 +34,9 @@ fn options() -> WsOptions {
 }
 
 /// Test suites want every message compressed, the smallest too.
-fn deflating() -> DeflateOptions {
+fn deflating(context: DeflateContext) -> DeflateOptions {
     let mut deflating = DeflateOptions::default();
-    deflating.len_min = 0;
+    (deflating.len_min, deflating.context) = (0, context);
     deflating
 }
 
@@ -45,8 +45,8 @@ fn deflating() -> DeflateOptions {
 ///
 /// # Errors
 /// The server could not be reached.
-pub async fn be_tested(client: &Client, server: &str) -> Result<u32, ConnectError> {
-    let connector = Connector::new(client, options()).deflate(deflating());
+pub async fn be_tested(client: &Client, server: &str, context: DeflateContext) -> Result<u32, ConnectError> {
+    let connector = Connector::new(client, options()).deflate(deflating(context));
     let mut counting = connector.connect(&format!("{server}/getCaseCount")).await?;
     let count =
         counting.next().await.as_ref().and_then(Message::as_text).and_then(|count| count.parse().ok());

@@ -45,10 +45,8 @@ pub fn peer(program: &str) -> Option<PathBuf> {
 /// As [`peer`].
 #[track_caller]
 pub fn node_package(name: &str) -> Option<PathBuf> {
-    // A test runs from `debug/deps` of the folder that the packages are in.
-    let target = env::current_exe().ok().and_then(|test| test.ancestors().nth(3).map(Path::to_path_buf));
     let modules =
-        target.map(|target| target.join("node/node_modules")).filter(|modules| modules.join(name).is_dir());
+        target().map(|target| target.join("node/node_modules")).filter(|modules| modules.join(name).is_dir());
     let required = env::var_os(REQUIRE_PEERS).is_some_and(|value| value == "1");
     if let Some(notice) =
         notice(modules.is_some(), required, &format!("the npm package {name}"), &calling_test())
@@ -57,6 +55,28 @@ pub fn node_package(name: &str) -> Option<PathBuf> {
         let _ = writeln!(io::stderr(), "{notice}");
     }
     modules
+}
+
+/// Finds a program of the Python packages that `.ci/run setup` installs, or says why the calling test cannot do without it, as
+/// [`peer`] does.
+///
+/// # Panics
+/// As [`peer`].
+#[track_caller]
+pub fn python_program(name: &str) -> Option<PathBuf> {
+    let program =
+        target().map(|target| target.join("python/bin").join(name)).filter(|file| is_executable(file));
+    let required = env::var_os(REQUIRE_PEERS).is_some_and(|value| value == "1");
+    if let Some(notice) = notice(program.is_some(), required, &format!("{name} from PyPI"), &calling_test()) {
+        // As in `peer`.
+        let _ = writeln!(io::stderr(), "{notice}");
+    }
+    program
+}
+
+/// The folder that packages are installed in: a test runs from `debug/deps` of it.
+fn target() -> Option<PathBuf> {
+    env::current_exe().ok().and_then(|test| test.ancestors().nth(3).map(Path::to_path_buf))
 }
 
 /// A TCP port of loopback that nobody listens on now.

@@ -4,7 +4,7 @@ use examples::{http2_time, ws_echo};
 use phaseloop::EventLoop;
 use phaseloop::net::TcpStream;
 use phaseloop_server::client::Client;
-use phaseloop_server::ws::{Connector, DeflateOptions, WsOptions};
+use phaseloop_server::ws::{Connector, DeflateContext, DeflateOptions, WsOptions};
 
 #[test]
 fn the_time_is_told_every_two_seconds_on_one_answer() {
@@ -56,7 +56,8 @@ fn everything_else_is_json() {
 fn the_socket_says_what_it_hears_compressed_and_not() {
     let lp = EventLoop::builder().virtual_time(true).build().unwrap();
     let heard = lp.block_on(async {
-        let serving = ws_echo::server().listen(&lp, "127.0.0.1:0".parse().unwrap()).unwrap();
+        let serving =
+            ws_echo::server(DeflateContext::default()).listen(&lp, "127.0.0.1:0".parse().unwrap()).unwrap();
         let uri = format!("ws://{}/", serving.local_addr().unwrap());
         let connector = Connector::new(&Client::new(&lp), WsOptions::default());
         let mut heard = Vec::new();

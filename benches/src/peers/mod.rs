@@ -9,5 +9,7 @@ pub(crate) mod libuv_pool;
 pub(crate) mod monoio;
 pub(crate) mod node;
 pub(crate) mod phaseloop;
+pub(crate) mod phaseloop_web;
 pub(crate) mod smol;
 pub(crate) mod tokio;
+pub(crate) mod tokio_ws;

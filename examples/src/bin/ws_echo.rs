@@ -1,6 +1,9 @@
 //! A WebSocket server that sends back what it gets; with `--client`, a client that does so with a server of test cases.
 //!
 //! `cargo run --release -p examples --bin ws_echo -- --addr 127.0.0.1:9002`, and then for example `wscat -c ws://127.0.0.1:9002`.
+//!
+//! All cases of the Autobahn suite, with kosoku from PyPI: against the server `kosoku -m fuzzingclient ws://127.0.0.1:9002`; against the
+//! client `kosoku -m fuzzingserver 127.0.0.1:9001`, and then this program with `--client ws://127.0.0.1:9001`.
 
 use std::io;
 use std::net::SocketAddr;
@@ -11,6 +14,7 @@ use examples::page::Page;
 use examples::{descriptors, ws_echo};
 use phaseloop::{EventLoop, RunMode};
 use phaseloop_server::client::Client;
+use phaseloop_server::ws::DeflateContext;
 
 const USAGE: Usage = Usage {
     name: "ws_echo",
@@ -18,6 +22,7 @@ const USAGE: Usage = Usage {
     flags: &[
         ("--addr ADDRESS", "listen there; the default is 127.0.0.1:9002, and port 0 has the system choose"),
         ("--client URI", "be the client of a server of test cases instead, such as ws://127.0.0.1:9001"),
+        ("--keep-context", "compress with references to earlier messages, where the peer wants that too"),
     ],
 };
 
@@ -27,9 +32,13 @@ fn main() -> ExitCode {
 
 fn run(page: &Page, flags: &Flags) -> io::Result<()> {
     let lp = EventLoop::new()?;
+    let context = match flags.has("--keep-context") {
+        true => DeflateContext::Connection,
+        false => DeflateContext::Message,
+    };
     if let Some(server) = text(flags, "--client") {
         let client = Client::new(&lp);
-        let count = lp.block_on(async { ws_echo::be_tested(&client, &server).await })?;
+        let count = lp.block_on(async { ws_echo::be_tested(&client, &server, context).await })?;
         page.line(format!("{} cases were played", count.map_err(io::Error::other)?));
         return Ok(());
     }
@@ -39,7 +48,7 @@ fn run(page: &Page, flags: &Flags) -> io::Result<()> {
     })?;
     // Where the limit can not be raised, fewer connections are served.
     let _ = descriptors::raise_limit();
-    let serving = ws_echo::server().listen(&lp, address)?;
+    let serving = ws_echo::server(context).listen(&lp, address)?;
     page.line(format!("listening on ws://{}/", serving.local_addr()?));
     page.finish()?;
     lp.run(RunMode::Default)?; // until the process is killed

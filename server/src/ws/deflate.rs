@@ -20,7 +20,8 @@ use crate::proto::websocket::reader::Reader;
 pub struct DeflateOptions {
     /// How hard to try, 1 to 9; 3.
     pub level: u32,
-    /// Shorter messages, in bytes, leave as they are; 256.
+    /// Shorter messages, in bytes, leave as they are; 256. So does what would not become shorter, but with zero, which packs every
+    /// message: some peers expect nothing else.
     pub len_min: usize,
     /// What messages may refer to.
     pub context: DeflateContext,

@@ -113,7 +113,7 @@ impl Inflater {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Packer {
     pub(crate) level: u32,
-    /// Shorter messages are not worth it.
+    /// Shorter messages are not worth it; with zero, every message is packed, whether it gains or not.
     pub(crate) len_min: usize,
     pub(crate) window_bits: u8,
 }
@@ -135,6 +135,10 @@ impl Deflater {
     pub(crate) fn deflate(&mut self, message: &[u8]) -> Option<Vec<u8>> {
         if message.len() < self.packer.len_min {
             return None;
+        }
+        if message.is_empty() {
+            // RFC 7692, section 7.2.3.6. A packer that has just flushed has nothing to flush, and writes nothing.
+            return Some(vec![0]);
         }
         let Self { packer, state, spares } = self;
         let state = state.get_or_insert_with(|| {
@@ -158,7 +162,7 @@ impl Deflater {
         {
             state.reset();
             spares.put_back(state);
-            if packed.len() >= message.len() {
+            if packed.len() >= message.len() && packer.len_min > 0 {
                 return None; // it gained nothing, and nothing later refers to it
             }
         }
@@ -172,6 +176,10 @@ mod tests {
 
     fn packer() -> Packer {
         Packer { level: 6, len_min: 0, window_bits: 15 }
+    }
+
+    fn deflaters() -> [Deflater; 2] {
+        [None, Some(Spares::default())].map(|spares| Deflater::new(packer(), spares))
     }
 
     fn unpack(inflater: &mut Inflater, packed: &[u8], len_max: usize) -> Result<Vec<u8>, Fault> {
@@ -216,6 +224,25 @@ mod tests {
                 .collect();
             assert!(lens[4] < 5000, "{lens:?}");
         }
+    }
+
+    #[test]
+    fn empty_messages_are_packed_one_after_the_other() {
+        for mut deflater in deflaters() {
+            let mut inflater = Inflater::new(None);
+            for message in [&b""[..], b"", b"a", b"", b"a", b"", b""] {
+                let packed = deflater.deflate(message).expect("every message is packed");
+                assert_eq!(unpack(&mut inflater, &packed, 10).as_deref(), Ok(message));
+            }
+        }
+    }
+
+    #[test]
+    fn what_gains_nothing_leaves_as_it_is_unless_all_is_to_be_packed() {
+        let spares = Some(Spares::default());
+        let mut choosy = Deflater::new(Packer { len_min: 1, ..packer() }, spares.clone());
+        assert_eq!(choosy.deflate(b"abc"), None);
+        assert!(Deflater::new(packer(), spares).deflate(b"abc").is_some());
     }
 
     #[test]

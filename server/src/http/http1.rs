@@ -45,6 +45,8 @@ pub(crate) async fn serve<H: Handler, S: Transport>(
     let parts = driven.into_parts();
     let stream = parts.io.into_stream();
     if ended.is_ok() && connection.upgrader.is_agreed() {
+        connection.watch.retire();
+        member.entry().forget_task();
         connection.upgrader.give(stream.into_upgraded(parts.read_buf, member));
         return Ok(());
     }

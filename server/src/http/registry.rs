@@ -134,6 +134,11 @@ impl Entry {
         }
     }
 
+    /// The task that listened ends: a waker that is kept would keep its memory.
+    pub(crate) fn forget_task(&self) {
+        self.task.replace(None);
+    }
+
     /// It is to finish what it does and end.
     pub(crate) fn is_draining(&self) -> bool {
         self.draining.get()

@@ -170,6 +170,12 @@ impl Watch {
         }
     }
 
+    /// The connection is somebody else's from now on. The timer would keep the task that served it, and all its memory, until it
+    /// is due.
+    pub(crate) fn retire(&self) {
+        self.timer.replace(None);
+    }
+
     fn enter(&self, stage: Stage) {
         self.stage.set(stage);
         self.since.set(self.lp.now());

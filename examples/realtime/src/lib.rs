@@ -7,15 +7,14 @@
 mod config;
 mod controllers;
 mod log;
-#[allow(dead_code, reason = "what comes next uses it")]
 mod middleware;
 mod models;
-#[allow(dead_code, reason = "what comes next uses it")]
 mod refusal;
 mod routes;
 mod service;
 mod services;
 mod site;
+mod stores;
 
 pub use config::{Config, Database, Level, Mistakes, Secret, Stage, Tls};
 pub use log::Log;

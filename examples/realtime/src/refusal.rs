@@ -7,14 +7,16 @@ use phaseloop_server::http::{StatusCode, StatusError};
 
 /// An error that knows its status, its code and its words. The status stands in the chain of causes, where the server looks.
 #[derive(Clone, Debug)]
-pub(crate) struct Refusal {
+pub struct Refusal {
     pub(crate) code: &'static str,
     answer: StatusError,
+    /// For the log alone.
+    cause: Option<String>,
 }
 
 impl Refusal {
     fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
-        Self { code, answer: StatusError::new(status, message) }
+        Self { code, answer: StatusError::new(status, message), cause: None }
     }
 
     pub(crate) fn bad_request(message: impl Into<String>) -> Self {
@@ -47,6 +49,17 @@ impl Refusal {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", message)
     }
 
+    /// The program is wrong: the client learns nothing of how.
+    pub(crate) fn internal(cause: impl fmt::Display) -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "something went wrong").because(cause)
+    }
+
+    /// Says why, for the log.
+    pub(crate) fn because(mut self, cause: impl fmt::Display) -> Self {
+        self.cause = Some(cause.to_string());
+        self
+    }
+
     pub(crate) fn message(&self) -> &str {
         self.answer.message()
     }
@@ -54,7 +67,11 @@ impl Refusal {
 
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(&self.answer, f)
+        fmt::Display::fmt(&self.answer, f)?;
+        match &self.cause {
+            Some(cause) => write!(f, " ({cause})"),
+            None => Ok(()),
+        }
     }
 }
 

@@ -2,41 +2,83 @@
 
 use std::rc::Rc;
 
-use phaseloop_server::web::koa::App;
-use phaseloop_server::web::middleware::{LogLine, RateLimit, allowed_methods, etag, logger, request_id};
+use phaseloop_server::http::{Body, BoxError, Handler, Request, Response};
+use phaseloop_server::web::middleware::{
+    Cors, LogLine, RateLimit, allowed_methods, etag, logger, request_id,
+};
+use phaseloop_server::web::{BodyLimits, Middleware, express, koa};
 
 use crate::log::Log;
-use crate::middleware::{Origins, errors_as_json, same_origin};
+use crate::middleware::{Origins, auth_optional, errors_as_json, same_origin};
 use crate::routes;
 use crate::service::Parts;
 
-/// The page and the API, with all that stands around them.
-pub(crate) fn site(parts: &Rc<Parts>) -> App {
-    let (config, log) = (&parts.config, &parts.log);
-    let mut app = App::new();
-    app.with(request_id()).with(request_log(log)).with(errors_as_json(log));
-    app.with(same_origin(&Origins::new(&config.origins)));
-    if let Some((per_s, burst)) = config.rate_limit {
-        app.with(RateLimit::new(burst, per_s));
-    }
-    app.with(etag()).with(allowed_methods());
-    app.mount("/api", routes::api(parts));
-    app.mount("/", routes::page());
-    app
+/// Bytes of a request's body: the largest that is good for anything is a post.
+const BODY_LEN_MAX: usize = 16 * 1024;
+
+/// The page and the API in one style, what is for admins in the other, and the same around both.
+pub(crate) struct Site {
+    koa: koa::App,
+    express: express::App,
 }
 
-fn request_log(log: &Log) -> phaseloop_server::web::Middleware {
+impl Site {
+    pub(crate) fn new(parts: &Rc<Parts>) -> Self {
+        let around = around(parts);
+        let mut limits = BodyLimits::default();
+        limits.json_len_max = BODY_LEN_MAX;
+        let (mut koa, mut express) = (koa::App::new(), express::App::new());
+        koa.body_limits(limits.clone());
+        express.body_limits(limits);
+        for middleware in around {
+            koa.with(middleware.clone());
+            express.with(middleware);
+        }
+        koa.mount("/api", routes::api(parts));
+        koa.mount("/", routes::page());
+        express.mount("/admin", routes::admin(parts));
+        Self { koa, express }
+    }
+}
+
+impl Handler for Site {
+    async fn handle(&self, request: Request<Body>) -> Result<Response<Body>, BoxError> {
+        match request.uri().path().split('/').nth(1) {
+            Some("admin") => self.express.handle(request).await,
+            _ => self.koa.handle(request).await,
+        }
+    }
+}
+
+/// From the outside in.
+fn around(parts: &Rc<Parts>) -> Vec<Middleware> {
+    let (config, log) = (&parts.config, &parts.log);
+    let mut around = vec![request_id(), request_log(log), errors_as_json(log)];
+    if !config.origins.is_empty() {
+        let exposed = ["x-request-id", "x-cache", "idempotent-replayed", "retry-after"];
+        let cors = config.origins.iter().fold(Cors::new(), |cors, origin| cors.origin(origin.as_str()));
+        around.push(exposed.into_iter().fold(cors, Cors::expose).into());
+    }
+    around.push(same_origin(&Origins::new(&config.origins)));
+    if let Some((per_s, burst)) = config.rate_limit {
+        around.push(RateLimit::new(burst, per_s).into());
+    }
+    around.extend([auth_optional(&parts.tokens), etag(), allowed_methods()]);
+    around
+}
+
+fn request_log(log: &Log) -> Middleware {
     let log = log.clone();
     logger(move |line: &LogLine| {
         let (id, ms) = (line.request_id.as_deref().unwrap_or(""), line.time.as_millis());
         let peer = line.peer.map(|peer| peer.ip().to_string()).unwrap_or_default();
-        let status = line.status.as_u16();
+        let (method, path, status) = (&line.method, &line.path, line.status.as_u16());
         log.info(
             "request",
             &[
                 ("id", &id),
-                ("method", &line.method),
-                ("path", &line.path),
+                ("method", method),
+                ("path", path),
                 ("status", &status),
                 ("ms", &ms),
                 ("peer", &peer),

@@ -6,7 +6,7 @@ use super::reader::Reader;
 use super::secret::Secret;
 
 /// What this build can reach.
-const HAS_MYSQL: bool = false;
+const HAS_MYSQL: bool = cfg!(feature = "mysql");
 const HAS_MONGO: bool = false;
 const HAS_REDIS: bool = false;
 

@@ -1,0 +1,235 @@
+//! The chat: rooms of people who talk, over Socket.IO.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashSet;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use phaseloop_server::socketio::{Event, Io, Socket};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::refusal::Refusal;
+use crate::service::Parts;
+
+const NAME_LEN_MAX: usize = 40;
+const TEXT_LEN_MAX: usize = 2000;
+/// Names that are told of a room; their count is exact.
+const NAMES_MAX: usize = 100;
+/// Events that a client may send at once, and a second.
+const BURST: f64 = 20.0;
+const PER_S: f64 = 5.0;
+/// Events of a client that may be under way.
+const UNDER_WAY_MAX: usize = 8;
+/// How long changes of a room are gathered before it is told of its members.
+const GATHER: Duration = Duration::from_millis(200);
+
+/// Sets the namespace up.
+pub(crate) fn set_up(io: &Io, parts: &Rc<Parts>) {
+    let chat = Rc::new(Chat { io: io.clone(), parts: Rc::clone(parts), changed: RefCell::default() });
+    io.on_connection(move |socket| {
+        let allowance = Rc::new(Allowance::new());
+        on(&chat, socket, "join", &allowance, async |chat, socket, args| chat.join(socket, args).await);
+        on(&chat, socket, "leave", &allowance, async |chat, socket, _| {
+            chat.leave(socket);
+            Ok(json!({}))
+        });
+        on(&chat, socket, "message", &allowance, async |chat, socket, args| chat.message(socket, args).await);
+        on(&chat, socket, "typing", &allowance, async |chat, socket, args| chat.typing(socket, args));
+        let own = Rc::clone(&chat);
+        socket.on_disconnect(move |socket, _| {
+            if let Some((room, _)) = place(socket) {
+                own.tell_members(room);
+            }
+        });
+        // Who came back is in its room already.
+        if let Some((room, _)) = place(socket) {
+            chat.tell_members(room);
+        }
+    });
+}
+
+struct Chat {
+    io: Io,
+    parts: Rc<Parts>,
+    /// Rooms whose members are about to be told.
+    changed: RefCell<HashSet<String>>,
+}
+
+/// An event whose answer is JSON, or why there is none. What is too much is refused before anything is done.
+fn on<F>(chat: &Rc<Chat>, socket: &Socket, name: &str, allowance: &Rc<Allowance>, handler: F)
+where
+    F: AsyncFn(&Rc<Chat>, &Socket, Value) -> Result<Value, Refusal> + Copy + 'static,
+{
+    let (chat, allowance) = (Rc::clone(chat), Rc::clone(allowance));
+    socket.on(name, move |event: Event| {
+        let Some(taken) = allowance.take() else {
+            event.ack(json!({ "error": { "code": "rate_limited", "message": "too much at once: try again in a second" } }));
+            return;
+        };
+        let chat = Rc::clone(&chat);
+        phaseloop::spawn(async move {
+            let args = event.args.get::<Value>(0).unwrap_or(Value::Null);
+            let answer = handler(&chat, &event.socket, args).await.unwrap_or_else(|refusal| {
+                json!({ "error": { "code": refusal.code, "message": refusal.message() } })
+            });
+            event.ack(answer);
+            drop(taken);
+        })
+        .detach();
+    });
+}
+
+#[derive(Deserialize)]
+struct Join {
+    room: String,
+    name: String,
+    after: Option<i64>,
+}
+
+#[derive(Deserialize)]
+struct Say {
+    text: String,
+}
+
+#[derive(Deserialize)]
+struct Typing {
+    on: bool,
+}
+
+impl Chat {
+    async fn join(self: &Rc<Self>, socket: &Socket, args: Value) -> Result<Value, Refusal> {
+        let Join { room, name, after } = parse(args)?;
+        let (room, name) = (short(&room, "room", NAME_LEN_MAX)?, short(&name, "name", NAME_LEN_MAX)?);
+        self.leave(socket);
+        socket.set_data("room", room.as_str());
+        socket.set_data("name", name.as_str());
+        // First into the room, then its history: so nothing is missed in between, and what comes twice has one id.
+        socket.join(&key(&room));
+        let history = match self.parts.messages.history(&room, after).await {
+            Ok(history) => history,
+            Err(refusal) => {
+                self.leave(socket);
+                return Err(refusal);
+            }
+        };
+        let mut answer = self.members(&room).await;
+        answer["history"] = json!(history);
+        self.tell_members(room);
+        Ok(answer)
+    }
+
+    fn leave(self: &Rc<Self>, socket: &Socket) {
+        if let Some((room, _)) = place(socket) {
+            socket.leave(&key(&room));
+            socket.set_data("room", Value::Null);
+            self.tell_members(room);
+        }
+    }
+
+    async fn message(&self, socket: &Socket, args: Value) -> Result<Value, Refusal> {
+        let Say { text } = parse(args)?;
+        let text = short(&text, "text", TEXT_LEN_MAX)?;
+        let (room, name) = place(socket).ok_or_else(no_room)?;
+        let message = json!(self.parts.messages.add(room.clone(), name, text).await?);
+        self.io.to(key(&room)).emit("message", message.clone());
+        Ok(json!({ "message": message }))
+    }
+
+    fn typing(&self, socket: &Socket, args: Value) -> Result<Value, Refusal> {
+        let Typing { on } = parse(args)?;
+        let (room, name) = place(socket).ok_or_else(no_room)?;
+        // Who is busy can do without.
+        let others = socket.to(key(&room)).volatile();
+        others.emit("typing", json!({ "room": room, "name": name, "on": on }));
+        Ok(json!({}))
+    }
+
+    async fn members(&self, room: &str) -> Value {
+        let sockets = self.io.in_(key(room)).fetch_sockets().await;
+        let mut names: Vec<_> =
+            sockets.iter().filter_map(|socket| socket.data.get("name")?.as_str()).collect();
+        names.sort_unstable();
+        names.truncate(NAMES_MAX);
+        json!({ "room": room, "count": sockets.len(), "names": names })
+    }
+
+    /// Tells a room of its members, once for all that changes within a moment.
+    fn tell_members(self: &Rc<Self>, room: String) {
+        if !self.changed.borrow_mut().insert(room.clone()) {
+            return;
+        }
+        let chat = Rc::clone(self);
+        let telling = async move {
+            phaseloop::sleep(GATHER).await;
+            chat.changed.borrow_mut().remove(&room);
+            let members = chat.members(&room).await;
+            chat.io.to(key(&room)).emit("members", members);
+        };
+        phaseloop::spawn(telling).unref();
+    }
+}
+
+/// Where a client is, and under which name.
+fn place(socket: &Socket) -> Option<(String, String)> {
+    let noted = |key| socket.data(key)?.as_str().map(str::to_owned);
+    Some((noted("room")?, noted("name")?))
+}
+
+/// Ids of sockets are rooms too: nobody may name one and listen in.
+fn key(room: &str) -> String {
+    format!("room:{room}")
+}
+
+fn parse<T: serde::de::DeserializeOwned>(args: Value) -> Result<T, Refusal> {
+    serde_json::from_value(args)
+        .map_err(|error| Refusal::bad_request(format!("the event carries something else: {error}")))
+}
+
+fn short(text: &str, what: &str, len_max: usize) -> Result<String, Refusal> {
+    let text = text.trim();
+    let len = text.chars().count();
+    match (1..=len_max).contains(&len) {
+        true => Ok(text.to_owned()),
+        false => Err(Refusal::bad_request(format!("`{what}` is 1 to {len_max} characters, not {len}"))),
+    }
+}
+
+fn no_room() -> Refusal {
+    Refusal::conflict("conflict", "join a room first")
+}
+
+/// What a client may send.
+struct Allowance {
+    tokens: Cell<f64>,
+    filled: Cell<Instant>,
+    under_way: Rc<Cell<usize>>,
+}
+
+/// One event of a client, until it is answered.
+struct Taken(Rc<Cell<usize>>);
+
+impl Allowance {
+    fn new() -> Self {
+        let filled = Cell::new(phaseloop::current().now());
+        Self { tokens: Cell::new(BURST), filled, under_way: Rc::default() }
+    }
+
+    fn take(&self) -> Option<Taken> {
+        let now = phaseloop::current().now();
+        let since = now.saturating_duration_since(self.filled.replace(now)).as_secs_f64();
+        let tokens = (self.tokens.get() + since * PER_S).min(BURST);
+        let is_allowed = tokens >= 1.0 && self.under_way.get() < UNDER_WAY_MAX;
+        self.tokens.set(if is_allowed { tokens - 1.0 } else { tokens });
+        is_allowed.then(|| {
+            self.under_way.set(self.under_way.get() + 1);
+            Taken(Rc::clone(&self.under_way))
+        })
+    }
+}
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() - 1);
+    }
+}

@@ -1,0 +1,143 @@
+//! The loop, as it sees itself: what it did in the last moment.
+
+use std::cell::{Cell, RefCell};
+use std::rc::{Rc, Weak};
+use std::time::{Duration, Instant};
+
+use fs_pool::pool::{ClassSnapshot, Pool};
+use phaseloop::{LoopHandle, Metrics};
+use phaseloop_server::http::{Body, Request, Response};
+use phaseloop_server::sse::{Channel, ChannelOptions, Event, WhenSlow};
+use serde_json::{Value, json};
+
+use crate::log::now_ms;
+
+/// How often it is told.
+const PERIOD: Duration = Duration::from_millis(500);
+
+/// What only the service knows.
+pub(crate) type Others = Box<dyn Fn() -> Value>;
+
+pub(crate) struct LoopView {
+    lp: LoopHandle,
+    pool: Pool,
+    worker: u32,
+    channel: Channel,
+    last: RefCell<(Instant, Metrics)>,
+    others: RefCell<Option<Others>>,
+    is_telling: Cell<bool>,
+}
+
+impl LoopView {
+    pub(crate) fn new(lp: &LoopHandle, pool: &Pool, worker: u32) -> Rc<Self> {
+        let mut options = ChannelOptions::default();
+        // Old figures are no use to who comes back.
+        options.replay_max = 0;
+        options.when_slow = WhenSlow::SkipEvents;
+        options.retry = Duration::from_secs(1);
+        Rc::new(Self {
+            lp: lp.clone(),
+            pool: pool.clone(),
+            worker,
+            channel: Channel::new(options),
+            last: RefCell::new((Instant::now(), lp.metrics())),
+            others: RefCell::default(),
+            is_telling: Cell::new(false),
+        })
+    }
+
+    /// Sets what is told beside the loop's own figures.
+    pub(crate) fn set_others(&self, others: impl Fn() -> Value + 'static) {
+        *self.others.borrow_mut() = Some(Box::new(others));
+    }
+
+    pub(crate) fn clients(&self) -> usize {
+        self.channel.clients()
+    }
+
+    pub(crate) fn close(&self) {
+        self.channel.disconnect();
+    }
+
+    /// An answer that tells each half second.
+    pub(crate) fn follow(self: &Rc<Self>, request: &Request<Body>) -> Response<Body> {
+        let response = self.channel.subscribe(request);
+        if !self.is_telling.replace(true) {
+            phaseloop::spawn(tell(Rc::downgrade(self))).unref();
+        }
+        response
+    }
+
+    /// What happened since it was asked last.
+    pub(crate) fn sample(&self) -> Value {
+        let now = Instant::now();
+        let metrics = self.lp.metrics();
+        let (since, before) = self.last.replace((now, metrics));
+        let interval = now.saturating_duration_since(since);
+        let idle = metrics.idle.saturating_sub(before.idle);
+        let utilization = 1.0 - (idle.as_secs_f64() / interval.as_secs_f64().max(1e-9)).clamp(0.0, 1.0);
+        let snapshot = self.pool.snapshot();
+        let mut sample = json!({
+            "at": now_ms(),
+            "worker": self.worker,
+            "pid": std::process::id(),
+            "interval_ms": ms(interval),
+            "turns": metrics.turns - before.turns,
+            "events": metrics.events - before.events,
+            "utilization": utilization,
+            "phases": [],
+            "delay": { "p50_ms": 0.0, "p99_ms": 0.0, "max_ms": 0.0, "buckets": [] },
+            "pool": {
+                "workers": snapshot.workers,
+                "workers_max": snapshot.workers_max,
+                "idle": snapshot.idle,
+                "classes": snapshot.classes.iter().map(class).collect::<Vec<_>>(),
+            },
+            "rss_bytes": rss(),
+        });
+        let others = self.others.borrow().as_ref().map(|others| others());
+        if let (Some(sample), Some(Value::Object(others))) = (sample.as_object_mut(), others) {
+            sample.extend(others);
+        }
+        sample
+    }
+}
+
+/// Tells while there is somebody to tell.
+async fn tell(view: Weak<LoopView>) {
+    loop {
+        phaseloop::sleep(PERIOD).await;
+        let Some(view) = view.upgrade() else { return };
+        let sample = view.sample();
+        if view.channel.send(Event::new(sample.to_string()).name("loop")) == 0 && view.clients() == 0 {
+            view.is_telling.set(false);
+            return;
+        }
+    }
+}
+
+fn class(class: &ClassSnapshot) -> Value {
+    json!({
+        "name": class.name,
+        "queued": class.queued,
+        "running": class.running,
+        "completed": class.completed,
+        "rejected": class.rejected,
+        "wait_p50_ms": ms(class.wait.percentile(50.0)),
+        "wait_p99_ms": ms(class.wait.percentile(99.0)),
+        "run_p50_ms": ms(class.run.percentile(50.0)),
+        "run_p99_ms": ms(class.run.percentile(99.0)),
+    })
+}
+
+fn ms(time: Duration) -> f64 {
+    (time.as_secs_f64() * 1e6).round() / 1e3
+}
+
+/// Bytes of memory that the process holds, as the kernel counts them; zero where there is no `/proc`.
+fn rss() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kib = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok());
+    kib.unwrap_or(0) * 1024
+}

@@ -1,0 +1,21 @@
+//! The ways to databases, caches and other workers.
+
+mod cache;
+pub(crate) mod database;
+mod faults;
+mod hub;
+mod locks;
+#[cfg(feature = "mysql")]
+mod mysql;
+mod schema;
+
+pub(crate) use cache::{Cache, LocalCache};
+pub(crate) use database::{Database, Tx};
+pub(crate) use hub::{Hub, LocalHub};
+pub(crate) use locks::{LocalLocks, Lock, Locks};
+
+use std::future::Future;
+use std::pin::Pin;
+
+/// What a store will have done. Traits of stores are objects, so their futures are boxed.
+pub(crate) type Later<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;

@@ -1,0 +1,126 @@
+//! The tables, as the steps that made them. A step that was released is never changed; the next one mends it.
+
+use sea_orm::{
+    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, SqliteTransactionMode,
+    Statement, TransactionOptions, TransactionTrait,
+};
+
+use super::database::statement;
+use crate::log::now_ms;
+
+/// Each step's statements. `{id}` is a key that counts by itself, `{table}` what ends a table, in the database's own words.
+const STEPS: &[&[&str]] = &[
+    &[
+        "CREATE TABLE users (id {id}, name VARCHAR(32) NOT NULL UNIQUE, role VARCHAR(16) NOT NULL,
+            password VARCHAR(255) NOT NULL, created_at BIGINT NOT NULL) {table}",
+        "CREATE TABLE products (id {id}, name VARCHAR(100) NOT NULL, price_cents BIGINT NOT NULL CHECK (price_cents >= 0),
+            stock BIGINT NOT NULL CHECK (stock >= 0)) {table}",
+        "CREATE TABLE orders (id {id}, user_id BIGINT NOT NULL, idem_key VARCHAR(64) NOT NULL, idem_hash VARCHAR(64) NOT NULL,
+            status VARCHAR(16) NOT NULL, total_cents BIGINT NOT NULL, created_at BIGINT NOT NULL, updated_at BIGINT NOT NULL,
+            UNIQUE (user_id, idem_key), FOREIGN KEY (user_id) REFERENCES users (id)) {table}",
+        "CREATE TABLE order_items (order_id BIGINT NOT NULL, product_id BIGINT NOT NULL, name VARCHAR(100) NOT NULL,
+            quantity BIGINT NOT NULL CHECK (quantity > 0), price_cents BIGINT NOT NULL, PRIMARY KEY (order_id, product_id),
+            FOREIGN KEY (order_id) REFERENCES orders (id), FOREIGN KEY (product_id) REFERENCES products (id)) {table}",
+        "CREATE TABLE ledger (id {id}, order_id BIGINT NOT NULL, kind VARCHAR(16) NOT NULL, amount_cents BIGINT NOT NULL,
+            at BIGINT NOT NULL, UNIQUE (order_id, kind), FOREIGN KEY (order_id) REFERENCES orders (id)) {table}",
+        "CREATE TABLE order_events (id BIGINT NOT NULL PRIMARY KEY, order_id BIGINT NOT NULL, user_name VARCHAR(32) NOT NULL,
+            status VARCHAR(16) NOT NULL, total_cents BIGINT NOT NULL, at BIGINT NOT NULL) {table}",
+        "CREATE TABLE counters (name VARCHAR(32) NOT NULL PRIMARY KEY, value BIGINT NOT NULL) {table}",
+        "INSERT INTO counters (name, value) VALUES ('order_events', 0)",
+        "CREATE TABLE messages (id {id}, room VARCHAR(40) NOT NULL, name VARCHAR(40) NOT NULL, body VARCHAR(2000) NOT NULL,
+            at BIGINT NOT NULL) {table}",
+        "CREATE INDEX messages_by_room ON messages (room, id)",
+    ],
+    &[
+        "CREATE TABLE posts (id VARCHAR(32) NOT NULL PRIMARY KEY, document TEXT NOT NULL) {table}",
+        "CREATE TABLE post_tags (tag VARCHAR(32) NOT NULL, post_id VARCHAR(32) NOT NULL, PRIMARY KEY (tag, post_id)) {table}",
+    ],
+];
+
+/// What a shop in development begins with.
+const FIRST_PRODUCTS: [(&str, i64, i64); 6] = [
+    ("Espresso beans, 1 kg", 1890, 5_000),
+    ("Filter papers, 100", 349, 20_000),
+    ("Hand grinder", 8900, 400),
+    ("Kettle with a long neck", 6450, 250),
+    ("Cup, white", 1200, 3_000),
+    ("The last moka pot", 3995, 3),
+];
+
+/// Brings the tables up to date. Several workers may do so at once: one does, the others wait.
+pub(super) async fn migrate(database: &DatabaseConnection, is_development: bool) -> Result<(), DbErr> {
+    let options = TransactionOptions {
+        sqlite_transaction_mode: Some(SqliteTransactionMode::Exclusive),
+        ..TransactionOptions::default()
+    };
+    let tx = database.begin_with_options(options).await?;
+    let is_mysql = tx.get_database_backend() == DbBackend::MySql;
+    if is_mysql {
+        let locked =
+            tx.query_one_raw(statement(&tx, "SELECT GET_LOCK('realtime_migrate', 30)", vec![])).await?;
+        let got = locked.map(|row| row.try_get_by_index::<Option<i64>>(0)).transpose()?.flatten();
+        if got != Some(1) {
+            return Err(DbErr::Migration("another worker has been changing the tables for 30 s".to_owned()));
+        }
+    }
+    let outcome = steps(&tx, is_development).await;
+    if is_mysql {
+        tx.query_one_raw(statement(&tx, "SELECT RELEASE_LOCK('realtime_migrate')", vec![])).await?;
+    }
+    match outcome {
+        Ok(()) => tx.commit().await,
+        Err(error) => {
+            tx.rollback().await?;
+            Err(error)
+        }
+    }
+}
+
+async fn steps(tx: &DatabaseTransaction, is_development: bool) -> Result<(), DbErr> {
+    let backend = tx.get_database_backend();
+    let table =
+        "CREATE TABLE IF NOT EXISTS migrations (step BIGINT NOT NULL PRIMARY KEY, at BIGINT NOT NULL)";
+    tx.execute_raw(Statement::from_string(backend, table)).await?;
+    let last = tx
+        .query_one_raw(Statement::from_string(backend, "SELECT COALESCE(MAX(step), 0) FROM migrations"))
+        .await?;
+    let done: i64 = last.map(|row| row.try_get_by_index(0)).transpose()?.unwrap_or(0);
+    let done = usize::try_from(done).unwrap_or(usize::MAX);
+    if done > STEPS.len() {
+        let known = STEPS.len();
+        return Err(DbErr::Migration(format!(
+            "the database is at step {done}, and this program knows {known}: it is too old"
+        )));
+    }
+    for (number, step) in STEPS.iter().enumerate().skip(done) {
+        for sql in *step {
+            tx.execute_raw(Statement::from_string(backend, in_words_of(backend, sql))).await?;
+        }
+        let values = vec![(number as i64 + 1).into(), now_ms().into()];
+        tx.execute_raw(statement(tx, "INSERT INTO migrations (step, at) VALUES (?, ?)", values)).await?;
+    }
+    if done == 0 && is_development {
+        for (name, price_cents, stock) in FIRST_PRODUCTS {
+            let values = vec![name.into(), price_cents.into(), stock.into()];
+            tx.execute_raw(statement(
+                tx,
+                "INSERT INTO products (name, price_cents, stock) VALUES (?, ?, ?)",
+                values,
+            ))
+            .await?;
+        }
+    }
+    Ok(())
+}
+
+fn in_words_of(backend: DbBackend, sql: &str) -> String {
+    let (id, table) = match backend {
+        // Names and keys are told apart by case, as SQLite does.
+        DbBackend::MySql => (
+            "BIGINT NOT NULL AUTO_INCREMENT PRIMARY KEY",
+            "ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin",
+        ),
+        _ => ("INTEGER PRIMARY KEY AUTOINCREMENT", ""),
+    };
+    sql.replace("{id}", id).replace("{table}", table)
+}

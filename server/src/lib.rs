@@ -39,6 +39,7 @@
 //! | tell pages what happens | `sse::Channel`, `sse::stream` |
 //! | speak another protocol from some point on | [`http::upgrade`] |
 //! | talk with browsers both ways, in rooms | `socketio::Io`; `engineio::Engine` below it |
+//! | cache, lock, publish and queue with Redis | `redis::Client`, `redis::Cache`, `redis::Lock`, `redis::Consumer` |
 //! | take part in the tower family | [`http::FromTower`], [`http::ToTower`] |
 //! | use hyper directly | [`joint`] |
 //!
@@ -61,6 +62,8 @@
 //! - `sse`: server-sent events.
 //! - `tls`: encryption, by rustls with ring. `dev-certificates`: certificates made up for development.
 //! - `socketio`: Socket.IO v5 over Engine.IO v4, by polling and by WebSocket.
+//! - `redis`: a client of Redis, without a runtime. `redis-aio`: the crate redis' own `AsyncCommands` on it, for which the code of tokio's
+//!   runtime is built and not started.
 //!
 //! # Where to read on
 //!
@@ -77,6 +80,8 @@ pub mod http;
 pub mod joint;
 #[cfg(feature = "http1")]
 mod proto;
+#[cfg(feature = "redis")]
+pub mod redis;
 #[cfg(feature = "socketio")]
 pub mod socketio;
 #[cfg(feature = "sse")]

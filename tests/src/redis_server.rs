@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use crate::peers::free_port;
@@ -10,6 +10,8 @@ use crate::peers::free_port;
 /// A redis server that keeps nothing and ends with the test.
 #[derive(Debug)]
 pub struct Redis {
+    program: PathBuf,
+    options: Vec<String>,
     process: Child,
     port: u16,
 }
@@ -20,12 +22,36 @@ impl Redis {
     /// # Errors
     /// What the system says of the start.
     pub fn start(program: &Path) -> io::Result<Self> {
+        Self::start_with(program, &[])
+    }
+
+    /// Starts the program with more options, such as `["--requirepass", "secret"]`.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub fn start_with(program: &Path, options: &[&str]) -> io::Result<Self> {
         let port = free_port()?;
-        let process = Command::new(program)
-            .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
-            .stdout(Stdio::null())
-            .spawn()?;
-        Ok(Self { process, port })
+        let options: Vec<String> = options.iter().map(|&option| option.to_owned()).collect();
+        let process = spawn(program, port, &options)?;
+        Ok(Self { program: program.to_owned(), options, process, port })
+    }
+
+    /// Ends it at once, as a machine that loses its power.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn kill(&mut self) -> io::Result<()> {
+        self.process.kill()?;
+        self.process.wait().map(drop)
+    }
+
+    /// Starts it again, on the same port, after [`kill`](Self::kill). What it had is gone.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub fn restart(&mut self) -> io::Result<()> {
+        self.process = spawn(&self.program, self.port, &self.options)?;
+        Ok(())
     }
 
     /// Where it listens.
@@ -37,6 +63,14 @@ impl Redis {
     pub fn url(&self) -> String {
         format!("redis://{}/", self.addr())
     }
+}
+
+fn spawn(program: &Path, port: u16, options: &[String]) -> io::Result<Child> {
+    Command::new(program)
+        .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
+        .args(options)
+        .stdout(Stdio::null())
+        .spawn()
 }
 
 impl Drop for Redis {

@@ -1,0 +1,401 @@
+//! Messages that are published.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{HashMap, VecDeque};
+use std::fmt;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::str::Utf8Error;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use futures_core::Stream;
+use phaseloop::LoopHandle;
+use redis::{Cmd, PushKind, Value};
+
+use super::client::Client;
+use super::error::Error;
+use super::link::Link;
+use super::options::Options;
+
+/// Something that was published.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Message {
+    /// Where.
+    pub channel: Rc<str>,
+    /// What.
+    pub payload: Rc<[u8]>,
+}
+
+impl Message {
+    /// The payload as text.
+    ///
+    /// # Errors
+    /// It is none.
+    pub fn text(&self) -> Result<&str, Utf8Error> {
+        std::str::from_utf8(&self.payload)
+    }
+}
+
+/// What a [`Subscription`] gives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Event {
+    /// A message.
+    Message(Message),
+    /// Messages may be missing here: read anew what they tell of.
+    Gap(Gap),
+}
+
+/// Why messages may be missing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Gap {
+    /// There was no connection. It is subscribed again, so nothing is missed from here on.
+    Connection,
+    /// So many waited that the oldest were dropped, this many.
+    Overflow(u64),
+}
+
+/// The messages of a channel or a pattern, as a stream of [`Event`]s. Made by [`Client::subscribe`] and its kin; dropping it unsubscribes.
+///
+/// The client subscribes again after each reconnect, and then gives [`Gap::Connection`]. What is not taken waits, within
+/// [`Options::subscription_queue_max`] messages and [`Options::subscription_len_max`] bytes; then the oldest are dropped, and
+/// [`Gap::Overflow`] says how many.
+///
+/// # Errors
+/// The stream ends after an error: the server refuses it now, or the client was closed.
+///
+/// # Examples
+/// ```no_run
+/// use phaseloop_server::redis::{Client, Error, Event};
+/// use futures::StreamExt;
+///
+/// async fn follow(redis: &Client) -> Result<(), Error> {
+///     let mut orders = redis.subscribe("orders").await?;
+///     while let Some(event) = orders.next().await {
+///         match event? {
+///             Event::Message(message) => println!("{}", String::from_utf8_lossy(&message.payload)),
+///             Event::Gap(why) => println!("read all orders again: {why:?}"),
+///             _ => {}
+///         }
+///     }
+///     Ok(())
+/// }
+/// ```
+pub struct Subscription {
+    client: Client,
+    name: Name,
+    queue: Rc<Queue>,
+}
+
+/// A channel or a pattern.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Name {
+    is_pattern: bool,
+    text: Vec<u8>,
+}
+
+impl Name {
+    fn command(&self, channel: &str, pattern: &str) -> Vec<u8> {
+        let mut command = Cmd::new();
+        command.arg(if self.is_pattern { pattern } else { channel }).arg(&self.text);
+        command.get_packed_command()
+    }
+
+    fn subscribe(&self) -> Vec<u8> {
+        self.command("SUBSCRIBE", "PSUBSCRIBE")
+    }
+
+    fn unsubscribe(&self) -> Vec<u8> {
+        self.command("UNSUBSCRIBE", "PUNSUBSCRIBE")
+    }
+}
+
+impl Client {
+    /// Subscribes to a channel. All that is published after that arrives.
+    ///
+    /// # Errors
+    /// [`Error`]; `Full` beyond [`Options::in_flight_max`] channels and patterns, since each is asked for again after a loss.
+    ///
+    /// # Cancel safety
+    /// Dropping it unsubscribes.
+    pub async fn subscribe(&self, channel: &str) -> Result<Subscription, Error> {
+        self.subscribe_to(Name { is_pattern: false, text: channel.into() }).await
+    }
+
+    /// Subscribes to all channels that a pattern matches, such as `news.*`.
+    ///
+    /// # Errors
+    /// As [`subscribe`](Self::subscribe).
+    ///
+    /// # Cancel safety
+    /// Dropping it unsubscribes.
+    pub async fn psubscribe(&self, pattern: &str) -> Result<Subscription, Error> {
+        self.subscribe_to(Name { is_pattern: true, text: pattern.into() }).await
+    }
+
+    /// As [`subscribe`](Self::subscribe), without waiting: [`Gap::Connection`] says when it begins, which may be after a
+    /// connection could be made at last.
+    ///
+    /// # Errors
+    /// `Full`, as there.
+    pub fn subscribe_soon(&self, channel: &str) -> Result<Subscription, Error> {
+        self.subscription(Name { is_pattern: false, text: channel.into() })
+    }
+
+    /// As [`psubscribe`](Self::psubscribe), without waiting: see [`subscribe_soon`](Self::subscribe_soon).
+    ///
+    /// # Errors
+    /// `Full`, as there.
+    pub fn psubscribe_soon(&self, pattern: &str) -> Result<Subscription, Error> {
+        self.subscription(Name { is_pattern: true, text: pattern.into() })
+    }
+
+    async fn subscribe_to(&self, name: Name) -> Result<Subscription, Error> {
+        let asking = name.subscribe();
+        let subscription = self.register(name, false)?;
+        let limit = self.options().command_timeout;
+        let replies = self.idempotent().request(asking, 1, limit).await?;
+        super::answer::one::<()>(replies)?;
+        Ok(subscription)
+    }
+
+    fn subscription(&self, name: Name) -> Result<Subscription, Error> {
+        let asking = name.subscribe();
+        let subscription = self.register(name, true)?;
+        // Without a connection the next one asks for it.
+        let _ = self.send(&asking);
+        Ok(subscription)
+    }
+
+    fn register(&self, name: Name, has_gap: bool) -> Result<Subscription, Error> {
+        let queue = self.core().registry.add(&name, has_gap)?;
+        Ok(Subscription { client: self.clone(), name, queue })
+    }
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        if self.client.core().registry.remove(&self.name, &self.queue) {
+            // A connection that is gone has forgotten it.
+            let _ = self.client.send(&self.name.unsubscribe());
+        }
+    }
+}
+
+impl Stream for Subscription {
+    type Item = Result<Event, Error>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.queue.poll(cx)
+    }
+}
+
+impl fmt::Debug for Subscription {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut out = f.debug_struct("Subscription");
+        out.field("name", &String::from_utf8_lossy(&self.name.text)).finish_non_exhaustive()
+    }
+}
+
+/// What waits for one subscription.
+#[derive(Default)]
+struct Queue {
+    events: RefCell<VecDeque<Event>>,
+    len: Cell<usize>,
+    dropped: Cell<u64>,
+    error: RefCell<Option<Error>>,
+    has_ended: Cell<bool>,
+    /// Its gap is told once it is subscribed.
+    has_gap: Cell<bool>,
+    waker: RefCell<Option<Waker>>,
+}
+
+impl Queue {
+    fn push(&self, event: Event, bounds: Bounds) {
+        {
+            let mut events = self.events.borrow_mut();
+            self.len.set(self.len.get() + len(&event));
+            events.push_back(event);
+            while events.len() > bounds.queue_max || self.len.get() > bounds.len_max {
+                let Some(oldest) = events.pop_front() else { break };
+                self.len.set(self.len.get() - len(&oldest));
+                self.dropped.set(self.dropped.get() + 1);
+            }
+        }
+        self.wake();
+    }
+
+    fn wake(&self) {
+        let waker = self.waker.borrow_mut().take();
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    fn fail(&self, error: Error) {
+        self.error.borrow_mut().get_or_insert(error);
+        self.wake();
+    }
+
+    fn poll(&self, cx: &mut Context<'_>) -> Poll<Option<Result<Event, Error>>> {
+        let dropped = self.dropped.take();
+        if dropped > 0 {
+            return Poll::Ready(Some(Ok(Event::Gap(Gap::Overflow(dropped)))));
+        }
+        let event = self.events.borrow_mut().pop_front();
+        if let Some(event) = event {
+            self.len.set(self.len.get() - len(&event));
+            return Poll::Ready(Some(Ok(event)));
+        }
+        if self.has_ended.get() {
+            return Poll::Ready(None);
+        }
+        if let Some(error) = self.error.borrow_mut().take() {
+            self.has_ended.set(true);
+            return Poll::Ready(Some(Err(error)));
+        }
+        let old = self.waker.replace(Some(cx.waker().clone()));
+        drop(old);
+        Poll::Pending
+    }
+}
+
+fn len(event: &Event) -> usize {
+    match event {
+        Event::Message(message) => message.payload.len() + message.channel.len(),
+        Event::Gap(_) => 0,
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Bounds {
+    queue_max: usize,
+    len_max: usize,
+}
+
+/// The subscriptions of a client.
+pub(super) struct Registry {
+    names: RefCell<HashMap<Name, Vec<Rc<Queue>>>>,
+    names_max: usize,
+    bounds: Bounds,
+}
+
+impl Registry {
+    pub(super) fn new(options: &Options) -> Rc<Self> {
+        let bounds =
+            Bounds { queue_max: options.subscription_queue_max, len_max: options.subscription_len_max };
+        Rc::new(Self { names: RefCell::default(), names_max: options.in_flight_max, bounds })
+    }
+
+    fn add(&self, name: &Name, has_gap: bool) -> Result<Rc<Queue>, Error> {
+        let mut names = self.names.borrow_mut();
+        if names.len() >= self.names_max && !names.contains_key(name) {
+            return Err(Error::Full { limit: "in_flight_max", max: self.names_max });
+        }
+        let queue = Rc::new(Queue::default());
+        queue.has_gap.set(has_gap);
+        names.entry(name.clone()).or_default().push(Rc::clone(&queue));
+        Ok(queue)
+    }
+
+    /// True if that was the last of its name.
+    fn remove(&self, name: &Name, queue: &Rc<Queue>) -> bool {
+        let mut names = self.names.borrow_mut();
+        let Some(queues) = names.get_mut(name) else { return false };
+        queues.retain(|one| !Rc::ptr_eq(one, queue));
+        let is_last = queues.is_empty();
+        if is_last {
+            names.remove(name);
+        }
+        is_last
+    }
+
+    fn queues(&self, name: &Name) -> Vec<Rc<Queue>> {
+        self.names.borrow().get(name).cloned().unwrap_or_default()
+    }
+
+    fn all(&self) -> Vec<Rc<Queue>> {
+        self.names.borrow().values().flatten().cloned().collect()
+    }
+
+    /// A new connection: it knows none of them.
+    pub(super) fn subscribe_again(self: &Rc<Self>, lp: &LoopHandle, link: &Link, limit: Duration) {
+        let names: Vec<Name> = self.names.borrow().keys().cloned().collect();
+        // The connection is new, so there is room for as many as there may be names.
+        let asked = names.into_iter().filter_map(|name| {
+            let replies = link.send(&name.subscribe(), 1, limit).ok()?;
+            Some((name, replies))
+        });
+        let asked: Vec<_> = asked.collect();
+        if asked.is_empty() {
+            return;
+        }
+        let registry = Rc::clone(self);
+        let task = lp.spawn(async move {
+            for (name, replies) in asked {
+                // A connection that ends meanwhile is followed by another, which asks again.
+                let Ok(Ok(replies)) = replies.await else { continue };
+                if let Err(error) = super::answer::one::<()>(replies) {
+                    registry.queues(&name).iter().for_each(|queue| queue.fail(error.clone()));
+                }
+            }
+        });
+        task.unref();
+    }
+
+    /// The connection is gone.
+    pub(super) fn lost(&self) {
+        self.all().iter().for_each(|queue| queue.has_gap.set(true));
+    }
+
+    /// There is no other connection.
+    pub(super) fn close(&self) {
+        self.all().iter().for_each(|queue| queue.fail(super::client::closed()));
+    }
+
+    /// Something was pushed.
+    pub(super) fn pushed(&self, kind: &PushKind, data: Vec<Value>) {
+        let mut data = data.into_iter().map(|value| match value {
+            Value::BulkString(bytes) => bytes,
+            Value::SimpleString(text) => text.into_bytes(),
+            _ => Vec::new(),
+        });
+        let mut next = || data.next().unwrap_or_default();
+        match kind {
+            PushKind::Message => {
+                let (channel, payload) = (next(), next());
+                self.deliver(&Name { is_pattern: false, text: channel.clone() }, &channel, &payload);
+            }
+            PushKind::PMessage => {
+                let (pattern, channel, payload) = (next(), next(), next());
+                self.deliver(&Name { is_pattern: true, text: pattern }, &channel, &payload);
+            }
+            PushKind::Subscribe => self.confirmed(&Name { is_pattern: false, text: next() }),
+            PushKind::PSubscribe => self.confirmed(&Name { is_pattern: true, text: next() }),
+            _ => {}
+        }
+    }
+
+    fn confirmed(&self, name: &Name) {
+        for queue in self.queues(name) {
+            if queue.has_gap.replace(false) {
+                queue.push(Event::Gap(Gap::Connection), self.bounds);
+            }
+        }
+    }
+
+    fn deliver(&self, name: &Name, channel: &[u8], payload: &[u8]) {
+        let queues = self.queues(name);
+        if queues.is_empty() {
+            return; // it was unsubscribed from, and the server has not heard yet
+        }
+        let message =
+            Message { channel: String::from_utf8_lossy(channel).into(), payload: Rc::from(payload) };
+        for queue in queues {
+            queue.push(Event::Message(message.clone()), self.bounds);
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! Locks.
+
+use phaseloop_server::redis::{Cmd, Error};
+
+use crate::server::{ask, ms, on_loop, secs, server};
+
+#[test]
+fn a_lock_is_one_users_until_it_is_released() {
+    let Some(server) = server() else { return };
+    on_loop(async |lp| {
+        let (redis, other) = (ask(&lp, &server).await, ask(&lp, &server).await);
+        let lock = redis.try_lock("lock", secs(60)).await.unwrap().unwrap();
+        assert!(lock.remaining() > secs(30) && lock.key() == "lock");
+        assert!(other.try_lock("lock", secs(60)).await.unwrap().is_none());
+        assert!(lock.extend(secs(120)).await.unwrap());
+        let left: i64 = redis.query(&Cmd::pttl("lock")).await.unwrap();
+        assert!(left > 60_000, "{left}");
+        assert!(lock.release().await.unwrap());
+        let lock = other.try_lock("lock", secs(60)).await.unwrap().unwrap();
+        drop(lock);
+        // The drop went ahead of this on the same connection.
+        assert!(other.try_lock("lock", secs(60)).await.unwrap().is_some());
+    });
+}
+
+#[test]
+fn a_lock_that_expired_is_lost_and_the_next_holders_stays() {
+    let Some(server) = server() else { return };
+    on_loop(async |lp| {
+        let redis = ask(&lp, &server).await;
+        let lost = redis.try_lock("lock", ms(1)).await.unwrap().unwrap();
+        // Whoever waits gets it when it has expired.
+        let held = redis.lock("lock", secs(60), secs(30)).await.unwrap().unwrap();
+        assert_eq!(lost.remaining(), ms(0));
+        assert!(!lost.extend(secs(60)).await.unwrap());
+        assert!(!lost.release().await.unwrap());
+        assert!(redis.try_lock("lock", secs(60)).await.unwrap().is_none());
+        assert!(held.release().await.unwrap());
+    });
+}
+
+#[test]
+fn patience_ends_and_what_is_given_up_is_released() {
+    let Some(server) = server() else { return };
+    on_loop(async |lp| {
+        let redis = ask(&lp, &server).await;
+        let held = redis.try_lock("lock", secs(60)).await.unwrap().unwrap();
+        assert!(redis.lock("lock", secs(60), ms(30)).await.unwrap().is_none());
+        assert!(held.release().await.unwrap());
+        // Sent, and dropped before the answer.
+        let client = redis.clone();
+        let mut taking = Box::pin(async move { client.try_lock("lock", secs(60)).await });
+        assert!(futures::poll!(taking.as_mut()).is_pending());
+        drop(taking);
+        assert!(redis.try_lock("lock", secs(60)).await.unwrap().is_some());
+        let error = redis.try_lock("lock", ms(0)).await.unwrap_err();
+        assert!(matches!(error, Error::Invalid(_)), "{error}");
+    });
+}

@@ -1,0 +1,132 @@
+//! Messages that are published.
+
+use futures::StreamExt;
+use phaseloop_server::redis::{Client, Cmd, Error, Event, Gap, Options, Subscription, cmd};
+
+use crate::server::{ask, kill_connection, ms, on_loop, secs, server, server_with};
+
+/// The next event, as text.
+async fn next(subscription: &mut Subscription) -> String {
+    match subscription.next().await.unwrap().unwrap() {
+        Event::Message(message) => format!("{}: {}", message.channel, message.text().unwrap()),
+        Event::Gap(gap) => format!("{gap:?}"),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn what_is_published_arrives_by_channel_and_by_pattern() {
+    let Some(server) = server() else { return };
+    on_loop(async |lp| {
+        let (redis, other) = (ask(&lp, &server).await, ask(&lp, &server).await);
+        let mut channel = redis.subscribe("news").await.unwrap();
+        let mut again = redis.subscribe("news").await.unwrap();
+        let mut pattern = redis.psubscribe("n*").await.unwrap();
+        assert_eq!(other.publish("news", "one").await.unwrap(), 2);
+        assert_eq!(other.publish("nothing", "two").await.unwrap(), 1);
+        assert_eq!(next(&mut channel).await, "news: one");
+        assert_eq!(next(&mut again).await, "news: one");
+        assert_eq!(next(&mut pattern).await, "news: one");
+        assert_eq!(next(&mut pattern).await, "nothing: two");
+        // Commands and messages share the connection.
+        assert_eq!(redis.publish("news", "three").await.unwrap(), 2);
+        assert_eq!(next(&mut channel).await, "news: three");
+        drop(channel);
+        assert_eq!(other.publish("news", "four").await.unwrap(), 2); // `again` hears it
+        assert_eq!([next(&mut again).await, next(&mut again).await], ["news: three", "news: four"]);
+        drop((again, pattern));
+        // The connection is asked, so that it is known to have heard of that.
+        let _: String = redis.query(cmd("ECHO").arg("a")).await.unwrap();
+        assert_eq!(other.publish("news", "five").await.unwrap(), 0);
+    });
+}
+
+#[test]
+fn after_a_reconnect_it_is_subscribed_again_and_a_gap_is_told() {
+    let Some(mut server) = server() else { return };
+    on_loop(async |lp| {
+        let (redis, other) = (ask(&lp, &server).await, ask(&lp, &server).await);
+        let mut news = redis.subscribe("news").await.unwrap();
+        let mut all = redis.psubscribe("*").await.unwrap();
+        other.publish("news", "before").await.unwrap();
+        assert_eq!(next(&mut news).await, "news: before");
+        assert_eq!(next(&mut all).await, "news: before");
+        kill_connection(&redis, &other).await;
+        assert_eq!(next(&mut news).await, "Connection");
+        assert_eq!(next(&mut all).await, "Connection");
+        assert_eq!(other.publish("news", "after").await.unwrap(), 2);
+        assert_eq!(next(&mut news).await, "news: after");
+        assert_eq!(next(&mut all).await, "news: after");
+        server.kill().unwrap();
+        server.restart().unwrap();
+        assert_eq!(next(&mut news).await, "Connection");
+        other.ready(secs(30)).await.unwrap();
+        other.publish("news", "restarted").await.unwrap();
+        assert_eq!(next(&mut news).await, "news: restarted");
+    });
+}
+
+#[test]
+fn a_subscription_may_be_made_before_there_is_a_server() {
+    let Some(mut server) = server() else { return };
+    server.kill().unwrap();
+    on_loop(async |lp| {
+        let mut options = Options::addr(server.addr());
+        options.backoff_min = ms(2);
+        options.backoff_max = ms(20);
+        let redis = Client::new(&lp, options);
+        let mut news = redis.subscribe_soon("news").unwrap();
+        assert!(matches!(redis.subscribe("news").await, Err(Error::Unavailable(_))));
+        server.restart().unwrap();
+        assert_eq!(next(&mut news).await, "Connection");
+        redis.publish("news", "hello").await.unwrap();
+        assert_eq!(next(&mut news).await, "news: hello");
+        redis.close();
+        assert!(matches!(news.next().await, Some(Err(Error::Unavailable(_)))));
+        assert!(news.next().await.is_none());
+    });
+}
+
+#[test]
+fn a_reader_that_is_too_slow_loses_the_oldest_and_is_told_how_many() {
+    let Some(server) = server() else { return };
+    on_loop(async |lp| {
+        let mut options = Options::addr(server.addr());
+        options.subscription_queue_max = 3;
+        options.subscription_len_max = 100;
+        let redis = Client::new(&lp, options);
+        redis.ready(secs(30)).await.unwrap();
+        let mut news = redis.subscribe("news").await.unwrap();
+        for number in 0..10 {
+            redis.publish("news", number).await.unwrap();
+        }
+        assert_eq!(news.next().await.unwrap().unwrap(), Event::Gap(Gap::Overflow(7)));
+        for number in 7..10 {
+            assert_eq!(next(&mut news).await, format!("news: {number}"));
+        }
+        redis.publish("news", "a".repeat(90)).await.unwrap();
+        redis.publish("news", "b".repeat(90)).await.unwrap();
+        assert_eq!(news.next().await.unwrap().unwrap(), Event::Gap(Gap::Overflow(1)));
+        assert_eq!(next(&mut news).await, format!("news: {}", "b".repeat(90)));
+    });
+}
+
+#[test]
+fn a_channel_that_is_forbidden_is_refused_at_once_and_after_a_reconnect() {
+    let Some(server) = server_with(&["--user", "ann", "on", ">a", "~*", "+@all", "&open*"]) else { return };
+    on_loop(async |lp| {
+        let admin = ask(&lp, &server).await;
+        let ann = crate::server::options(&format!("redis://ann:a@{}/", server.addr()));
+        let redis = Client::connect(&lp, ann).await.unwrap();
+        let error = redis.subscribe("closed").await.unwrap_err();
+        assert!(matches!(&error, Error::Refused { code, .. } if code == "NOPERM"), "{error}");
+        let mut open = redis.subscribe("open").await.unwrap();
+        let rules = ["SETUSER", "ann", "resetchannels", "&other"];
+        admin.query::<()>(cmd("ACL").arg(&rules)).await.unwrap();
+        // The server ends the connection of who may hear it no more.
+        let error = open.next().await.unwrap().unwrap_err();
+        assert!(matches!(&error, Error::Refused { code, .. } if code == "NOPERM"), "{error}");
+        assert!(open.next().await.is_none());
+        redis.query::<()>(&Cmd::set("a", 1)).await.unwrap();
+    });
+}

@@ -13,7 +13,7 @@ use std::sync::mpsc::channel;
 use std::task::{Context, Waker};
 use std::time::Duration;
 
-use fs_pool::pool::{Cancel, Class, ClassSpec, Pool, Shutdown, SubmitError};
+use fs_pool::pool::{Cancel, Class, ClassSpec, JobContext, Pool, Shutdown, SubmitError};
 use fs_pool::request::{LoopPool, RequestError};
 use on_loop::{Gate, Log, run, settle};
 use phaseloop::{ContextKey, EventLoop, LoopHandle, RunMode, Schedule};
@@ -133,6 +133,26 @@ fn jobs_held_back_are_queued_in_the_prepare_phase_or_when_there_are_many() {
     gate.open();
     run(&lp);
     assert_eq!(jobs.under_way(), (0, 0));
+}
+
+#[test]
+fn jobs_of_one_batch_that_wait_for_each_other_all_start() {
+    let (lp, _pool, jobs) = joined(2);
+    let give = |count: u32| (0..count).for_each(|_| _ = jobs.run(Class::USER, |_| (), |_, _| {}).unwrap());
+    for _ in 0..50 {
+        give(300); // so short that one worker seems enough for the next ones
+        run(&lp);
+        give(4); // as many as are queued at once
+        let (send, receive) = channel();
+        let (met, seen) =
+            (Rc::new(Cell::new(false)), move |_: &JobContext<'_>| receive.recv_timeout(PATIENCE).is_ok());
+        let mine = Rc::clone(&met);
+        jobs.run(Class::USER, seen, move |_, done| mine.set(done.unwrap())).unwrap();
+        jobs.run(Class::USER, move |_| send.send(()).is_ok(), |_, _| {}).unwrap();
+        give(30); // the batch is full and queued
+        run(&lp);
+        assert!(met.get(), "the other worker was not woken");
+    }
 }
 
 #[test]

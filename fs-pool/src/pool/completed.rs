@@ -3,8 +3,10 @@
 use std::any::Any;
 use std::fmt;
 use std::panic::Location;
+use std::sync::Arc;
 use std::time::Duration;
 
+use super::port::Port;
 use super::{Class, Job, Ticket};
 
 /// How a job ended. Each job has exactly one outcome.
@@ -124,6 +126,11 @@ impl Completed {
                 Ok(self.take().expect("ask for the type that the job returned, once"))
             }
         }
+    }
+
+    /// The way back, which a job that is over no longer needs.
+    pub(crate) fn take_port(&mut self) -> Option<Arc<Port>> {
+        self.job.header_mut().port.take()
     }
 
     pub(crate) fn job(&self) -> &Job {

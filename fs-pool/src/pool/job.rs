@@ -97,6 +97,9 @@ impl Job {
     /// A job of `class` that runs `work`.
     #[track_caller]
     pub fn from_work(class: Class, work: impl Work) -> Self {
+        // The memory first, so that all is written where it stays: to copy what was just written field by field would make
+        // the processor wait.
+        let cell = Box::new_uninit();
         let header = Header {
             seq: 0,
             token: 0,
@@ -110,7 +113,8 @@ impl Job {
             outcome: None,
             port: None,
         };
-        Self { cell: Box::new(Cell { header, work }) }
+        let cell = Box::write(cell, Cell { header, work });
+        Self { cell }
     }
 
     /// Sets the priority inside the class.

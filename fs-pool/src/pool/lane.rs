@@ -119,6 +119,11 @@ impl Lane {
         by_time.min(by_part).clamp(1, len_max.max(1))
     }
 
+    /// What the waiting jobs should take.
+    pub(crate) fn backlog_ns(&self) -> u64 {
+        (self.len() as u64).saturating_mul(self.mean_ns)
+    }
+
     /// What `jobs` jobs are expected to cost.
     pub(crate) fn estimate(&self, jobs: usize) -> u64 {
         jobs as u64 * self.mean_ns.clamp(COST_MIN_NS, COST_MAX_NS)

@@ -86,6 +86,11 @@ impl Lanes {
         self.lanes.iter_mut().flat_map(Lane::drain).collect()
     }
 
+    /// What the queued jobs should take, by what their classes have measured lately.
+    pub(crate) fn backlog_ns(&self) -> u64 {
+        self.lanes.iter().map(Lane::backlog_ns).fold(0, u64::saturating_add)
+    }
+
     /// True if a job could start now, had it a worker.
     pub(crate) fn may_start(&self) -> bool {
         self.queued > 0 && self.lanes.iter().any(Lane::may_start)

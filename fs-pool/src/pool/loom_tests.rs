@@ -37,6 +37,7 @@ struct Bed {
     queued: usize,
     idle: IdleList,
     searching: usize,
+    withheld: bool,
 }
 
 /// One worker's life until it has eaten `jobs`: look, and sleep if there is nothing.
@@ -56,7 +57,7 @@ fn eat(bed: &Mutex<Bed>, parkers: &[Parker], me: usize, eaten: &Count, jobs: usi
         }
         if st.queued > 0 {
             st.queued -= 1;
-            let wake = wake_one(&mut st);
+            let wake = if st.withheld { None } else { wake_one(&mut st) };
             drop(st);
             wake.inspect(|other| parkers[*other].wake());
             eaten.fetch_add(1, Ordering::SeqCst);
@@ -96,6 +97,30 @@ fn loom_no_wake_is_lost_between_looking_and_sleeping() {
             drop(st);
             wake.inspect(|worker| shared.1[*worker].wake());
         }
+        workers.into_iter().for_each(|worker| worker.join().expect("no panic"));
+        assert_eq!(shared.2.load(Ordering::SeqCst), 2);
+    });
+}
+
+#[test]
+fn loom_a_wake_that_is_owed_starts_who_was_not_woken() {
+    check(|| {
+        let shared = Arc::new((Mutex::new(Bed::default()), [Parker::new(), Parker::new()], Count::new(0)));
+        let workers: Vec<_> = (0..2)
+            .map(|me| {
+                let shared = shared.clone();
+                thread::spawn(move || eat(&shared.0, &shared.1, me, &shared.2, 2))
+            })
+            .collect();
+        // `Shared::enqueue`, which wakes nobody, and then `Shared::pay_wake`.
+        let mut st = shared.0.lock();
+        (st.queued, st.withheld) = (2, true);
+        drop(st);
+        let mut st = shared.0.lock();
+        st.withheld = false;
+        let wake = wake_one(&mut st);
+        drop(st);
+        wake.inspect(|worker| shared.1[*worker].wake());
         workers.into_iter().for_each(|worker| worker.join().expect("no panic"));
         assert_eq!(shared.2.load(Ordering::SeqCst), 2);
     });

@@ -153,6 +153,11 @@ impl Pool {
         snapshot
     }
 
+    /// What tickets of this pool carry.
+    pub(crate) fn id(&self) -> u32 {
+        self.shared().id
+    }
+
     pub(crate) fn shared(&self) -> &Arc<Shared> {
         &self.handle.shared
     }

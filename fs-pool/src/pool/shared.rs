@@ -49,6 +49,9 @@ pub(crate) struct State {
     pub(crate) searching: usize,
     /// One of the searching spins.
     pub(crate) spinning: bool,
+    /// INVARIANT withheld: all that is queued is little, and of submitters that have promised to call `notify` soon. Workers
+    /// that are awake take it without waking others.
+    pub(crate) withheld: bool,
     /// Workers that have a seat, and how many there may be.
     pub(crate) live: usize,
     pub(crate) target: usize,
@@ -92,6 +95,7 @@ impl Shared {
             idle: IdleList::default(),
             searching: 0,
             spinning: false,
+            withheld: false,
             live: 0,
             target: workers,
             threads: Vec::new(),
@@ -132,19 +136,22 @@ impl Shared {
 
     /// Queues the jobs, which hold their places already, under one lock and with one wake.
     ///
+    /// With `may_withhold` there may be no wake: the caller then owes one, and calls `pay_wake` soon. True if it does.
+    ///
     /// An error leaves them in `stage`: there is no thread, and none could be started.
-    pub(crate) fn enqueue(self: &Arc<Self>, stage: &mut Vec<Job>) -> io::Result<()> {
+    pub(crate) fn enqueue(self: &Arc<Self>, stage: &mut Vec<Job>, may_withhold: bool) -> io::Result<bool> {
         let now_ns = self.now_ns();
         let mut st = self.state.lock();
         if st.closing.is_some() {
             drop(st);
             stage.iter().for_each(|job| self.leave(job.class()));
             self.refuse(stage.drain(..));
-            return Ok(());
+            return Ok(false);
         }
         if st.live == 0 {
             self.spawn(&mut st)?;
         }
+        let may_withhold = may_withhold && (st.withheld || st.lanes.queued() == 0);
         for mut job in stage.drain(..) {
             job.header_mut().queued_ns = now_ns;
             let (class, high) = (job.class(), job.header().priority == Priority::High);
@@ -155,10 +162,25 @@ impl Shared {
                 self.gate(class).set_high(lane.high_len());
             }
         }
+        let withholds = may_withhold && st.lanes.backlog_ns() <= self.config.bite_ns();
+        let wake = if withholds && st.awake() > 0 {
+            self.queued.store(st.lanes.queued(), Ordering::Relaxed);
+            Wake::default()
+        } else {
+            self.notify(&mut st, Vec::new())
+        };
+        st.withheld = withholds;
+        drop(st);
+        wake.fire();
+        Ok(withholds)
+    }
+
+    /// Wakes whoever `enqueue` did not wake.
+    pub(crate) fn pay_wake(self: &Arc<Self>) {
+        let mut st = self.state.lock();
         let wake = self.notify(&mut st, Vec::new());
         drop(st);
         wake.fire();
-        Ok(())
     }
 
     /// Ends jobs that were accepted but never queued: the pool closed meanwhile, or they were cancelled.
@@ -188,6 +210,7 @@ impl Shared {
     pub(crate) fn notify(self: &Arc<Self>, st: &mut State, ports: Vec<Arc<Port>>) -> Wake {
         self.queued.store(st.lanes.queued(), Ordering::Relaxed);
         let mut wake = Wake { worker: None, ports };
+        st.withheld = false;
         if st.searching > 0 {
             return wake;
         }
@@ -204,6 +227,15 @@ impl Shared {
             let _ = self.spawn(st);
         }
         wake
+    }
+
+    /// As `notify`, by a worker that has just taken a bite: it wakes nobody while a submitter owes the wake.
+    pub(crate) fn notify_after_bite(self: &Arc<Self>, st: &mut State, ports: Vec<Arc<Port>>) -> Wake {
+        if st.withheld {
+            self.queued.store(st.lanes.queued(), Ordering::Relaxed);
+            return Wake { worker: None, ports };
+        }
+        self.notify(st, ports)
     }
 
     /// Starts a worker. Done under the lock: it is rare, and so nobody can rely on a thread that then fails to start.
@@ -231,7 +263,7 @@ impl Shared {
 
     /// Gives the worker its next bite: from the queue, or from a worker that has taken more than it can eat.
     pub(crate) fn take(&self, st: &mut State, slot: &Slot) -> Option<(Bite, Vec<Arc<Port>>)> {
-        let workers = st.target;
+        let workers = if st.withheld { st.awake() } else { st.target };
         let Some(bite) = slot.fill(|jobs| st.lanes.take(workers, jobs)) else {
             return st.take_over(slot).map(|bite| (bite, Vec::new()));
         };
@@ -432,6 +464,11 @@ impl State {
     pub(crate) fn retire(&mut self, index: usize) {
         self.live -= 1;
         self.seats[index].slot = None;
+    }
+
+    /// Workers that neither sleep nor have ended: they look for work when they are through with what they do.
+    fn awake(&self) -> usize {
+        self.live.saturating_sub(self.idle.len())
     }
 
     pub(crate) fn slots(&self) -> impl Iterator<Item = &Arc<Slot>> {

@@ -9,7 +9,7 @@ use std::{fmt, io, mem};
 use super::pool::Handle;
 use super::port::{Bell, Port};
 use super::shared::{NoRoom, Shared, Withdrawn};
-use super::{Cancel, Class, Completed, Detach, Job, Pool, SubmitError, Ticket, WhenFull};
+use super::{Cancel, Class, Completed, Detach, Job, Pool, Priority, SubmitError, Ticket, WhenFull};
 
 /// Takes the jobs of one loop or thread, and gives back their completions: all of them and only them.
 ///
@@ -41,18 +41,34 @@ use super::{Cancel, Class, Completed, Detach, Job, Pool, SubmitError, Ticket, Wh
 pub struct Submitter {
     handle: Arc<Handle>,
     port: Arc<Port>,
+    /// References to the port that completed jobs have brought back, for the next ones: counting them anew would cost two
+    /// atomic operations a job.
+    spare_ports: Vec<Arc<Port>>,
     /// Jobs with a place in their class, to be queued at the next flush.
     stage: Vec<Job>,
+    /// What was queued last woke nobody: the next flush does.
+    owes_wake: bool,
     /// Jobs without a place, by class index, oldest first. INVARIANT late: while a class has late jobs, new ones of it
     /// join them, so that none overtakes.
     late: Vec<VecDeque<Job>>,
     late_count: usize,
 }
 
+/// References to the port that are kept at most: 8 KiB. Beyond it jobs are so many at a time that they wait for memory.
+const SPARE_PORTS_MAX: usize = 1024;
+
 impl Submitter {
     pub(crate) fn new(handle: Arc<Handle>, bell: Bell) -> Self {
         let late = handle.shared.gates.iter().map(|_| VecDeque::new()).collect();
-        Self { handle, port: Arc::new(Port::new(bell)), stage: Vec::new(), late, late_count: 0 }
+        Self {
+            handle,
+            port: Arc::new(Port::new(bell)),
+            spare_ports: Vec::new(),
+            stage: Vec::new(),
+            owes_wake: false,
+            late,
+            late_count: 0,
+        }
     }
 
     /// Submits one job: [`stage`](Self::stage) and [`flush`](Self::flush).
@@ -86,6 +102,19 @@ impl Submitter {
     /// If the class is not one of this pool's.
     #[track_caller]
     pub fn stage(&mut self, job: Job) -> Result<Ticket, SubmitError> {
+        let ticket = job.ticket();
+        let seq = self.stage_for_seq(job)?;
+        Ok(self.ticket(seq, ticket.class, ticket.priority))
+    }
+
+    /// The ticket of an accepted job.
+    fn ticket(&self, seq: u64, class: Class, priority: Priority) -> Ticket {
+        Ticket { seq, pool: self.shared().id, class, priority }
+    }
+
+    /// As `stage`, for the place in the order of submission alone: a ticket that was just put together is slow to move.
+    #[track_caller]
+    pub(crate) fn stage_for_seq(&mut self, job: Job) -> Result<u64, SubmitError> {
         let class = job.class();
         assert!(class.index() < self.late.len(), "submit a job of a class that this pool has");
         if self.handle.shared.is_closed() {
@@ -108,13 +137,13 @@ impl Submitter {
             }
         }
         let job = self.accept(job);
-        let ticket = job.ticket();
+        let seq = job.header().seq;
         self.stage.push(job);
         if self.stage.len() >= self.handle.shared.config.limits.stage_len_max {
             // Without a thread they stay staged, and the caller's own flush says why.
             let _ = self.flush();
         }
-        Ok(ticket)
+        Ok(seq)
     }
 
     /// Queues all staged jobs, and as many late ones as there is room for.
@@ -126,10 +155,23 @@ impl Submitter {
         if self.late_count > 0 {
             self.admit_late();
         }
-        if self.stage.is_empty() {
-            return Ok(());
+        if !self.stage.is_empty() {
+            self.handle.shared.enqueue(&mut self.stage, false)?;
+        } else if self.owes_wake {
+            self.handle.shared.pay_wake();
         }
-        self.handle.shared.enqueue(&mut self.stage)
+        self.owes_wake = false;
+        Ok(())
+    }
+
+    /// As `flush`, but if there is little to do and a worker is awake, it alone does it until the next `flush`, which the
+    /// caller promises to come soon.
+    pub(crate) fn flush_quietly(&mut self) -> io::Result<()> {
+        if self.late_count > 0 || self.stage.is_empty() {
+            return self.flush();
+        }
+        self.owes_wake = self.handle.shared.enqueue(&mut self.stage, true)?;
+        Ok(())
     }
 
     /// Moves the completions that have arrived to the end of `into`. Does not block, and flushes only
@@ -137,7 +179,9 @@ impl Submitter {
     ///
     /// Giving the emptied buffer of the last time saves an allocation.
     pub fn take(&mut self, into: &mut Vec<Completed>) {
+        let before = into.len();
         self.port.take(into);
+        self.keep_ports(&mut into[before..]);
         if self.late_count > 0 {
             // Room may have been what the bell rang for. Without a thread the jobs stay staged until the next flush.
             let _ = self.flush();
@@ -198,12 +242,19 @@ impl Submitter {
         &self.handle.shared
     }
 
+    /// Takes the references to the port out of jobs that are over, as many as there is use for.
+    fn keep_ports(&mut self, done: &mut [Completed]) {
+        let room = SPARE_PORTS_MAX.saturating_sub(self.spare_ports.len());
+        self.spare_ports.extend(done.iter_mut().take(room).filter_map(Completed::take_port));
+    }
+
     /// Gives the job its place in the order of submission.
-    fn accept(&self, mut job: Job) -> Job {
+    fn accept(&mut self, mut job: Job) -> Job {
+        let port = self.spare_ports.pop().unwrap_or_else(|| self.port.clone());
         let header = job.header_mut();
-        header.seq = self.shared().next_seq();
-        header.pool = self.shared().id;
-        header.port = Some(self.port.clone());
+        header.seq = self.handle.shared.next_seq();
+        header.pool = self.handle.shared.id;
+        header.port = Some(port);
         job
     }
 
@@ -212,16 +263,16 @@ impl Submitter {
         SubmitError::Full(job)
     }
 
-    fn keep_late(&mut self, job: Job) -> Result<Ticket, SubmitError> {
+    fn keep_late(&mut self, job: Job) -> Result<u64, SubmitError> {
         let class = job.class().index();
         if self.late[class].len() >= self.shared().config.limits.late_len_max {
             return Err(self.reject(job));
         }
         let job = self.accept(job);
-        let ticket = job.ticket();
+        let seq = job.header().seq;
         self.late[class].push_back(job);
         self.late_count += 1;
-        Ok(ticket)
+        Ok(seq)
     }
 
     /// Blocks for a place. What is staged goes first, as it may be what fills the class.

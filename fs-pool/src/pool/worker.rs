@@ -133,7 +133,7 @@ impl Worker {
             return Turn::Unload;
         }
         if let Some((bite, ports)) = shared.take(&mut st, &self.slot) {
-            let wake = shared.notify(&mut st, ports);
+            let wake = shared.notify_after_bite(&mut st, ports);
             drop(st);
             wake.fire();
             self.spin.succeeded();

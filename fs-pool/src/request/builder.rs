@@ -76,8 +76,10 @@ impl<'a> JobRequest<'a> {
         on_done: impl FnOnce(&LoopHandle, Result<T, RequestError>) + 'static,
     ) -> Result<JobId, SubmitError> {
         let on_ended = move |lp: &LoopHandle, ended: Ended| on_done(lp, ended.into_result());
-        let then = Then::Call(Box::new(self.pool.lp().bind_context_once(on_ended)));
-        self.pool.core().submit(&self, Job::new(self.class, job).site(self.site), then)
+        let memory = Box::new_uninit(); // first, as in `Job::from_work`
+        let on_ended = Box::write(memory, self.pool.lp().bind_context_once(on_ended));
+        let job = Job::new(self.class, job).site(self.site);
+        self.pool.core().submit(&self, job, Then::Call(on_ended))
     }
 
     /// Gives the job to the pool; nobody hears of its end, and it does not keep the loop alive. For tidying up.

@@ -1,16 +1,17 @@
 //! The state behind a `LoopPool`: what is under way, and what is held back.
 
 use std::cell::{Cell, OnceCell, RefCell};
+use std::mem;
 use std::rc::Rc;
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
-use phaseloop::request::{PullPort, Request};
+use phaseloop::request::PullPort;
 use phaseloop::{LoopHandle, Prepare, TimerId};
 
 use super::RequestLimits;
 use super::builder::JobRequest;
-use super::table::{Ended, Entry, Table, Then};
+use super::table::{Ended, Hold, Table, Then};
 use crate::pool::{Cancel, Completed, Detach, Job, Pool, SubmitError, Submitter, Ticket, Withdrawn};
 
 /// Names one job of a [`LoopPool`](super::LoopPool). Plain data: dropping it does nothing.
@@ -89,29 +90,29 @@ impl Core {
         job: Job,
         then: Then,
     ) -> Result<JobId, SubmitError> {
-        if self.submitter.borrow().is_none() {
-            return Err(SubmitError::Closed(job));
-        }
+        let token = self.table.borrow_mut().reserve();
+        let class = job.class();
+        let accepted = self.hand_over(job.token(token).priority(request.priority), request.referenced);
+        let seq = match accepted {
+            Ok(seq) => seq,
+            Err(error) => {
+                self.table.borrow_mut().release(token);
+                return Err(error);
+            }
+        };
+        let ticket = Ticket { seq, pool: self.pool.id(), class, priority: request.priority };
         let mut hold = self.lp.begin_request();
         if !request.referenced {
             hold.unref();
         }
-        let entry = Entry { then, ticket: None, request: Some(hold), timer: None };
-        let token = self.table.borrow_mut().insert(entry);
-        match self.hand_over(job.token(token).priority(request.priority), request.referenced) {
-            Ok(ticket) => {
-                let timer = request.timeout.map(|timeout| self.start_timer(timeout, token));
-                if let Some(entry) = self.table.borrow_mut().get_mut(token) {
-                    (entry.ticket, entry.timer) = (Some(ticket), timer);
-                }
-                Ok(JobId { token, ticket })
-            }
-            Err(error) => {
-                let entry = self.table.borrow_mut().remove(token);
-                drop(entry);
-                Err(error)
-            }
-        }
+        let timer = request.timeout.map(|timeout| self.start_timer(timeout, token));
+        let mut table = self.table.borrow_mut();
+        let entry = table.get_mut(token).expect("it is in use since the first line");
+        entry.then = then;
+        entry.ticket = Some(ticket);
+        entry.request = Some(hold);
+        entry.timer = timer;
+        Ok(JobId { token, ticket })
     }
 
     /// Queues a job without an entry: its completion finds nobody.
@@ -119,28 +120,32 @@ impl Core {
         self.hand_over(job.token(Table::NOBODY), false).map(|_| ())
     }
 
-    /// Queues the job at once, or holds it back.
-    fn hand_over(self: &Rc<Self>, job: Job, referenced: bool) -> Result<Ticket, SubmitError> {
+    /// Queues the job at once, or holds it back. Gives its place in the order of submission.
+    fn hand_over(self: &Rc<Self>, job: Job, referenced: bool) -> Result<u64, SubmitError> {
         let mut submitter = self.submitter.borrow_mut();
         let Some(submitter) = submitter.as_mut() else { return Err(SubmitError::Closed(job)) };
         let held_back = held_back(submitter);
         // A loop that may end before its next prepare phase must not hold a job back.
         let at_once = !referenced || self.in_flight.get() - held_back < self.prompt_len_max.get();
-        let ticket = if at_once { submitter.submit(job) } else { submitter.stage(job) }?;
+        let seq = if at_once { submitter.submit(job)?.seq() } else { submitter.stage_for_seq(job)? };
         self.in_flight.set(self.in_flight.get() + 1);
         if !at_once {
             if held_back + 1 >= self.limits.stage_len_max {
-                // It can only fail where there is no thread, and there is one: jobs are in flight.
-                let _ = submitter.flush();
+                // The prepare phase flushes what follows. It can only fail where there is no thread, and there is one: jobs are
+                // in flight.
+                let _ = submitter.flush_quietly();
             } else if held_back == 0 {
                 self.flush_in_prepare();
             }
         }
-        Ok(ticket)
+        Ok(seq)
     }
 
     fn flush_in_prepare(self: &Rc<Self>) {
         let Some((_, prepare)) = self.handles.get() else { return };
+        if prepare.is_active() {
+            return; // it is to flush already
+        }
         let core = Rc::clone(self);
         let flush = move |prepare: &Prepare| {
             core.flush();
@@ -208,35 +213,38 @@ impl Core {
     /// Hands an outcome to whoever waits for it. One that comes second finds nobody.
     fn end(&self, lp: &LoopHandle, token: u64, ended: Ended) {
         let mut table = self.table.borrow_mut();
-        let waits_for_future = match table.get_mut(token).map(|entry| &mut entry.then) {
-            None | Some(Then::Ended(_)) => {
-                drop(table);
-                return drop(ended);
-            }
-            Some(Then::Call(_)) => false,
-            Some(Then::Wake(_)) => true,
+        let Some(entry) = table.get_mut(token) else {
+            drop(table);
+            return drop(ended);
         };
-        if waits_for_future {
-            let entry = table.get_mut(token).expect("it was there four lines above");
-            let then = std::mem::replace(&mut entry.then, Then::Ended(ended));
-            let (request, timer) = (entry.request.take(), entry.timer.take());
-            drop(table);
-            self.release(request, timer);
-            if let Then::Wake(Some(waker)) = then {
-                waker.wake();
-            }
-        } else if let Some(entry) = table.remove(token) {
-            drop(table);
-            self.release(entry.request, entry.timer);
-            self.close_if_over();
-            if let Then::Call(on_ended) = entry.then {
+        match mem::take(&mut entry.then) {
+            Then::Call(on_ended) => {
+                let hold = entry.take_hold();
+                table.release(token);
+                drop(table);
+                self.release(hold);
+                self.close_if_over();
                 on_ended(lp, ended);
+            }
+            Then::Wake(waker) => {
+                entry.then = Then::Ended(ended);
+                let hold = entry.take_hold();
+                drop(table);
+                self.release(hold);
+                if let Some(waker) = waker {
+                    waker.wake();
+                }
+            }
+            then @ (Then::Nothing | Then::Ended(_)) => {
+                entry.then = then;
+                drop(table);
+                drop(ended);
             }
         }
     }
 
     /// Lets go of what a job held while it was under way.
-    fn release(&self, request: Option<Request>, timer: Option<TimerId>) {
+    fn release(&self, Hold { request, timer }: Hold) {
         drop(request);
         if let Some(timer) = timer {
             self.lp.stop_timer(timer);
@@ -257,13 +265,14 @@ impl Core {
                 Poll::Pending
             }
             _ => {
-                let entry = table.remove(id.token);
+                let then = table.get_mut(id.token).map(|entry| mem::take(&mut entry.then));
+                table.release(id.token);
                 drop(table);
                 self.close_if_over();
-                Poll::Ready(entry.and_then(|entry| match entry.then {
-                    Then::Ended(ended) => Some(ended),
-                    Then::Call(_) | Then::Wake(_) => None,
-                }))
+                Poll::Ready(match then {
+                    Some(Then::Ended(ended)) => Some(ended),
+                    _ => None,
+                })
             }
         }
     }
@@ -275,15 +284,18 @@ impl Core {
     }
 
     pub(super) fn abandon(&self, id: JobId) {
-        let entry = self.table.borrow_mut().remove(id.token);
-        let Some(mut entry) = entry else { return };
-        if !matches!(entry.then, Then::Ended(_)) {
+        let mut table = self.table.borrow_mut();
+        let Some(entry) = table.get_mut(id.token) else { return };
+        let (then, hold) = (mem::take(&mut entry.then), entry.take_hold());
+        table.release(id.token);
+        drop(table);
+        if !matches!(then, Then::Ended(_)) {
             // Where it was done, its completion will find nobody and be dropped.
             let _ = self.give_up(id.ticket);
         }
-        self.release(entry.request.take(), entry.timer.take());
+        self.release(hold);
         self.close_if_over();
-        drop(entry);
+        drop(then);
     }
 
     /// Takes a job out of the pool. Its closure is dropped when no borrow is held: that is the user's code, and may come here.
@@ -345,7 +357,7 @@ impl Core {
             }
         }
         for mut entry in entries {
-            self.release(entry.request.take(), entry.timer.take());
+            self.release(entry.take_hold());
             if let Then::Wake(Some(waker)) = entry.then {
                 waker.wake(); // the future may be polled by somebody else, and learns that the loop is gone
             }

@@ -77,8 +77,11 @@ impl<T: 'static> Delivery<T> {
     fn deliver_all(&self, lp: &LoopHandle) {
         let _rest = SignalForRest(self);
         // A program that has ended calls nothing any more, so it would never empty the batch.
-        while !self.batch.is_empty() && self.is_open(lp) && !lp.has_ended() {
-            lp.call(|lp| self.deliver_next(lp));
+        while self.is_open(lp)
+            && !lp.has_ended()
+            && let Some(completion) = self.batch.pop()
+        {
+            lp.call(|lp| (self.on_completion.borrow_mut())(lp, completion));
         }
     }
 

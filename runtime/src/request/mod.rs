@@ -55,6 +55,9 @@ impl Request {
     }
 
     fn set_referenced(&mut self, referenced: bool) {
+        if self.referenced == referenced {
+            return;
+        }
         let state = &self.lp.state;
         state.alive.change(self.referenced, referenced);
         let unreferenced =

@@ -48,6 +48,26 @@ fn what_was_asked_is_finished_and_the_loop_ends() {
 }
 
 #[test]
+fn what_was_asked_while_the_server_shut_down_is_answered_on_a_fresh_connection() {
+    on_loop(async |lp| {
+        let (serving, address) = start(&lp, Server::new(slow));
+        let mut fresh = Raw::connect(&lp, address).await;
+        let mut silent = Raw::connect(&lp, address).await;
+        lp.sleep(secs(3)).await;
+        let (report, before) = (serving.shutdown(secs(10)), lp.now());
+        while !serving.is_draining() {
+            phaseloop::yield_now().await;
+        }
+        fresh.send(get("/0")).await;
+        assert_eq!(body(&fresh.cut_off().await), "0 s");
+        assert_eq!(silent.cut_off().await, "");
+        assert_eq!(lp.now() - before, secs(1), "so long its request may take to arrive");
+        drop((fresh, silent));
+        assert_eq!(report.await.unwrap().finished, 2);
+    });
+}
+
+#[test]
 fn what_takes_too_long_is_cut_and_told() {
     on_loop(async |lp| {
         let (serving, address) = start(&lp, Server::new(slow));

@@ -169,13 +169,18 @@ impl From<io::Error> for End {
 }
 
 /// Serves a connection until it ends.
-pub(crate) async fn serve<H: Handler>(served: Rc<Served<H>>, stream: TcpStream, member: Member) {
+pub(crate) async fn serve<H: Handler>(
+    served: Rc<Served<H>>,
+    stream: TcpStream,
+    first: Bytes,
+    member: Member,
+) {
     let peer = member.entry().peer;
     // Small answers leave at once: the cork gathers what belongs together better than the system can.
     let _ = stream.set_nodelay(true); // a connection that is gone already says so when it is read
     let ended = match &served.secure {
-        None => serve_plain(&served, stream, member).await,
-        Some(secure) => serve_secure(&served, &**secure, stream, member).await,
+        None => serve_plain(&served, stream, first, member).await,
+        Some(secure) => serve_secure(&served, &**secure, stream, first, member).await,
     };
     let error: BoxError = match ended {
         Ok(()) | Err(End::Fault(Fault::Silent | Fault::Cut)) => return,
@@ -188,10 +193,12 @@ pub(crate) async fn serve<H: Handler>(served: Rc<Served<H>>, stream: TcpStream, 
 async fn serve_plain<H: Handler>(
     served: &Rc<Served<H>>,
     stream: TcpStream,
+    first: Bytes,
     member: Member,
 ) -> Result<(), End> {
     let local = stream.local_addr()?;
     let mut cork = Cork::new(stream, &served.spares);
+    cork.put_first(first);
     let opening = match served.allows.http2 {
         true => sniff(&mut cork, member.entry()).await?,
         false => Opening::Speaks(Protocol::Http1, Bytes::new()),
@@ -213,10 +220,12 @@ async fn serve_secure<H: Handler>(
     served: &Rc<Served<H>>,
     secure: &dyn Secure,
     stream: TcpStream,
+    first: Bytes,
     member: Member,
 ) -> Result<(), End> {
     let local = stream.local_addr()?;
     let cork = Cork::new(stream, &served.spares);
+    cork.put_first(first);
     let mut handshake = secure.handshake(cork.clone());
     let entry = member.entry();
     let secured = poll_fn(|cx| {
@@ -271,8 +280,8 @@ async fn sniff(cork: &mut Cork, entry: &Entry) -> Result<Opening, End> {
             };
             return Poll::Ready(Ok(Opening::Speaks(protocol, Bytes::copy_from_slice(&buf[..len]))));
         }
-        if entry.is_draining() && len == 0 {
-            return Poll::Ready(Ok(Opening::Silent));
+        if entry.is_draining() {
+            entry.watch.has_last_chance();
         }
         match ready!(entry.watch.poll_due(cx, cork)) {
             Due::End(fault) => Poll::Ready(Err(End::Fault(fault))),
@@ -341,7 +350,9 @@ pub(crate) async fn drive<H>(
             if entry.is_cut() {
                 return Poll::Ready(Err(End::Fault(Fault::Cut)));
             }
-            if !winding_down && (entry.is_draining() || watch.requests() >= requests_max) {
+            let is_done = watch.requests() >= requests_max;
+            let waits = !winding_down && !is_done && entry.is_draining() && watch.has_last_chance();
+            if !winding_down && (is_done || entry.is_draining()) && !waits {
                 winding_down = true;
                 driven.wind_down();
                 watch.leave();
@@ -353,6 +364,9 @@ pub(crate) async fn drive<H>(
             }
             if let Poll::Ready(Err(error)) = drained {
                 return Poll::Ready(Err(error.into()));
+            }
+            if waits && !watch.asked_nothing() {
+                continue; // it has taken its chance
             }
             match ready!(watch.poll_due(cx, cork)) {
                 Due::End(fault) => return Poll::Ready(Err(End::Fault(fault))),

@@ -31,6 +31,8 @@ pub struct Limits {
 
     /// How long a new connection may say nothing; 30 s. Browsers open some in advance.
     pub first_byte: Duration,
+    /// How long the first request of a connection may still take to arrive when the server shuts down; 1 s. It may be on its way.
+    pub first_request_at_shutdown: Duration,
     /// How long a TLS handshake may take; 10 s.
     pub handshake: Duration,
     /// How long a head may take from its first byte; 15 s. A slower one is answered with 408.
@@ -73,6 +75,7 @@ impl Default for Limits {
             body_rate_min: 240,
             body_rate_window: Duration::from_secs(5),
             first_byte: Duration::from_secs(30),
+            first_request_at_shutdown: Duration::from_secs(1),
             handshake: Duration::from_secs(10),
             head: Duration::from_secs(15),
             idle: Duration::from_secs(75),

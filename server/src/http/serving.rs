@@ -8,6 +8,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use bytes::Bytes;
 use phaseloop::net::{TcpListener, TcpStream};
 use phaseloop::{JoinHandle, LoopHandle, yield_now};
 
@@ -35,7 +36,7 @@ struct Inner {
     lp: LoopHandle,
     registry: Rc<Registry>,
     /// Serves a connection; the handler's type ends here.
-    take: Box<dyn Fn(TcpStream, SocketAddr)>,
+    take: Box<dyn Fn(TcpStream, SocketAddr, Bytes)>,
     tell: Box<dyn Fn(&Trouble)>,
     listeners: RefCell<Vec<(TcpListener, JoinHandle<()>)>>,
 }
@@ -45,11 +46,11 @@ impl Serving {
         let (lp, registry) = (served.lp.clone(), Rc::clone(&served.registry));
         let refusing = Rc::new(Cell::new(0));
         let telling = Rc::clone(&served);
-        let take = move |stream: TcpStream, peer: SocketAddr| {
+        let take = move |stream: TcpStream, peer: SocketAddr, first: Bytes| {
             if served.registry.has_room(&served.limits, peer.ip()) {
                 let watch = Watch::new(&served.lp, &served.limits);
                 let member = served.registry.join(&stream, peer, &watch);
-                served.lp.spawn(serve(Rc::clone(&served), stream, member)).detach();
+                served.lp.spawn(serve(Rc::clone(&served), stream, first, member)).detach();
             } else {
                 turn_away(&served, stream, &refusing);
             }
@@ -65,7 +66,7 @@ impl Serving {
         let task = self.inner.lp.spawn(async move {
             loop {
                 match accepting.accept().await {
-                    Ok((stream, peer)) => (serving.inner.take)(stream, peer),
+                    Ok((stream, peer)) => (serving.inner.take)(stream, peer, Bytes::new()),
                     // It concerns one connection, or descriptors are used up: the next accept waits by itself.
                     Err(error) => serving.tell(error),
                 }
@@ -77,8 +78,13 @@ impl Serving {
     /// Serves a connection that was accepted elsewhere. One that is gone already is told to
     /// [`on_trouble`](super::Server::on_trouble).
     pub fn serve_stream(&self, stream: TcpStream) {
+        self.serve_read_stream(stream, Bytes::new());
+    }
+
+    /// As [`serve_stream`](Self::serve_stream), for a connection of which `first` was read already, encrypted or not.
+    pub fn serve_read_stream(&self, stream: TcpStream, first: impl Into<Bytes>) {
         match stream.peer_addr() {
-            Ok(peer) => (self.inner.take)(stream, peer),
+            Ok(peer) => (self.inner.take)(stream, peer, first.into()),
             Err(error) => self.tell(error),
         }
     }
@@ -161,7 +167,7 @@ impl Serving {
         let mut cx = Context::from_waker(Waker::noop());
         for _ in 0..LAST_ACCEPTS_MAX {
             match listener.poll_accept(&mut cx) {
-                Poll::Ready(Ok((stream, peer))) => (self.inner.take)(stream, peer),
+                Poll::Ready(Ok((stream, peer))) => (self.inner.take)(stream, peer, Bytes::new()),
                 Poll::Ready(Err(error)) => return self.tell(error),
                 Poll::Pending => return,
             }

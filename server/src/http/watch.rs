@@ -49,6 +49,8 @@ pub(crate) struct Watch {
     limits: Rc<Limits>,
     stage: Cell<Stage>,
     since: Cell<Instant>,
+    /// It is to end, and has until then to say something first.
+    last_chance: Cell<Option<Instant>>,
     under_way: Cell<u32>,
     requests: Cell<u64>,
     /// Answers of which a piece was given to hyper and no further one asked for yet, and when one last was.
@@ -70,6 +72,7 @@ impl Watch {
             limits: Rc::clone(limits),
             stage: Cell::new(Stage::Fresh),
             since: Cell::new(lp.now()),
+            last_chance: Cell::new(None),
             under_way: Cell::new(0),
             requests: Cell::new(0),
             unasked: Cell::new(0),
@@ -158,8 +161,8 @@ impl Watch {
             return Some((stalled + limits.write_stall, Due::End(Fault::WriteStall)));
         }
         match self.stage.get() {
-            Stage::Fresh => Some((since + limits.first_byte, Due::End(Fault::Silent))),
-            Stage::Head => Some((since + limits.head, Due::End(Fault::SlowHead))),
+            Stage::Fresh => Some(self.sooner(since + limits.first_byte, Fault::Silent)),
+            Stage::Head => Some(self.sooner(since + limits.head, Fault::SlowHead)),
             Stage::Idle => Some((since + limits.idle, Due::Idle)),
             Stage::Leaving => Some((since + limits.linger, Due::Idle)),
             // The windows of HTTP/2 can be shut while the socket takes everything.
@@ -184,6 +187,27 @@ impl Watch {
     fn fail(&self, fault: Fault, words: Option<[u8; 17]>) -> Result<(), LastWords> {
         self.fault.set(Some(fault));
         Err(LastWords { error: io::Error::new(io::ErrorKind::ConnectionAborted, fault), words })
+    }
+
+    /// It is to end. True if no request of it is here: the first one may be on its way, and has a moment to arrive.
+    pub(crate) fn has_last_chance(&self) -> bool {
+        let may_ask = self.asked_nothing();
+        if may_ask && self.last_chance.get().is_none() {
+            self.last_chance.set(Some(self.lp.now() + self.limits.first_request_at_shutdown));
+        }
+        may_ask
+    }
+
+    /// True until it has made a request.
+    pub(crate) fn asked_nothing(&self) -> bool {
+        matches!(self.stage.get(), Stage::Fresh | Stage::Head) && self.requests.get() == 0
+    }
+
+    fn sooner(&self, deadline: Instant, fault: Fault) -> (Instant, Due) {
+        match self.last_chance.get() {
+            Some(at) if at < deadline && self.requests.get() == 0 => (at, Due::Idle),
+            _ => (deadline, Due::End(fault)),
+        }
     }
 
     /// It was told to close: it has a moment to do so.

@@ -10,6 +10,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
+use bytes::{Buf, Bytes};
 use futures_io::{AsyncRead, AsyncWrite};
 use phaseloop::net::TcpStream;
 
@@ -25,6 +26,8 @@ pub(crate) struct Cork(Rc<Inner>);
 
 struct Inner {
     stream: TcpStream,
+    /// What was read before this was made, and is read first.
+    first: RefCell<Bytes>,
     waiting: RefCell<Waiting>,
     spares: Spares,
     corked: Cell<bool>,
@@ -71,11 +74,17 @@ impl Cork {
     pub(crate) fn new(stream: TcpStream, spares: &Spares) -> Self {
         Self(Rc::new(Inner {
             stream,
+            first: RefCell::default(),
             waiting: RefCell::default(),
             spares: spares.clone(),
             corked: Cell::new(true),
             stalled: Cell::new(None),
         }))
+    }
+
+    /// Has `bytes` be read before what the stream holds.
+    pub(crate) fn put_first(&self, bytes: Bytes) {
+        self.0.first.replace(bytes);
     }
 
     /// From now on a flush writes: for whoever takes the stream over and drains nothing.
@@ -145,6 +154,12 @@ impl Inner {
 
 impl AsyncRead for Cork {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
+        let first = &mut *self.0.first.borrow_mut();
+        if !first.is_empty() {
+            let len = first.len().min(buf.len());
+            first.copy_to_slice(&mut buf[..len]);
+            return Poll::Ready(Ok(len));
+        }
         self.0.stream.poll_read(cx, buf)
     }
 }

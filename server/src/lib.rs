@@ -40,6 +40,7 @@
 //! | speak another protocol from some point on | [`http::upgrade`] |
 //! | talk with browsers both ways, in rooms | `socketio::Io`; `engineio::Engine` below it |
 //! | cache, lock, publish and queue with Redis | `redis::Client`, `redis::Cache`, `redis::Lock`, `redis::Consumer` |
+//! | use several processes or threads on one port | `cluster::Setup`, `cluster::Worker` |
 //! | take part in the tower family | [`http::FromTower`], [`http::ToTower`] |
 //! | use hyper directly | [`joint`] |
 //!
@@ -61,6 +62,7 @@
 //! - `ws`: WebSocket, on both sides. `ws-deflate`: its messages compressed.
 //! - `sse`: server-sent events.
 //! - `tls`: encryption, by rustls with ring. `dev-certificates`: certificates made up for development.
+//! - `cluster`: several workers on one port, processes or threads, that are watched and replaced.
 //! - `socketio`: Socket.IO v5 over Engine.IO v4, by polling and by WebSocket.
 //! - `redis`: a client of Redis, without a runtime. `redis-aio`: the crate redis' own `AsyncCommands` on it, for which the code of tokio's
 //!   runtime is built and not started.
@@ -72,6 +74,8 @@
 
 #[cfg(feature = "client")]
 pub mod client;
+#[cfg(feature = "cluster")]
+pub mod cluster;
 #[cfg(feature = "socketio")]
 pub mod engineio;
 #[cfg(feature = "http1")]

@@ -20,7 +20,6 @@ use crate::state::liveness::Liveness;
 use crate::state::parking::Parking;
 use crate::state::sources::Sources;
 use crate::state::time::LoopTime;
-use crate::state::watch::Watching;
 use crate::state::watchers::WatcherList;
 use crate::state::{LoopHandle, LoopState};
 use crate::task::queue::Queue;
@@ -192,7 +191,6 @@ impl PreparedLoop {
             limits: self.limits,
             hooks: Hooks::new(),
             metrics: Arc::default(),
-            watching: Watching::default(),
             clock: if self.virtual_time { Clock::virtual_time() } else { Clock::system() },
             time: LoopTime::new(),
             timers: RefCell::new(TimerTable::new()),

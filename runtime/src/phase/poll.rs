@@ -101,17 +101,8 @@ fn sleep(lp: &LoopHandle, wait: Wait) -> io::Result<bool> {
     if lp.state.inbox.wake_up() {
         lp.state.rung.set(true); // perhaps too late for this wait to see it
     }
-    end_wait(lp);
+    lp.state.metrics.end_wait(lp.state.update_now());
     asked
-}
-
-/// Notes that a wait is over, and reads the clock.
-fn end_wait(lp: &LoopHandle) {
-    let now = lp.state.update_now();
-    let since = lp.state.metrics.end_wait(now);
-    if lp.state.watching.is_unusual() {
-        lp.state.slept(since, now);
-    }
 }
 
 /// Blocks in the host, or gives it its slice. The tasks that its code woke run at once.
@@ -132,10 +123,9 @@ fn park(lp: &LoopHandle, wait: Wait) -> io::Result<bool> {
     if state.inbox.wake_up() {
         state.rung.set(true);
     }
-    if wait == Wait::Zero {
-        state.update_now();
-    } else {
-        end_wait(lp);
+    let now = state.update_now();
+    if wait != Wait::Zero {
+        state.metrics.end_wait(now);
     }
     lp.checkpoint();
     if !readable? && !left_over {
@@ -156,9 +146,8 @@ fn wait_virtually(lp: &LoopHandle, wait: Wait) -> io::Result<bool> {
     match wait {
         _ if state.requests.get() > 0 => sleep(lp, Wait::Forever),
         Wait::Until(deadline) => {
-            state.metrics.begin_wait(state.clock.read());
             state.clock.advance_to(deadline);
-            end_wait(lp);
+            state.update_now();
             Ok(full)
         }
         _ => sleep(lp, Wait::Forever),

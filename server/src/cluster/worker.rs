@@ -1,0 +1,576 @@
+//! The worker's side: what it serves, what it is told, and how it ends.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::env;
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::io;
+use std::pin::Pin;
+use std::rc::{Rc, Weak};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use phaseloop::ipc::{self, Attachment, Channel, ChannelLimits, Framing, Message, ReceiveError, SendError};
+use phaseloop::signal::{Signal, SignalWatcher};
+use phaseloop::{LoopHandle, yield_now};
+use serde::Serialize;
+
+use super::connection::{Accepting, Connection, OnConnection, Stream, give};
+use super::event::WorkerId;
+use super::sticky::MARK;
+use super::wire::{Seat, ToPrimary, ToWorker, VARIABLE, decode, encode};
+use crate::http::Serving;
+
+/// Messages that wait for somebody to take them. Later ones are dropped and counted.
+const MESSAGES_WAITING_MAX: usize = 1024;
+
+/// This end of a cluster: a process or a thread that a [`Primary`](super::Primary) started.
+///
+/// Cheap to clone; clones are the same worker. It keeps its loop alive until it has ended, and then stops it.
+///
+/// A worker ends when its primary says so, when that is gone, or when its process gets SIGTERM: it finishes what it does, as
+/// [`Serving::shutdown`] does, cuts what takes too long, and stops its loop. SIGINT is left to the primary: Ctrl-C reaches both.
+///
+/// # Examples
+/// ```
+/// # use phaseloop::EventLoop;
+/// use phaseloop_server::cluster::Worker;
+///
+/// # let lp = EventLoop::new()?;
+/// match Worker::from_env(&lp)? {
+///     Some(worker) => println!("worker {} of a cluster", worker.id()),
+///     None => println!("nobody's worker: this is the primary"),
+/// }
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct Worker {
+    inner: Rc<Inner>,
+}
+
+struct Inner {
+    lp: LoopHandle,
+    seat: Seat,
+    channel: Channel,
+    /// What serves each listener.
+    takers: RefCell<Vec<Taker>>,
+    servings: RefCell<Vec<Serving>>,
+    /// Sockets that it accepts from.
+    accepting: RefCell<Vec<Accepting>>,
+    /// How many of them each listener has.
+    sockets: RefCell<Vec<usize>>,
+    on_message: RefCell<Option<OnMessage>>,
+    inbox: RefCell<VecDeque<Message>>,
+    readers: RefCell<Vec<Waker>>,
+    messages_dropped: Cell<u64>,
+    /// Set once it ends: the time it has.
+    ending: Cell<Option<Duration>>,
+    on_end: RefCell<Vec<OnEnd>>,
+    waiting_for_end: RefCell<Vec<Waker>>,
+    is_paused: Cell<bool>,
+    is_ready: Cell<bool>,
+    /// It has finished all that it did.
+    is_done: Cell<bool>,
+    /// The channel is gone.
+    is_over: Cell<bool>,
+    signals: RefCell<Vec<SignalWatcher>>,
+}
+
+type OnMessage = Rc<RefCell<dyn FnMut(&Worker, Message)>>;
+type OnEnd = Box<dyn FnOnce(Duration) -> Pin<Box<dyn Future<Output = ()>>>>;
+
+/// What serves a listener.
+enum Taker {
+    /// Nobody yet; what came for it.
+    Nobody(Vec<Attachment>),
+    Http(Serving),
+    Callback(OnConnection),
+}
+
+impl Worker {
+    /// The worker that this process is, or `None` if no primary started it. The primary is told at once.
+    ///
+    /// It can be asked once: the second time, the channel is taken.
+    ///
+    /// # Errors
+    /// `InvalidData` if the environment says what can not be; the system's, when no descriptor is left.
+    pub fn from_env(lp: &LoopHandle) -> io::Result<Option<Self>> {
+        let Some(seat) = env::var_os(VARIABLE) else { return Ok(None) };
+        // The variable alone is inherited by processes that a worker starts; the channel is not.
+        let limits = ChannelLimits::default();
+        let Some(channel) = ipc::from_env(lp, Framing::OWN, limits)? else { return Ok(None) };
+        let seat = seat.to_string_lossy();
+        let seat = serde_json::from_str(&seat).map_err(|error| {
+            let problem = format!("{VARIABLE} is {seat:?}, which is no place of a worker: {error}");
+            io::Error::new(io::ErrorKind::InvalidData, problem)
+        })?;
+        let worker = Self::open(channel, seat);
+        worker.watch_signals()?;
+        Ok(Some(worker))
+    }
+
+    pub(super) fn open(channel: Channel, seat: Seat) -> Self {
+        let count = seat.listeners.len();
+        let inner = Rc::new(Inner {
+            lp: channel.lp().clone(),
+            takers: RefCell::new((0..count).map(|_| Taker::Nobody(Vec::new())).collect()),
+            seat,
+            channel,
+            servings: RefCell::default(),
+            accepting: RefCell::default(),
+            sockets: RefCell::new(vec![0; count]),
+            on_message: RefCell::default(),
+            inbox: RefCell::default(),
+            readers: RefCell::default(),
+            messages_dropped: Cell::new(0),
+            ending: Cell::new(None),
+            on_end: RefCell::default(),
+            waiting_for_end: RefCell::default(),
+            is_paused: Cell::new(false),
+            is_ready: Cell::new(false),
+            is_done: Cell::new(false),
+            is_over: Cell::new(false),
+            signals: RefCell::default(),
+        });
+        // They hold the worker until the channel is gone.
+        let worker = Self { inner };
+        let own = worker.clone();
+        worker.inner.channel.on_internal(move |_, message| own.hear(message));
+        let own = worker.clone();
+        worker.inner.channel.on_message(move |_, message| own.received(message));
+        let own = worker.clone();
+        worker.inner.channel.on_disconnect(move |_| own.disconnected());
+        worker.say(&ToPrimary::Online);
+        if count == 0 {
+            worker.ready();
+        }
+        worker
+    }
+
+    /// Its number.
+    pub fn id(&self) -> WorkerId {
+        WorkerId(self.inner.seat.id)
+    }
+
+    /// Its place, from 0 on: its successor has the same.
+    pub fn slot(&self) -> usize {
+        self.inner.seat.slot
+    }
+
+    /// The loop it works on.
+    pub fn lp(&self) -> &LoopHandle {
+        &self.inner.lp
+    }
+
+    /// The names of the primary's listeners.
+    pub fn listeners(&self) -> impl Iterator<Item = &str> {
+        self.inner.seat.listeners.iter().map(|listener| listener.name.as_str())
+    }
+
+    /// What the numbers of this worker's sessions begin with, for
+    /// [`Stickiness::SessionId`](super::Stickiness::SessionId): `12~`. Engine.IO's option `session_prefix` takes it.
+    pub fn session_prefix(&self) -> String {
+        format!("{}{MARK}", self.inner.seat.id)
+    }
+
+    /// Serves the connections of a listener with `serving`, which the worker shuts down when it ends.
+    ///
+    /// # Errors
+    /// `InvalidInput` if the primary has no TCP listener of that name, or it is served already.
+    pub fn serve(&self, listener: &str, serving: &Serving) -> io::Result<()> {
+        let index = self.find(listener)?;
+        if self.inner.seat.listeners[index].is_unix {
+            return Err(refused(format!("{listener:?} is a Unix socket, which `serve` does not serve")));
+        }
+        self.take_over(index, Taker::Http(serving.clone()))?;
+        let mut servings = self.inner.servings.borrow_mut();
+        servings.push(serving.clone());
+        Ok(())
+    }
+
+    /// Calls `on_connection` with the connections of a listener. When the worker ends, none come any more; those that there are
+    /// end by what [`on_end`](Self::on_end) does.
+    ///
+    /// # Errors
+    /// `InvalidInput` if the primary has no listener of that name, or it is served already.
+    pub fn on_connection(
+        &self,
+        listener: &str,
+        on_connection: impl FnMut(Connection) + 'static,
+    ) -> io::Result<()> {
+        let index = self.find(listener)?;
+        self.take_over(index, Taker::Callback(Rc::new(RefCell::new(on_connection))))
+    }
+
+    /// Tells the primary that all is served that is to be. It is told by itself once every listener is, or if there is none; a rolling
+    /// restart waits for it.
+    pub fn ready(&self) {
+        if !self.inner.is_ready.replace(true) {
+            self.say(&ToPrimary::Ready);
+        }
+    }
+
+    /// Takes no connections, or takes them again: others get them meanwhile. For a worker that has enough to do.
+    pub fn pause(&self, pause: bool) {
+        if self.inner.is_paused.replace(pause) == pause {
+            return;
+        }
+        self.say(&ToPrimary::Paused { paused: pause });
+        self.inner.accepting.borrow().iter().for_each(|accepting| accepting.pause(pause));
+    }
+
+    /// Sends a value to the primary, as JSON. Does not block.
+    ///
+    /// # Errors
+    /// `Disconnected` once the primary is gone or the worker has ended; `Full` if it takes too little of what waits; `TooLong`; `NotJson`.
+    pub fn send(&self, value: &(impl Serialize + ?Sized)) -> Result<(), SendError> {
+        self.inner.channel.send_json(value)
+    }
+
+    /// Calls `on_message` with each message of the primary, those that waited first. Replaces the callback there was.
+    pub fn on_message(&self, on_message: impl FnMut(&Self, Message) + 'static) {
+        let on_message: OnMessage = Rc::new(RefCell::new(on_message));
+        let old = self.inner.on_message.replace(Some(on_message));
+        drop(old);
+        for _ in 0..self.inner.inbox.borrow().len() {
+            let worker = self.clone();
+            self.inner.lp.next_tick(move |_| worker.deliver());
+        }
+    }
+
+    /// The next message of the primary; `None` once it is gone. At most 1024 wait; later ones are dropped, and
+    /// [counted](Self::messages_dropped).
+    ///
+    /// # Cancel safety
+    /// Nothing is lost.
+    pub async fn recv(&self) -> Option<Message> {
+        poll_fn(|cx| self.poll_recv(cx)).await
+    }
+
+    /// Messages that were dropped since too many waited.
+    pub fn messages_dropped(&self) -> u64 {
+        self.inner.messages_dropped.get()
+    }
+
+    /// Runs a future when the worker ends, beside the shutdown of what it [serves](Self::serve). It is told how much time there is, and
+    /// dropped when that is up. The worker has ended when all are done.
+    pub fn on_end<F: Future<Output = ()> + 'static>(&self, on_end: impl FnOnce(Duration) -> F + 'static) {
+        let on_end: OnEnd = Box::new(move |grace| Box::pin(on_end(grace)));
+        match self.inner.ending.get() {
+            None => self.inner.on_end.borrow_mut().push(on_end),
+            Some(grace) => self.inner.lp.spawn(on_end(grace)).detach(),
+        }
+    }
+
+    /// Waits until the worker is to end.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost.
+    pub async fn ending(&self) {
+        poll_fn(|cx| {
+            if self.is_ending() {
+                return Poll::Ready(());
+            }
+            note(&self.inner.waiting_for_end, cx);
+            Poll::Pending
+        })
+        .await;
+    }
+
+    /// True once it is to end.
+    pub fn is_ending(&self) -> bool {
+        self.inner.ending.get().is_some()
+    }
+
+    /// Ends by its own decision, as if the primary had said so. A successor is started at once.
+    pub fn end(&self) {
+        if !self.is_ending() {
+            self.say(&ToPrimary::Leaving);
+            self.begin_end(self.own_grace());
+        }
+    }
+
+    // --- connections ----------------------------------------------------------------------------------------------------
+
+    fn find(&self, name: &str) -> io::Result<usize> {
+        let found = self.inner.seat.listeners.iter().position(|listener| listener.name == name);
+        found.ok_or_else(|| refused(format!("the primary has no listener {name:?}")))
+    }
+
+    fn take_over(&self, index: usize, taker: Taker) -> io::Result<()> {
+        let early = {
+            let slot = &mut self.inner.takers.borrow_mut()[index];
+            let Taker::Nobody(early) = slot else {
+                let name = &self.inner.seat.listeners[index].name;
+                return Err(refused(format!("the listener {name:?} is served already")));
+            };
+            let early = std::mem::take(early);
+            *slot = taker;
+            early
+        };
+        let handed = self.inner.seat.listeners[index].is_handed;
+        let there = handed || !early.is_empty();
+        early.into_iter().for_each(|attachment| self.accept_from(index, attachment));
+        if there {
+            self.listens(index);
+        }
+        Ok(())
+    }
+
+    /// A listener is served: tells the primary, and if it was the last one, that all are.
+    fn listens(&self, index: usize) {
+        self.say(&ToPrimary::Listening { listener: index });
+        let handed = |index: usize| self.inner.seat.listeners[index].is_handed;
+        let all = self.inner.takers.borrow().iter().enumerate().all(|(index, taker)| {
+            !matches!(taker, Taker::Nobody(_)) && (handed(index) || self.has_socket(index))
+        });
+        if all {
+            self.ready();
+        }
+    }
+
+    fn has_socket(&self, index: usize) -> bool {
+        self.inner.sockets.borrow()[index] > 0
+    }
+
+    /// Accepts from a socket of the primary.
+    fn accept_from(&self, index: usize, attachment: Attachment) {
+        if self.is_ending() {
+            return; // the socket is closed here; others have it too
+        }
+        let lp = &self.inner.lp;
+        let is_unix = self.inner.seat.listeners[index].is_unix;
+        let taker = match &self.inner.takers.borrow()[index] {
+            Taker::Nobody(_) => return,
+            Taker::Http(serving) => Ok(serving.clone()),
+            Taker::Callback(callback) => Err(Rc::clone(callback)),
+        };
+        let opened = match (taker, is_unix) {
+            (Ok(serving), _) => attachment.into_tcp_listener(lp).map(|listener| {
+                serving.add_listener(listener.clone());
+                Accepting::Tcp(listener)
+            }),
+            (Err(callback), false) => attachment.into_tcp_listener(lp).and_then(|listener| {
+                listener
+                    .on_connection(move |_, stream| give(&callback, stream.map(Stream::Tcp), Vec::new()))?;
+                Ok(Accepting::Tcp(listener))
+            }),
+            (Err(callback), true) => attachment.into_unix_listener(lp).and_then(|listener| {
+                listener
+                    .on_connection(move |_, stream| give(&callback, stream.map(Stream::Unix), Vec::new()))?;
+                Ok(Accepting::Unix(listener))
+            }),
+        };
+        // One that can not be opened, for want of descriptors, is not served: the worker is not ready, and is replaced.
+        if let Ok(accepting) = opened {
+            accepting.pause(self.inner.is_paused.get());
+            self.inner.accepting.borrow_mut().push(accepting);
+            self.inner.sockets.borrow_mut()[index] += 1;
+        }
+    }
+
+    /// Takes a connection that the primary accepted. It is served once the primary can know that it is.
+    fn take(&self, index: usize, connection: u64, attachment: Attachment, first: Vec<u8>) {
+        let is_served = self.inner.takers.borrow().get(index).is_some_and(|t| !matches!(t, Taker::Nobody(_)));
+        if self.is_ending() || !is_served {
+            self.say(&ToPrimary::Refused { connection });
+            return;
+        }
+        let worker = self.clone();
+        let taken = encode(&ToPrimary::Taken { connection }, b"");
+        // Not confirmed, not served: the primary gives it to another.
+        let _ = self.inner.channel.send_with(taken, move |_, sent| {
+            if sent.is_ok() {
+                worker.serve_taken(index, attachment, first);
+            }
+        });
+    }
+
+    fn serve_taken(&self, index: usize, attachment: Attachment, first: Vec<u8>) {
+        let (lp, is_unix) = (&self.inner.lp, self.inner.seat.listeners[index].is_unix);
+        let taker = match &self.inner.takers.borrow()[index] {
+            Taker::Nobody(_) => return,
+            Taker::Http(serving) => Ok(serving.clone()),
+            Taker::Callback(callback) => Err(Rc::clone(callback)),
+        };
+        match taker {
+            // A connection that is gone already needs nobody.
+            Ok(serving) => drop(attachment.into_tcp_stream(lp).map(|s| serving.serve_read_stream(s, first))),
+            Err(callback) if is_unix => {
+                give(&callback, attachment.into_unix_stream(lp).map(Stream::Unix), first)
+            }
+            Err(callback) => give(&callback, attachment.into_tcp_stream(lp).map(Stream::Tcp), first),
+        }
+    }
+
+    // --- what the primary says ------------------------------------------------------------------------------------------
+
+    fn say(&self, what: &ToPrimary) {
+        // A primary that is gone is told of by the channel's end.
+        let _ = self.inner.channel.send(encode(what, b""));
+    }
+
+    fn hear(&self, mut message: Message) {
+        let attachment = message.take_attachment();
+        // A primary of another version: what is not understood is left alone, and a connection is closed.
+        let Ok((said, behind)) = decode::<ToWorker>(message.bytes()) else { return };
+        match (said, attachment) {
+            (ToWorker::Ask, _) => self.say(&ToPrimary::Answer),
+            (ToWorker::End { grace_ms }, _) => self.begin_end(Duration::from_millis(grace_ms)),
+            (ToWorker::Connection { listener, connection }, Some(attachment)) => {
+                self.take(listener, connection, attachment, behind.to_vec());
+            }
+            (ToWorker::Listener { listener }, Some(attachment)) => self.socket_came(listener, attachment),
+            (ToWorker::Connection { .. } | ToWorker::Listener { .. }, None) => {}
+        }
+    }
+
+    fn socket_came(&self, index: usize, attachment: Attachment) {
+        let mut takers = self.inner.takers.borrow_mut();
+        match takers.get_mut(index) {
+            None => {}
+            Some(Taker::Nobody(early)) => early.push(attachment),
+            Some(_) => {
+                drop(takers);
+                let is_first = !self.has_socket(index);
+                self.accept_from(index, attachment);
+                if is_first && self.has_socket(index) {
+                    self.listens(index);
+                }
+            }
+        }
+    }
+
+    fn received(&self, message: Result<Message, ReceiveError>) {
+        let Ok(message) = message else {
+            self.inner.messages_dropped.set(self.inner.messages_dropped.get() + 1);
+            return;
+        };
+        if self.inner.inbox.borrow().len() >= MESSAGES_WAITING_MAX {
+            self.inner.messages_dropped.set(self.inner.messages_dropped.get() + 1);
+            return;
+        }
+        self.inner.inbox.borrow_mut().push_back(message);
+        self.inner.readers.take().into_iter().for_each(Waker::wake);
+        self.deliver();
+    }
+
+    fn deliver(&self) {
+        let callback = self.inner.on_message.borrow().clone();
+        if let Some(callback) = callback
+            && let Ok(mut callback) = callback.try_borrow_mut()
+        {
+            let message = self.inner.inbox.borrow_mut().pop_front();
+            if let Some(message) = message {
+                callback(self, message);
+            }
+        }
+    }
+
+    fn poll_recv(&self, cx: &mut Context<'_>) -> Poll<Option<Message>> {
+        let message = self.inner.inbox.borrow_mut().pop_front();
+        if message.is_some() || self.inner.is_over.get() {
+            return Poll::Ready(message);
+        }
+        note(&self.inner.readers, cx);
+        Poll::Pending
+    }
+
+    // --- the end --------------------------------------------------------------------------------------------------------
+
+    fn own_grace(&self) -> Duration {
+        Duration::from_millis(self.inner.seat.grace_ms)
+    }
+
+    fn watch_signals(&self) -> io::Result<()> {
+        for signal in [Signal::TERM, Signal::INT] {
+            let watcher = SignalWatcher::new(&self.inner.lp)?;
+            let weak = Rc::downgrade(&self.inner);
+            watcher.start(signal, move |_, signal| {
+                if let (Signal::TERM, Some(inner)) = (signal, Weak::upgrade(&weak)) {
+                    Self { inner }.end();
+                }
+            })?;
+            watcher.unref();
+            self.inner.signals.borrow_mut().push(watcher);
+        }
+        Ok(())
+    }
+
+    fn begin_end(&self, grace: Duration) {
+        if self.inner.ending.get().is_some() {
+            return;
+        }
+        self.inner.ending.set(Some(grace));
+        self.inner.waiting_for_end.take().into_iter().for_each(Waker::wake);
+        let worker = self.clone();
+        self.inner.lp.spawn(async move { worker.finish(grace).await }).detach();
+    }
+
+    async fn finish(&self, grace: Duration) {
+        let inner = &*self.inner;
+        // Connections that were confirmed just now are about to be served.
+        inner.channel.flushed().await;
+        yield_now().await;
+        let shutdowns: Vec<_> =
+            inner.servings.borrow().iter().map(|serving| serving.shutdown(grace)).collect();
+        let callbacks = inner.on_end.take().into_iter().map(|on_end| inner.lp.spawn(on_end(grace)));
+        let callbacks: Vec<_> = callbacks.collect();
+        // Those that a server accepts from it closes itself, when it has taken what waits there.
+        if shutdowns.is_empty() {
+            inner.accepting.borrow().iter().for_each(Accepting::close);
+        }
+        let (mut finished, mut cut) = (0, 0);
+        for shutdown in shutdowns {
+            if let Ok(report) = shutdown.await {
+                finished += report.finished;
+                cut += report.cut.len();
+            }
+        }
+        inner.accepting.borrow().iter().for_each(Accepting::close);
+        // A panic of one is told to the loop's hook for tasks, and the end goes on.
+        let all = async {
+            for callback in callbacks {
+                let _ = callback.await;
+            }
+        };
+        let _ = inner.lp.timeout(grace, all).await;
+        self.say(&ToPrimary::Drained { finished, cut });
+        inner.is_done.set(true);
+        inner.channel.disconnect();
+        if inner.is_over.get() {
+            inner.lp.stop();
+        }
+    }
+
+    /// All was said, or the primary is gone: then what is under way is finished all the same.
+    fn disconnected(&self) {
+        self.inner.is_over.set(true);
+        self.inner.readers.take().into_iter().for_each(Waker::wake);
+        match self.inner.is_done.get() {
+            true => self.inner.lp.stop(),
+            false => self.begin_end(self.own_grace()),
+        }
+    }
+}
+
+fn note(wakers: &RefCell<Vec<Waker>>, cx: &Context<'_>) {
+    let mut wakers = wakers.borrow_mut();
+    if !wakers.iter().any(|known| known.will_wake(cx.waker())) {
+        wakers.push(cx.waker().clone());
+    }
+}
+
+fn refused(problem: String) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, problem)
+}
+
+impl fmt::Debug for Worker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Worker")
+            .field("id", &self.id())
+            .field("ending", &self.is_ending())
+            .finish_non_exhaustive()
+    }
+}

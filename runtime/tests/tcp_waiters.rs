@@ -5,6 +5,8 @@ mod loopback;
 use futures::future::{join, join3};
 use loopback::{block_on, new_loop, pair};
 use phaseloop::net::{TcpListener, TcpStream};
+use std::sync::Arc;
+use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 
 #[test]
@@ -40,6 +42,25 @@ fn two_tasks_that_read_one_stream_get_a_byte_each() {
     let mut bytes = [first.unwrap().unwrap(), second.unwrap().unwrap()];
     bytes.sort_unstable();
     assert_eq!(&bytes, b"ab");
+}
+
+#[test]
+fn a_stream_that_is_handed_on_keeps_no_task_that_waited() {
+    let lp = new_loop();
+    let (stream, _peer) = pair(&lp);
+    struct Nobody;
+    impl Wake for Nobody {
+        fn wake(self: Arc<Self>) {}
+    }
+    // It stands for a task, whose memory its wakers hold.
+    let task = Arc::new(Nobody);
+    let waker = Waker::from(Arc::clone(&task));
+    let mut cx = Context::from_waker(&waker);
+    assert!(stream.poll_read(&mut cx, &mut [0]).is_pending());
+    drop(waker);
+    assert_eq!(Arc::strong_count(&task), 2);
+    stream.wake_waiting();
+    assert_eq!(Arc::strong_count(&task), 1);
 }
 
 #[test]

@@ -304,6 +304,31 @@ fn headers_without_end_are_cut_off() {
 }
 
 #[test]
+fn a_list_of_headers_that_is_small_only_on_the_wire_is_refused() {
+    on_loop(async |lp| {
+        let (_serving, address) = start(&lp, Server::new(say));
+        let mut client = Client::connect(&lp, address).await;
+        // A field of 4000 bytes that is put into the table, and then named by one byte, ten thousand times: 40 MB.
+        let field = [b"\x40\x01x\x7f\xa1\x1e".as_slice(), &[b'y'; 4000]].concat();
+        let bomb = [GET, &field, &[0xbe; 10_000]].concat();
+        assert!(bomb.len() < 16_384);
+        client.send(&frame(HEADERS, END_HEADERS | END_STREAM, 1, &bomb)).await;
+        // HPACK goes on behind it, or the connection is ended: either way nobody's handler sees it.
+        let waiting = lp.begin_request();
+        let mut refused = false;
+        while let Some(frame) = client.next().await {
+            refused = refused || frame.kind == RST_STREAM || frame.kind == GOAWAY || frame.kind == HEADERS;
+            if refused {
+                assert!(frame.kind != HEADERS || frame.payload.starts_with(b"\x48\x03431"), "{:x?}", frame.payload);
+                break;
+            }
+        }
+        drop(waiting);
+        assert!(refused);
+    });
+}
+
+#[test]
 fn more_streams_than_allowed_are_refused_one_by_one() {
     on_loop(async |lp| {
         let handler = async |_: Request<Body>| phaseloop::sleep(secs(5)).await;

@@ -133,3 +133,91 @@ fn a_slow_client_is_bounded_by_either_policy() {
         });
     }
 }
+
+// --- the rest of an answer, without hyper -----------------------------------------------------------------------------
+
+#[test]
+fn a_lasting_answer_is_the_last_of_its_connection_and_ends_whole() {
+    on_loop(async |lp| {
+        let mut options = ChannelOptions::default();
+        (options.high_water, options.replay_len_max) = (1_000_000, 1_000_000);
+        let channel = Channel::new(options);
+        let (serving, address) = start(&lp, serving(&channel));
+        let mut client = Raw::ask(&lp, address, get("")).await;
+        let head = client.text_until(b"\r\n\r\n").await.to_ascii_lowercase();
+        assert!(head.contains("connection: close") && head.contains("transfer-encoding: chunked"), "{head}");
+        client.bytes_until(&chunk_end("retry: 2000\n\n")).await;
+        // A piece that is longer than what is gathered, and than what the system takes at once.
+        let long = "x".repeat(300_000);
+        channel.send(Event::new(long.clone()));
+        channel.send(Event::new("behind"));
+        channel.disconnect();
+        let rest = client.until_closed().await;
+        assert!(rest.contains(&format!("data: {long}\n\n\r\n")), "{} bytes", rest.len());
+        assert!(rest.ends_with("data: behind\n\n\r\n0\r\n\r\n"));
+        lp.sleep(secs(5)).await;
+        assert_eq!(serving.stats().connections, 0);
+    });
+}
+
+#[test]
+fn an_answer_that_is_broken_off_has_no_end() {
+    on_loop(async |lp| {
+        let server = Server::new(async |_: Request<Body>| {
+            let (mut events, response) = sse::stream(1000);
+            phaseloop::spawn(async move {
+                events.send(&Event::new("first")).await.unwrap();
+                phaseloop::sleep(secs(1)).await; // dropped then
+            })
+            .detach();
+            response
+        });
+        let (_serving, address) = start(&lp, server);
+        let mut client = Raw::ask(&lp, address, get("")).await;
+        client.bytes_until(&chunk_end("data: first\n\n")).await;
+        let all = client.cut_off().await;
+        assert!(all.ends_with("data: first\n\n\r\n"), "{all}");
+    });
+}
+
+#[test]
+fn a_shutdown_cuts_what_lasts_when_the_time_is_up() {
+    on_loop(async |lp| {
+        let channel = Channel::new(ChannelOptions::default());
+        let (serving, address) = start(&lp, serving(&channel));
+        let mut client = Raw::ask(&lp, address, get("")).await;
+        client.bytes_until(&chunk_end("retry: 2000\n\n")).await;
+        let report = serving.shutdown(secs(3)).await.unwrap();
+        assert_eq!((report.cut.len(), report.cut[0].under_way), (1, 1), "{report}");
+        client.cut_off().await;
+    });
+}
+
+#[test]
+fn a_client_that_goes_on_talking_is_not_listened_to() {
+    on_loop(async |lp| {
+        let channel = Channel::new(ChannelOptions::default());
+        let (_serving, address) = start(&lp, serving(&channel));
+        let mut client = Raw::ask(&lp, address, get("").repeat(2)).await;
+        client.bytes_until(&chunk_end("retry: 2000\n\n")).await;
+        client.send(get("").repeat(100)).await;
+        channel.send(Event::new("one"));
+        let text = client.text_until(&chunk_end("data: one\n\n")).await;
+        assert_eq!(text.matches("HTTP/1.1").count(), 1, "{text}");
+        client.send(vec![b'x'; 256 * 1024]).await;
+        client.cut_off().await;
+        lp.sleep(secs(1)).await;
+        assert_eq!(channel.clients(), 0);
+    });
+}
+
+#[test]
+fn heads_are_answered_without_what_lasts() {
+    on_loop(async |lp| {
+        let channel = Channel::new(ChannelOptions::default());
+        let (_serving, address) = start(&lp, serving(&channel));
+        let mut client = Raw::ask(&lp, address, "HEAD / HTTP/1.1\r\nHost: x\r\n\r\n").await;
+        let head = client.text_until(b"\r\n\r\n").await;
+        assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
+    });
+}

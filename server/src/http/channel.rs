@@ -110,6 +110,11 @@ impl BodySender {
         self.shared.borrow().is_full()
     }
 
+    /// True if somebody has looked for a piece and waits for one.
+    pub(crate) fn is_awaited(&self) -> bool {
+        self.shared.borrow().receiver.is_some()
+    }
+
     /// Bytes that wait to be taken.
     pub fn queued(&self) -> usize {
         self.shared.borrow().len

@@ -16,6 +16,7 @@ use phaseloop::net::TcpStream;
 use super::answers;
 use super::error::{BoxError, Fault, Trouble};
 use super::handler::Handler;
+use super::lasting::Lasting;
 use super::limits::Limits;
 use super::registry::{Entry, Member, Registry};
 use super::upgrade::{Upgraded, Upgrader};
@@ -147,6 +148,8 @@ pub(crate) struct Connection<H> {
     pub(crate) watch: Rc<Watch>,
     /// HTTP/1.1: where the connection is handed over, if a request asked for it.
     pub(crate) upgrader: Upgrader,
+    /// HTTP/1.1: the answer that the connection is left to.
+    pub(crate) lasting: Lasting,
 }
 
 /// Why a connection ended, other than by consent.
@@ -315,6 +318,7 @@ async fn speak<H: Handler, S: Transport>(
         info: Rc::new(info),
         watch,
         upgrader: Upgrader::default(),
+        lasting: Lasting::default(),
     });
     match protocol {
         Protocol::Http1 => http1::serve(connection, wire, member).await,
@@ -358,12 +362,16 @@ pub(crate) async fn drive<H>(
                 watch.leave();
             }
             let served = driven.poll_serve(cx);
+            let took_all = cork.stalled().is_none();
             let drained = cork.poll_drain(cx);
             if let Poll::Ready(served) = served {
                 return Poll::Ready(served.map_err(|error| End::of(watch, error)));
             }
-            if let Poll::Ready(Err(error)) = drained {
-                return Poll::Ready(Err(error.into()));
+            let drained = drained?.is_ready();
+            match connection.lasting.is_due() {
+                true if took_all => return Poll::Ready(Ok(())),
+                true if drained => continue, // hyper has more to write, and there is room now
+                _ => {}
             }
             if waits && !watch.asked_nothing() {
                 continue; // it has taken its chance

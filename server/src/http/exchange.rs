@@ -27,6 +27,7 @@ pub(crate) fn answer<H: Handler>(
     let under_way = connection.watch.begin();
     async move {
         let (version, is_connect) = (request.version(), request.method() == Method::CONNECT);
+        let is_get = request.method() == Method::GET;
         let is_last = connection.watch.requests() >= connection.served.limits.requests_per_connection_max;
         let (mut response, upgrader) = match refusal(&connection, &request) {
             Some(error) => (text(&error, true), None),
@@ -41,6 +42,9 @@ pub(crate) fn answer<H: Handler>(
             if let Some(upgrader) = upgrader.filter(|_| agrees) {
                 upgrader.agree();
             }
+        }
+        if version == Version::HTTP_11 && is_get && response.status() == StatusCode::OK {
+            connection.lasting.part(&mut response, &under_way);
         }
         let watch = Rc::clone(&connection.watch);
         Ok(response.map(|body| Outgoing { body, watch, gave: false, _under_way: under_way }))

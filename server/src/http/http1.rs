@@ -14,6 +14,7 @@ use super::connection::{Connection, Driven, End, Transport, drive, linger, refus
 use super::error::Fault;
 use super::exchange::answer;
 use super::handler::Handler;
+use super::lasting::Tail;
 use super::registry::Member;
 use super::watch::Watch;
 use crate::joint::runtime::LoopTimer;
@@ -45,9 +46,14 @@ pub(crate) async fn serve<H: Handler, S: Transport>(
     let parts = driven.into_parts();
     let stream = parts.io.into_stream();
     if ended.is_ok() && connection.upgrader.is_agreed() {
-        connection.watch.retire();
-        member.entry().forget_task();
+        retire(&connection.watch, &member);
         connection.upgrader.give(stream.into_upgraded(parts.read_buf, member));
+        return Ok(());
+    }
+    if let (Ok(()), Some(body)) = (&ended, connection.lasting.take()) {
+        retire(&connection.watch, &member);
+        let tail = Tail::new(stream, body, Rc::clone(&connection.watch), member);
+        served.lp.spawn(tail.serve(Rc::clone(&served))).detach();
         return Ok(());
     }
     connection.upgrader.end();
@@ -59,6 +65,12 @@ pub(crate) async fn serve<H: Handler, S: Transport>(
         Ok(()) | Err(End::Broken(_)) => linger(&served.lp, &served.limits, stream).await,
     }
     ended
+}
+
+/// Another task serves the connection from now on. What is left of this one would keep its memory.
+fn retire(watch: &Watch, member: &Member) {
+    watch.retire();
+    member.entry().hand_over();
 }
 
 impl<I, S, B> Driven for http1::Connection<I, S>

@@ -18,6 +18,7 @@ mod http2;
 #[cfg(not(feature = "http2"))]
 #[path = "without_http2.rs"]
 mod http2;
+mod lasting;
 mod limits;
 mod rate;
 mod registry;

@@ -134,9 +134,10 @@ impl Entry {
         }
     }
 
-    /// The task that listened ends: a waker that is kept would keep its memory.
-    pub(crate) fn forget_task(&self) {
+    /// The task that listened and read ends: a waker that is kept would keep its memory.
+    pub(crate) fn hand_over(&self) {
         self.task.replace(None);
+        self.stream.wake_waiting();
     }
 
     /// It is to finish what it does and end.

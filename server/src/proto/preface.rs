@@ -28,8 +28,11 @@ pub(crate) fn guess(received: &[u8]) -> Guess {
 /// Whether a first line can be no request of HTTP/1, as far as it is there: METHOD TARGET HTTP/1.1.
 fn names_another_protocol(received: &[u8]) -> bool {
     let line = received.split(|byte| matches!(byte, b'\r' | b'\n')).next().unwrap_or_default();
-    let version = line.splitn(3, |byte| *byte == b' ').nth(2).unwrap_or_default();
-    version.iter().zip(b"HTTP/").any(|(is, wanted)| is != wanted)
+    let mut words = line.splitn(3, |byte| *byte == b' ').skip(1);
+    let target = words.next().unwrap_or_default();
+    let version = words.next().unwrap_or_default();
+    // Two spaces in a row are a bad request, and have an answer.
+    !target.is_empty() && version.iter().zip(b"HTTP/").any(|(is, wanted)| is != wanted)
 }
 
 #[cfg(test)]
@@ -50,6 +53,7 @@ mod tests {
         assert_eq!(guess(b"\r\nGET / HTTP/1.1\r\n"), Guess::Http1);
         assert_eq!(guess(b"GET /\r\n"), Guess::Http1, "it may be answered");
         assert_eq!(guess(b"GET / HT"), Guess::Http1);
+        assert_eq!(guess(b"GET  / HTTP/1.1"), Guess::Http1, "it is answered with 400");
     }
 
     #[test]

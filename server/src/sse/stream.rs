@@ -30,7 +30,7 @@ use crate::http::{Body, BodySender, Gone};
 /// # drop(count(Request::new(Body::empty())));
 /// ```
 pub fn stream(high_water: usize) -> (EventSender, Response<Body>) {
-    let (sender, body) = Body::channel(high_water);
+    let (sender, body) = Body::lasting(high_water);
     let mut response = Response::new(body);
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));

@@ -81,6 +81,12 @@ impl<K: StreamFamily> ByteStream<K> {
         poll_fn(|cx| self.core.poll_ready(cx, Direction::Write)).await
     }
 
+    /// Wakes the tasks that wait for this stream, to look again. For a stream that goes from one task to another: until it is ready, it
+    /// keeps the wakers of those who waited, and so the memory of a task that has ended.
+    pub fn wake_waiting(&self) {
+        self.core.base.wake_all();
+    }
+
     /// Waits until all that callbacks queued is written, or the stream is closed.
     pub async fn flushed(&self) {
         poll_fn(|cx| self.core.poll_flushed(cx)).await;

@@ -319,7 +319,11 @@ fn a_list_of_headers_that_is_small_only_on_the_wire_is_refused() {
         while let Some(frame) = client.next().await {
             refused = refused || frame.kind == RST_STREAM || frame.kind == GOAWAY || frame.kind == HEADERS;
             if refused {
-                assert!(frame.kind != HEADERS || frame.payload.starts_with(b"\x48\x03431"), "{:x?}", frame.payload);
+                assert!(
+                    frame.kind != HEADERS || frame.payload.starts_with(b"\x48\x03431"),
+                    "{:x?}",
+                    frame.payload
+                );
                 break;
             }
         }

@@ -81,6 +81,7 @@
 //! | run more loops on threads of their own, and talk to them | [`threads`] |
 //! | come in from other threads | [`Remote`], [`Wakeup`], [`request`] |
 //! | see where the loop is, and what it did | [`place`](LoopHandle::place), [`metrics`](LoopHandle::metrics), [`why_alive`](LoopHandle::why_alive) |
+//! | see how busy and how late it is, and what its callbacks cost | [`observe`] |
 //! | tell listeners, carry values along | [`EventEmitter`], [`ContextKey`] |
 //! | satisfy libraries that ask for `Send` | [`LoopBound`] |
 //!
@@ -125,6 +126,7 @@ mod limits;
 mod loop_bound;
 pub mod net;
 mod node;
+pub mod observe;
 mod parker;
 mod phase;
 pub mod process;

@@ -34,6 +34,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("loop_bound", 3),
     ("net", 3),
     ("node", 3),
+    ("observe", 3),
     ("process", 3),
     ("remote", 3),
     ("request", 3),

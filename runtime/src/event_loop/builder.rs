@@ -20,6 +20,7 @@ use crate::state::liveness::Liveness;
 use crate::state::parking::Parking;
 use crate::state::sources::Sources;
 use crate::state::time::LoopTime;
+use crate::state::watch::Watching;
 use crate::state::watchers::WatcherList;
 use crate::state::{LoopHandle, LoopState};
 use crate::task::queue::Queue;
@@ -191,6 +192,7 @@ impl PreparedLoop {
             limits: self.limits,
             hooks: Hooks::new(),
             metrics: Arc::default(),
+            watching: Watching::default(),
             clock: if self.virtual_time { Clock::virtual_time() } else { Clock::system() },
             time: LoopTime::new(),
             timers: RefCell::new(TimerTable::new()),

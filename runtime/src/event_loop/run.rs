@@ -123,6 +123,7 @@ impl<'a> Running<'a> {
         );
         assert!(!state.closed.get(), "this loop is closed");
         state.running.set(true);
+        state.metrics.start(&state.clock);
         lp.host_runs(false);
         if state.inbox.wake_up() {
             state.rung.set(true);

@@ -34,6 +34,7 @@ impl LoopHandle {
         }
         // Before the hook, which may end the program again.
         self.state.ended.set(Some(code));
+        self.state.watching.end();
         let hook = self.state.hooks.exit.borrow().clone();
         if let Some(hook) = hook {
             hook(self, code);

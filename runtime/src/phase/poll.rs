@@ -101,8 +101,17 @@ fn sleep(lp: &LoopHandle, wait: Wait) -> io::Result<bool> {
     if lp.state.inbox.wake_up() {
         lp.state.rung.set(true); // perhaps too late for this wait to see it
     }
-    lp.state.metrics.end_wait(lp.state.update_now());
+    end_wait(lp);
     asked
+}
+
+/// Notes that a wait is over, and reads the clock.
+fn end_wait(lp: &LoopHandle) {
+    let now = lp.state.update_now();
+    let since = lp.state.metrics.end_wait(now);
+    if lp.state.watching.is_unusual() {
+        lp.state.slept(since, now);
+    }
 }
 
 /// Blocks in the host, or gives it its slice. The tasks that its code woke run at once.
@@ -123,9 +132,10 @@ fn park(lp: &LoopHandle, wait: Wait) -> io::Result<bool> {
     if state.inbox.wake_up() {
         state.rung.set(true);
     }
-    let now = state.update_now();
-    if wait != Wait::Zero {
-        state.metrics.end_wait(now);
+    if wait == Wait::Zero {
+        state.update_now();
+    } else {
+        end_wait(lp);
     }
     lp.checkpoint();
     if !readable? && !left_over {
@@ -146,8 +156,9 @@ fn wait_virtually(lp: &LoopHandle, wait: Wait) -> io::Result<bool> {
     match wait {
         _ if state.requests.get() > 0 => sleep(lp, Wait::Forever),
         Wait::Until(deadline) => {
+            state.metrics.begin_wait(state.clock.read());
             state.clock.advance_to(deadline);
-            state.update_now();
+            end_wait(lp);
             Ok(full)
         }
         _ => sleep(lp, Wait::Forever),

@@ -74,9 +74,14 @@ impl LoopHandle {
 
     /// Runs user code. A panic goes to the uncaught hook; without one it leaves `run`.
     pub(crate) fn invoke(&self, f: impl FnOnce(&Self)) -> Result<(), Thrown> {
-        if self.has_ended() {
-            return Err(Thrown); // nothing runs after the exit hook
+        if self.state.watching.is_unusual() {
+            return self.invoke_unusual(f);
         }
+        self.run_user_code(f)
+    }
+
+    #[inline]
+    pub(super) fn run_user_code(&self, f: impl FnOnce(&Self)) -> Result<(), Thrown> {
         match catch_unwind(AssertUnwindSafe(|| f(self))) {
             Ok(()) => Ok(()),
             Err(payload) => {

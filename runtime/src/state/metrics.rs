@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::LoopHandle;
-use crate::time::clock::Nanos;
+use crate::time::clock::{Clock, Nanos};
 
 /// What a loop has done so far. Read with [`LoopHandle::metrics`], or from another thread through a [`MetricsReader`].
 ///
@@ -29,7 +29,7 @@ pub struct MetricsReader(Arc<Counters>);
 
 /// Written by the loop's thread alone, so a store needs no read-modify-write; read by anyone. Nothing is published with
 /// them, so Relaxed does.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Counters {
     turns: AtomicU64,
     events: AtomicU64,
@@ -39,9 +39,26 @@ pub(crate) struct Counters {
     waited: AtomicBool,
     /// When the present wait began, by the loop's clock; `AWAKE` outside of one.
     waiting_since: AtomicU64,
+    /// When the first run began, by the loop's clock; `NOT_YET` before.
+    started: AtomicU64,
 }
 
-const AWAKE: u64 = 0;
+const AWAKE: u64 = u64::MAX;
+const NOT_YET: u64 = u64::MAX;
+
+impl Default for Counters {
+    fn default() -> Self {
+        Self {
+            turns: AtomicU64::new(0),
+            events: AtomicU64::new(0),
+            events_waiting: AtomicU64::new(0),
+            idle: AtomicU64::new(0),
+            waited: AtomicBool::new(false),
+            waiting_since: AtomicU64::new(AWAKE),
+            started: AtomicU64::new(NOT_YET),
+        }
+    }
+}
 
 impl Counters {
     pub(crate) fn turn(&self) {
@@ -64,12 +81,25 @@ impl Counters {
     }
 
     pub(crate) fn begin_wait(&self, now: Nanos) {
-        self.waiting_since.store(now.max(1), Ordering::Relaxed);
+        self.waiting_since.store(now, Ordering::Relaxed);
     }
 
-    pub(crate) fn end_wait(&self, now: Nanos) {
+    /// Gives when the wait began.
+    pub(crate) fn end_wait(&self, now: Nanos) -> Nanos {
         let since = self.waiting_since.swap(AWAKE, Ordering::Relaxed);
         add(&self.idle, now.saturating_sub(since));
+        since
+    }
+
+    /// Notes when the loop ran for the first time.
+    pub(crate) fn start(&self, clock: &Clock) {
+        if self.started.load(Ordering::Relaxed) == NOT_YET {
+            self.started.store(clock.read(), Ordering::Relaxed);
+        }
+    }
+
+    pub(crate) fn started(&self) -> Option<Nanos> {
+        Some(self.started.load(Ordering::Relaxed)).filter(|started| *started != NOT_YET)
     }
 
     fn read(&self) -> Metrics {

@@ -2,7 +2,7 @@
 //!
 //! `call` runs callbacks and drains; `inbox` is the door for other threads; `handles` and `sources` are the tables behind
 //! the keys that users hold; `liveness` counts what keeps the loop alive; `context` carries values along, `mode` says until when a
-//! run runs, `place` where the loop is, `parking` how a loop sleeps in a host's.
+//! run runs, `place` where the loop is, `watch` tells of callbacks, `parking` how a loop sleeps in a host's.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -36,6 +36,7 @@ pub(crate) mod place;
 pub(crate) mod scheduler;
 pub(crate) mod sources;
 pub(crate) mod time;
+pub(crate) mod watch;
 pub(crate) mod watchers;
 
 use handles::{HandleKey, HandleTable};
@@ -92,6 +93,7 @@ pub(crate) struct LoopState {
     pub(crate) hooks: hooks::Hooks,
 
     pub(crate) metrics: Arc<metrics::Counters>,
+    pub(crate) watching: watch::Watching,
     pub(crate) clock: Clock,
     pub(crate) time: time::LoopTime,
     pub(crate) timers: RefCell<TimerTable<TimerAction>>,

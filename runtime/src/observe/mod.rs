@@ -1,0 +1,29 @@
+//! Seeing what a loop does: how busy it is, how late, and what its callbacks cost.
+//!
+//! All of it is opt-in but [`Utilization`], which is made of figures that the loop keeps anyhow.
+//!
+//! | to learn | use | which costs, while it is on |
+//! | --- | --- | --- |
+//! | how much of the time the loop works | [`LoopHandle::utilization`] | nothing |
+//! | how late what is due runs | [`LoopHandle::monitor_delay`] | a timer |
+//! | what the callbacks of each phase cost | [`LoopHandle::observe`] | two readings of the clock a callback |
+//!
+//! A loop that nobody observes reads no clock for it and takes no branch that it would not take otherwise.
+//!
+//! Source of the first two: Node, `perf_hooks.eventLoopUtilization` and `perf_hooks.monitorEventLoopDelay`.
+//!
+//! [`LoopHandle::utilization`]: crate::LoopHandle::utilization
+//! [`LoopHandle::monitor_delay`]: crate::LoopHandle::monitor_delay
+//! [`LoopHandle::observe`]: crate::LoopHandle::observe
+
+mod delay;
+mod histogram;
+mod observer;
+mod times;
+mod utilization;
+
+pub use delay::DelayMonitor;
+pub use histogram::Histogram;
+pub use observer::Observer;
+pub use times::{LoopTimes, PhaseTimes, Ran};
+pub use utilization::Utilization;

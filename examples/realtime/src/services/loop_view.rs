@@ -5,6 +5,7 @@ use std::rc::{Rc, Weak};
 use std::time::{Duration, Instant};
 
 use fs_pool::pool::{ClassSnapshot, Pool};
+use phaseloop::observe::{DelayMonitor, Histogram, LoopTimes, Observer, PhaseTimes};
 use phaseloop::{LoopHandle, Metrics};
 use phaseloop_server::http::{Body, Request, Response};
 use phaseloop_server::sse::{Channel, ChannelOptions, Event, WhenSlow};
@@ -14,6 +15,12 @@ use crate::log::now_ms;
 
 /// How often it is told.
 const PERIOD: Duration = Duration::from_millis(500);
+
+/// How often the loop's delay is measured.
+const RESOLUTION: Duration = Duration::from_millis(10);
+
+/// Up to where the delays of a bucket reach, in milliseconds; those above are in one more.
+const BUCKETS_MS: [u64; 10] = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000];
 
 /// What only the service knows.
 pub(crate) type Others = Box<dyn Fn() -> Value>;
@@ -25,7 +32,14 @@ pub(crate) struct LoopView {
     channel: Channel,
     last: RefCell<(Instant, Metrics)>,
     others: RefCell<Option<Others>>,
+    /// There while somebody follows: callbacks and delays are measured for nobody else.
+    observed: RefCell<Option<Observed>>,
     is_telling: Cell<bool>,
+}
+
+struct Observed {
+    observer: Observer,
+    delay: DelayMonitor,
 }
 
 impl LoopView {
@@ -42,6 +56,7 @@ impl LoopView {
             channel: Channel::new(options),
             last: RefCell::new((Instant::now(), lp.metrics())),
             others: RefCell::default(),
+            observed: RefCell::default(),
             is_telling: Cell::new(false),
         })
     }
@@ -63,6 +78,8 @@ impl LoopView {
     pub(crate) fn follow(self: &Rc<Self>, request: &Request<Body>) -> Response<Body> {
         let response = self.channel.subscribe(request);
         if !self.is_telling.replace(true) {
+            let (observer, delay) = (self.lp.observe(), self.lp.monitor_delay(RESOLUTION));
+            self.observed.replace(Some(Observed { observer, delay }));
             phaseloop::spawn(tell(Rc::downgrade(self))).unref();
         }
         response
@@ -77,6 +94,7 @@ impl LoopView {
         let idle = metrics.idle.saturating_sub(before.idle);
         let utilization = 1.0 - (idle.as_secs_f64() / interval.as_secs_f64().max(1e-9)).clamp(0.0, 1.0);
         let snapshot = self.pool.snapshot();
+        let (times, delays) = self.observed.borrow().as_ref().map(Observed::take).unwrap_or_default();
         let mut sample = json!({
             "at": now_ms(),
             "worker": self.worker,
@@ -85,8 +103,8 @@ impl LoopView {
             "turns": metrics.turns - before.turns,
             "events": metrics.events - before.events,
             "utilization": utilization,
-            "phases": [],
-            "delay": { "p50_ms": 0.0, "p99_ms": 0.0, "max_ms": 0.0, "buckets": [] },
+            "phases": phases(&times),
+            "delay": delay(&delays),
             "pool": {
                 "workers": snapshot.workers,
                 "workers_max": snapshot.workers_max,
@@ -111,9 +129,48 @@ async fn tell(view: Weak<LoopView>) {
         let sample = view.sample();
         if view.channel.send(Event::new(sample.to_string()).name("loop")) == 0 && view.clients() == 0 {
             view.is_telling.set(false);
+            view.observed.take();
             return;
         }
     }
+}
+
+impl Observed {
+    /// What came since it was asked last.
+    fn take(&self) -> (LoopTimes, Histogram) {
+        let delays = self.delay.delays().clone();
+        self.delay.reset();
+        (self.observer.take(), delays)
+    }
+}
+
+fn phases(times: &LoopTimes) -> Vec<Value> {
+    times.phases().map(|(name, times)| phase(&name.to_string(), times)).collect()
+}
+
+fn phase(name: &str, times: &PhaseTimes) -> Value {
+    let all = times.all();
+    json!({
+        "name": name,
+        "ms": ms(all.total),
+        "longest_ms": ms(all.longest),
+        "callbacks": times.callbacks.count,
+        "ticks": times.ticks.count,
+        "microtasks": times.microtasks.count,
+    })
+}
+
+fn delay(delays: &Histogram) -> Value {
+    let counts = delays.counts(&BUCKETS_MS.map(Duration::from_millis));
+    let bounds = BUCKETS_MS.into_iter().map(Some).chain([None]);
+    let buckets: Vec<Value> =
+        bounds.zip(counts).map(|(le_ms, count)| json!({ "le_ms": le_ms, "count": count })).collect();
+    json!({
+        "p50_ms": ms(delays.percentile(50.0)),
+        "p99_ms": ms(delays.percentile(99.0)),
+        "max_ms": ms(delays.max()),
+        "buckets": buckets,
+    })
 }
 
 fn class(class: &ClassSnapshot) -> Value {

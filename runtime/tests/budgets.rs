@@ -110,3 +110,24 @@ fn a_listener_accepts_no_more_than_its_share_of_a_turn_and_goes_on_after_a_panic
     assert_eq!(trace.take().len(), 4);
     accepted.take();
 }
+
+#[test]
+fn a_task_that_goes_on_after_a_stream_was_closed_lets_others_run() {
+    let lp = limited();
+    let (stream, _peer) = filled(&lp);
+    stream.close();
+    let failed = Rc::new(std::cell::Cell::new(0));
+    let fails = Rc::clone(&failed);
+    let reader = lp.spawn(async move {
+        while fails.get() < 100 {
+            stream.read(&mut [0]).await.unwrap_err();
+            fails.set(fails.get() + 1);
+        }
+    });
+    let seen = Rc::new(std::cell::Cell::new(0));
+    let sees = Rc::clone(&seen);
+    lp.set_immediate(move |_| sees.set(failed.get()));
+    lp.block_on(reader).unwrap().unwrap();
+    lp.run(RunMode::NoWait).unwrap();
+    assert!((1..=6).contains(&seen.get()), "{} errors passed before an immediate ran", seen.get());
+}

@@ -89,3 +89,25 @@ fn an_error_ends_it_with_what_was_copied() {
     assert!(failed.to_string().contains("7 bytes forth"), "{failed}");
     assert_eq!(std::io::Error::from(failed).kind(), ErrorKind::ConnectionReset);
 }
+
+#[test]
+fn a_way_that_always_finds_data_does_not_hold_up_the_other() {
+    let limits = Limits {
+        read_buffer_len: 1.try_into().unwrap(),
+        task_io_budget: 16.try_into().unwrap(),
+        ..Limits::default()
+    };
+    let lp = loop_with(limits);
+    let (client, (inside, outside), server) = chain(&lp);
+    client.try_write(&[0; 2000]).unwrap();
+    server.try_write(&[0; 2000]).unwrap();
+    let proxy = lp.spawn(async move { copy_bidirectional(&inside, &outside).await.map_err(|f| f.copied) });
+    let (mut forth, mut back, mut buf) = (0, 0, [0; 4000]);
+    while forth < 1000 && back < 1000 {
+        lp.run(phaseloop::RunMode::NoWait).unwrap();
+        forth += server.try_read(&mut buf).unwrap_or(0);
+        back += client.try_read(&mut buf).unwrap_or(0);
+    }
+    assert!(forth.abs_diff(back) < 200, "{forth} bytes went forth while {back} came back");
+    proxy.abort();
+}

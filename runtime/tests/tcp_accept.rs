@@ -475,3 +475,27 @@ fn a_connection_that_was_reset_in_the_backlog_stops_nobody() {
     lines.sort();
     assert_eq!(lines, ["failed", "good"]);
 }
+
+#[test]
+fn a_task_that_goes_on_after_a_listener_was_closed_neither_hangs_nor_spins() {
+    let lp = new_loop();
+    let listener = TcpListener::bind(&lp, localhost()).unwrap();
+    let errors = Rc::new(Cell::new(0_u128));
+    let (failed, accepts) = (Rc::clone(&errors), listener.clone());
+    let began = std::time::Instant::now();
+    let server = lp.spawn(async move {
+        loop {
+            let error = accepts.accept().await.unwrap_err(); // and on at once, as many programs do
+            assert_eq!(error.kind(), ErrorKind::NotConnected);
+            failed.set(failed.get() + 1);
+        }
+    });
+    listener.close();
+    let turns = turns_in(&lp, ms(20));
+    assert!(turns < 20, "{turns} turns passed");
+    run_while(&lp, || errors.get() < 3);
+    assert!(errors.get() <= 2 + began.elapsed().as_millis() / 50, "{} errors", errors.get());
+    server.abort();
+    drop((server, listener));
+    finish(lp);
+}

@@ -110,6 +110,30 @@ fn an_accept_loop_at_the_descriptor_limit_neither_hangs_nor_spins() {
 }
 
 #[test]
+fn every_task_that_accepts_goes_on_after_the_descriptor_limit() {
+    let _alone = limited();
+    let lp = new_loop();
+    let listener = TcpListener::bind(&lp, localhost()).unwrap();
+    let address = listener.local_addr().unwrap();
+    turns_in(&lp, ms(1));
+    let accept = |listener: TcpListener| async move {
+        loop {
+            if let Ok((stream, _)) = listener.accept().await {
+                return stream;
+            }
+        }
+    };
+    let peers: Vec<Peer> = (0..3).map(|_| Peer::connect(address).unwrap()).collect();
+    let filler = exhaust();
+    let tasks: Vec<_> = (0..3).map(|_| lp.spawn(accept(listener.clone()))).collect();
+    turns_in(&lp, ms(10)); // all of them are in the pause that the first one met
+    drop(filler);
+    run_while(&lp, || !tasks.iter().all(|task| task.is_finished()));
+    drop((tasks, peers, listener));
+    finish(lp);
+}
+
+#[test]
 fn at_the_descriptor_limit_everything_else_fails_plainly_and_goes_on_later() {
     let _alone = limited();
     let lp = new_loop();

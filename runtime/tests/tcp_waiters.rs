@@ -2,8 +2,10 @@
 
 mod loopback;
 
+use futures::StreamExt;
 use futures::future::{join, join3};
-use loopback::{block_on, new_loop, pair};
+use futures::stream::FuturesUnordered;
+use loopback::{block_on, localhost, ms, new_loop, pair, turns_in};
 use phaseloop::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 use std::task::{Context, Wake, Waker};
@@ -75,4 +77,28 @@ fn an_interval_that_is_always_over_lets_others_run() {
     block_on(&lp, lp.sleep(Duration::from_millis(1)));
     ticking.abort();
     assert!(block_on(&lp, ticking).unwrap_err().is_cancelled());
+}
+
+#[test]
+fn more_waiters_than_are_kept_apart_come_to_rest_and_none_is_forgotten() {
+    let lp = new_loop();
+    let listener = TcpListener::bind(&lp, localhost()).unwrap();
+    let accept = |listener: &TcpListener| {
+        let listener = listener.clone();
+        async move { listener.accept().await.map(drop) }
+    };
+    let tasks: Vec<_> = (0..1500).map(|_| lp.spawn(accept(&listener))).collect();
+    let in_one_task = listener.clone();
+    let in_one_task = lp.spawn(async move {
+        let all: FuturesUnordered<_> = (0..1500).map(|_| in_one_task.accept()).collect();
+        all.filter(|accepted| std::future::ready(accepted.is_err())).count().await
+    });
+    turns_in(&lp, ms(1)); // all wait, and those that are many are asked
+    let turns = turns_in(&lp, ms(20));
+    assert!(turns < 20, "{turns} turns passed while nothing happened");
+    listener.close();
+    for task in tasks {
+        assert!(block_on(&lp, task).unwrap().is_err());
+    }
+    assert_eq!(block_on(&lp, in_one_task).unwrap(), 1500);
 }

@@ -125,9 +125,14 @@ impl Base {
         self.lp.state.sources.readiness(self.token).has(readiness)
     }
 
-    /// Has `waker` woken when the socket becomes readable, or by `wake_all`.
-    pub(super) fn wait_readable(&self, waker: &Waker) {
-        self.lp.state.sources.wait(self.token, Direction::Read, waker);
+    /// Has `waker` woken when the socket becomes ready in a direction, or by `wake_all`.
+    pub(super) fn wait(&self, direction: Direction, waker: &Waker) {
+        self.lp.state.sources.wait(self.token, direction, waker, self.lp.turn());
+    }
+
+    /// What the socket is; `None` for a closed one.
+    pub(super) fn kind(&self) -> Option<HandleKind> {
+        self.lp.state.sources.with(self.token, |source| source.kind)
     }
 
     /// Wakes tasks that wait for the socket, to look again.

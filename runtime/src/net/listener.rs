@@ -2,14 +2,14 @@
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
-use std::future::{Future, poll_fn};
+use std::future::poll_fn;
 use std::io;
 use std::marker::PhantomData;
 use std::os::fd::{AsFd, OwnedFd};
 use std::panic::Location;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use futures_core::Stream;
@@ -22,13 +22,14 @@ use super::stream::ByteStream;
 use super::sys::{self, RawAddr};
 use super::unix::SocketFile;
 use crate::driver::Readiness;
-use crate::handle::sleep::Sleep;
 use crate::state::sources::{Direction, Ready, gone};
 use crate::state::{Callback, LoopHandle};
+use crate::task::waiters::Waiters;
 
 /// How long a listener leaves connections in the backlog after the process ran out of descriptors or memory. Trying at
-/// once would spin: the connection that could not be accepted stays ready.
-const EXHAUSTED_PAUSE: Duration = Duration::from_millis(50);
+/// once would spin: the connection that could not be accepted stays ready. So would a task that goes on after it was told that
+/// the socket is closed.
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// A socket of one loop that accepts connections; [`TcpListener`](super::TcpListener) and
 /// [`UnixListener`](super::UnixListener) are its families.
@@ -45,11 +46,13 @@ pub struct Listener<K> {
 /// The socket, whatever its family.
 struct Core {
     base: Base,
-    /// The pause after exhaustion, as the future front waits for it.
-    pause: RefCell<Option<Sleep>>,
     on_connection: CallbackSlot<ConnectionCallback>,
-    /// The callback front pauses after exhaustion.
-    exhausted: Cell<bool>,
+    /// Nothing is accepted until a timer says so: descriptors or memory ran out.
+    pausing: Cell<bool>,
+    /// Tasks that wait for the end of the pause.
+    waiting: RefCell<Waiters>,
+    /// Somebody began to accept when the socket was closed, and was told.
+    told_closed: Cell<bool>,
     /// Nothing is accepted until the user says so.
     held: Cell<bool>,
     /// The name in the file system, to be removed.
@@ -109,9 +112,10 @@ impl<K: StreamFamily> Listener<K> {
         let base = Base::open(lp, fd, Readiness::READABLE, Readiness::default(), K::LISTENER, site)?;
         let core = Core {
             base,
-            pause: RefCell::new(None),
             on_connection: CallbackSlot::default(),
-            exhausted: Cell::new(false),
+            pausing: Cell::new(false),
+            waiting: RefCell::default(),
+            told_closed: Cell::new(false),
             held: Cell::new(false),
             file: Cell::new(file),
             site,
@@ -122,16 +126,20 @@ impl<K: StreamFamily> Listener<K> {
     /// Accepts a connection.
     ///
     /// # Errors
-    /// What the system says. After one that says the process or the system is out of descriptors or memory, the next
-    /// accept waits 50 ms: a loop that goes on after errors does not spin.
+    /// What the system says, and `NotConnected` for a closed socket. After one that says the process or the system is out of
+    /// descriptors or memory the next accept waits 50 ms, and so does whoever goes on with a closed socket: a loop that goes on
+    /// after errors does not spin.
     ///
     /// # Cancel safety
     /// No connection is lost: one is taken only when the future is done.
     pub async fn accept(&self) -> io::Result<(ByteStream<K>, K::Addr)> {
+        if self.is_closed() && self.core.told_closed.replace(true) && !self.lp().is_closed() {
+            self.lp().sleep(PAUSE).await;
+        }
         poll_fn(|cx| self.poll_accept(cx)).await
     }
 
-    /// As [`accept`](Self::accept), for use in a `poll` function.
+    /// As [`accept`](Self::accept), for use in a `poll` function. With a closed socket it does not wait.
     pub fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(ByteStream<K>, K::Addr)>> {
         let (fd, peer) = ready!(self.core.poll_accept(cx))?;
         let peer = K::Addr::from_raw(peer)?;
@@ -148,7 +156,7 @@ impl<K: StreamFamily> Listener<K> {
         Ok((self.adopt(fd)?, peer))
     }
 
-    /// The connections, one after the other, without end.
+    /// The connections, one after the other, until the socket is closed.
     pub fn incoming(&self) -> Incoming<'_, K> {
         Incoming { listener: self }
     }
@@ -242,41 +250,33 @@ impl Core {
         let _on_connection = self.on_connection.stop(); // dropped at the end, when all else is in order
         drop(self.file.take()); // before the socket, so that nobody finds a name that refuses
         self.base.close();
+        self.end_pause();
         self.base.announce_close(callback);
         true
     }
 
-    fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(OwnedFd, RawAddr)>> {
-        ready!(self.poll_pause(cx));
+    fn poll_accept(self: &Rc<Self>, cx: &mut Context<'_>) -> Poll<io::Result<(OwnedFd, RawAddr)>> {
+        if self.pausing.get() && !self.base.lp.is_closed() {
+            self.base.lp.wait_among(&self.waiting, cx.waker());
+            return Poll::Pending;
+        }
         if self.held.get() && !self.base.is_gone() {
-            self.base.wait_readable(cx.waker());
+            self.base.wait(Direction::Read, cx.waker());
             return Poll::Pending;
         }
         let accept = |fd: std::os::fd::BorrowedFd<'_>| sys::accept(fd).map(Attempt::Done);
         let accepted = ready!(self.base.poll_op(cx, Direction::Read, accept));
         if accepted.as_ref().is_err_and(sys::is_exhausted) {
-            self.pause.replace(Some(self.base.lp.sleep(EXHAUSTED_PAUSE)));
+            self.pause();
         }
         Poll::Ready(accepted)
-    }
-
-    /// Waits for the end of the pause after exhaustion.
-    fn poll_pause(&self, cx: &mut Context<'_>) -> Poll<()> {
-        let mut pause = self.pause.borrow_mut();
-        if let Some(sleep) = &mut *pause {
-            ready!(Pin::new(sleep).poll(cx));
-        }
-        let over = pause.take();
-        drop(pause);
-        drop(over);
-        Poll::Ready(())
     }
 
     /// Accepts and calls back until no connection is left, the callback is gone, or the turn's budget is spent.
     fn accept_ready(self: &Rc<Self>) {
         let lp = &self.base.lp;
         for _ in 0..lp.state.limits.accepts_per_turn.get() {
-            let waits = self.exhausted.get() || self.held.get() || !self.on_connection.is_on();
+            let waits = self.pausing.get() || self.held.get() || !self.on_connection.is_on();
             if waits || !self.base.has_ready(Readiness::ANY_READ) {
                 return;
             }
@@ -301,15 +301,22 @@ impl Core {
 
     /// Leaves connections in the backlog for a while.
     fn pause(self: &Rc<Self>) {
+        if self.pausing.replace(true) {
+            return;
+        }
         let weak = Rc::downgrade(self);
-        self.exhausted.set(true);
-        let timer = self.base.lp.timer(EXHAUSTED_PAUSE, move |_| {
+        let timer = self.base.lp.timer(PAUSE, move |_| {
             if let Some(core) = weak.upgrade() {
-                core.exhausted.set(false);
+                core.end_pause();
                 core.base.run_again();
             }
         });
         self.base.lp.unref_timer(timer);
+    }
+
+    fn end_pause(&self) {
+        self.pausing.set(false);
+        self.waiting.take().take().for_each(Waker::wake);
     }
 
     fn call_back(self: &Rc<Self>, accepted: io::Result<OwnedFd>) {
@@ -337,7 +344,9 @@ impl<K: StreamFamily> Stream for Incoming<'_, K> {
     type Item = io::Result<ByteStream<K>>;
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.listener.poll_accept(cx).map(|accepted| Some(accepted.map(|(stream, _)| stream)))
+        let accepted = ready!(self.listener.poll_accept(cx));
+        let is_over = accepted.is_err() && self.listener.core.base.is_gone();
+        Poll::Ready((!is_over).then_some(accepted.map(|(stream, _)| stream)))
     }
 }
 

@@ -29,16 +29,17 @@ impl LoopHandle {
         let ready = direction.bit();
         loop {
             match self.state.sources.is_ready(token, direction) {
-                Some(true) => {}
                 Some(false) => {
-                    self.state.sources.wait(token, direction, cx.waker());
+                    self.state.sources.wait(token, direction, cx.waker(), self.turn());
                     return Poll::Pending;
                 }
+                // What is gone counts too: a task that goes on after every error must not keep the loop from the others.
+                _ if !self.spend_budget() => {
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
+                Some(true) => {}
                 None => return Poll::Ready(Err(gone())),
-            }
-            if !self.spend_budget() {
-                cx.waker().wake_by_ref();
-                return Poll::Pending;
             }
             match attempt() {
                 Ok(Attempt::Done(result)) => return Poll::Ready(Ok(result)),

@@ -61,6 +61,11 @@ impl Default for Counters {
 }
 
 impl Counters {
+    /// Turns begun.
+    pub(crate) fn turns(&self) -> u64 {
+        self.turns.load(Ordering::Relaxed)
+    }
+
     pub(crate) fn turn(&self) {
         add(&self.turns, 1);
     }
@@ -104,7 +109,7 @@ impl Counters {
 
     fn read(&self) -> Metrics {
         Metrics {
-            turns: self.turns.load(Ordering::Relaxed),
+            turns: self.turns(),
             events: self.events.load(Ordering::Relaxed),
             events_waiting: self.events_waiting.load(Ordering::Relaxed),
             idle: Duration::from_nanos(self.idle.load(Ordering::Relaxed)),

@@ -1,11 +1,14 @@
 //! What tasks ask of their loop.
 
+use std::cell::RefCell;
 use std::sync::Arc;
+use std::task::Waker;
 
 use super::call::Uncaught;
 use super::inbox::Inbox;
 use super::{Callback, LoopHandle};
 use crate::task::raw::{Ended, ReadyTask, Scheduler};
+use crate::task::waiters::Waiters;
 
 impl Scheduler for LoopHandle {
     /// A task is a microtask.
@@ -73,6 +76,17 @@ impl LoopHandle {
                 false
             }
         }
+    }
+
+    /// The number of the turn that runs.
+    pub(crate) fn turn(&self) -> u64 {
+        self.state.metrics.turns()
+    }
+
+    /// Notes a task that waits, among others.
+    pub(crate) fn wait_among(&self, waiters: &RefCell<Waiters>, waker: &Waker) {
+        let asked = waiters.borrow_mut().join(waker, self.turn());
+        asked.into_iter().for_each(Waker::wake); // outside the borrow
     }
 
     /// Counts a panic of a task that nobody joins, and tells the hook.

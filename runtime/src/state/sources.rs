@@ -13,6 +13,7 @@ use super::handles::HandleKind;
 use super::liveness::Flags;
 use crate::driver::{Event, Readiness, Token};
 use crate::task::queue::Queue;
+use crate::task::waiters::Waiters;
 
 /// A source with callbacks. The loop calls it when the source became ready; it makes a `call` for each callback.
 pub(crate) trait Ready {
@@ -40,14 +41,11 @@ pub(crate) struct Source {
     readiness: Readiness,
     reader: Option<Waker>,
     writer: Option<Waker>,
-    /// Tasks beyond the first that wait, in either direction: several may accept from clones of one listener.
-    others: Vec<Waker>,
+    /// Tasks beyond the first that wait, in either direction: several may accept from clones of one listener. A box, which
+    /// most never need.
+    others: Option<Box<Waiters>>,
     target: Option<Rc<dyn Ready>>,
 }
-
-/// How many tasks beyond the first may wait for one source. More have the first ones look again: a waker that nobody
-/// needs any more is told from the others by being woken.
-const OTHERS_MAX: usize = 1024;
 
 struct Slot {
     generation: u32,
@@ -146,9 +144,9 @@ impl Sources {
         self.with(token, |source| source.readiness.has(direction.any()))
     }
 
-    /// Notes who waits for a source that is not ready.
-    pub(crate) fn wait(&self, token: Token, direction: Direction, waker: &Waker) {
-        let crowd = self.with(token, |source| {
+    /// Notes who waits, in this turn, for a source that is not ready.
+    pub(crate) fn wait(&self, token: Token, direction: Direction, waker: &Waker, turn: u64) {
+        let asked = self.with(token, |source| {
             let slot = match direction {
                 Direction::Read => &mut source.reader,
                 Direction::Write => &mut source.writer,
@@ -156,12 +154,12 @@ impl Sources {
             match slot {
                 None => *slot = Some(waker.clone()),
                 Some(known) if known.will_wake(waker) => {}
-                Some(_) => return source.join_others(waker),
+                Some(_) => return source.others.get_or_insert_default().join(waker, turn),
             }
             Vec::new()
         });
         // Woken here, outside the borrow.
-        crowd.into_iter().flatten().for_each(Waker::wake);
+        asked.into_iter().flatten().for_each(Waker::wake);
     }
 
     /// Wakes all tasks that wait for the source, to look again.
@@ -207,7 +205,7 @@ impl Sources {
             Waiting {
                 reader: source.reader.take_if(|_| event.readiness.has(Readiness::ANY_READ)),
                 writer: source.writer.take_if(|_| event.readiness.has(Readiness::ANY_WRITE)),
-                others: std::mem::take(&mut source.others),
+                others: source.others.take(),
                 target: source.target.clone().filter(|_| !source.in_line),
                 readiness: source.readiness,
             }
@@ -272,27 +270,16 @@ impl Sources {
 pub(crate) struct Waiting {
     reader: Option<Waker>,
     writer: Option<Waker>,
-    others: Vec<Waker>,
+    others: Option<Box<Waiters>>,
     target: Option<Rc<dyn Ready>>,
     readiness: Readiness,
 }
 
 impl Source {
-    /// Notes one more task that waits. Gives those to be woken because they are too many.
-    fn join_others(&mut self, waker: &Waker) -> Vec<Waker> {
-        let others = &mut self.others;
-        if others.iter().any(|known| known.will_wake(waker)) {
-            return Vec::new();
-        }
-        let crowd = if others.len() < OTHERS_MAX { Vec::new() } else { std::mem::take(others) };
-        others.push(waker.clone());
-        crowd
-    }
-
     /// Takes all who wait.
     fn take_waiting(&mut self) -> impl Iterator<Item = Waker> + use<> {
-        let others = std::mem::take(&mut self.others);
-        self.reader.take().into_iter().chain(self.writer.take()).chain(others)
+        let others = self.others.take().map(|mut others| others.take());
+        self.reader.take().into_iter().chain(self.writer.take()).chain(others.into_iter().flatten())
     }
 }
 
@@ -305,8 +292,8 @@ impl Waiting {
         if self.reader.is_some() || self.writer.is_some() {
             lp.call(|_| self.reader.into_iter().chain(self.writer).for_each(Waker::wake));
         }
-        if !self.others.is_empty() {
-            lp.call(|_| self.others.into_iter().for_each(Waker::wake));
+        if let Some(mut others) = self.others {
+            lp.call(|_| others.take().for_each(Waker::wake));
         }
         if let Some(target) = self.target {
             target.ready(lp, self.readiness);
@@ -354,7 +341,7 @@ impl LoopHandle {
             readiness: Readiness::default(),
             reader: None,
             writer: None,
-            others: Vec::new(),
+            others: None,
             target: None,
         };
         Ok(self.state.sources.insert(source))

@@ -1,11 +1,13 @@
 //! Tasks as a leaf: cells for user code, and the queue they wait in. Knows neither the loop nor a driver.
 //!
-//! `raw` erases types, `queue` keeps order, `thread` numbers threads, `sync` stands between us and loom.
+//! `raw` erases types, `queue` keeps order, `waiters` keeps who waits, `thread` numbers threads, `sync` stands between us
+//! and loom.
 
 pub(crate) mod queue;
 pub(crate) mod raw;
 pub(crate) mod sync;
 pub(crate) mod thread;
+pub(crate) mod waiters;
 
 #[cfg(all(test, loom))]
 mod raw_loom_tests;

@@ -1,6 +1,6 @@
 //! Threads with loops of their own, and the ports between them.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::num::NonZeroUsize;
 use std::rc::Rc;
 use std::sync::mpsc;
@@ -187,4 +187,54 @@ fn the_builder_says_name_stack_queue_and_loop() {
     });
     let refused = Builder::default().name("a\0b").spawn(&lp, |_, _: Port<(), ()>| {}).unwrap_err();
     assert!(refused.to_string().contains("a\\0b"), "{refused}");
+}
+
+#[test]
+fn callbacks_that_come_after_the_other_end_left_get_its_messages_and_its_end() {
+    let lp = new_loop();
+    let (ours, theirs) = threads::channel::<(), u32>(room(1000));
+    let (ours, theirs) = (ours.open(&lp), theirs.open(&lp));
+    (0..200).for_each(|number| theirs.send(number).unwrap());
+    let log = Rc::new(RefCell::new(Vec::new()));
+    let closed = Rc::clone(&log);
+    ours.on_close(move |_| closed.borrow_mut().push(1000));
+    drop(theirs);
+    run(&lp);
+    assert_eq!(*log.borrow(), [1000], "nobody takes messages");
+    let (late, messages) = (Rc::clone(&log), Rc::clone(&log));
+    ours.on_message(move |_, number| messages.borrow_mut().push(number));
+    ours.on_close(move |_| late.borrow_mut().push(1001));
+    run(&lp);
+    let expected: Vec<u32> = [1000].into_iter().chain(0..200).chain([1001]).collect();
+    assert_eq!(*log.borrow(), expected);
+    // Once more, when nothing is left.
+    let last = Rc::clone(&log);
+    ours.on_close(move |_| last.borrow_mut().push(1002));
+    run(&lp);
+    assert_eq!(log.borrow().last(), Some(&1002));
+    let (value, dropped) = loopback::Dropped::new();
+    ours.on_message(move |_, _| value.keep());
+    assert_eq!(dropped.get(), 1, "nothing can come any more");
+    finish(lp);
+}
+
+#[test]
+fn to_terminate_needs_no_poll() {
+    let lp = new_loop();
+    let worker = spawn_loop(&lp, |_, port: Port<(), ()>| port.on_message(|_, ()| {})).unwrap();
+    drop(worker.terminate(Duration::from_secs(20)));
+    assert_eq!(block_on(&lp, worker.join()).unwrap(), Ended::Stopped);
+}
+
+#[test]
+fn who_joins_hears_of_the_end_also_if_the_exit_callback_panics() {
+    let lp = new_loop();
+    let panics = Rc::new(Cell::new(0));
+    let seen = Rc::clone(&panics);
+    lp.on_uncaught(move |_, _| seen.set(seen.get() + 1));
+    let worker = spawn_loop(&lp, |_, _: Port<(), ()>| {}).unwrap();
+    worker.on_exit(|_, _| panic!("in the callback"));
+    let joined = lp.spawn(worker.join());
+    assert!(matches!(block_on(&lp, joined).unwrap(), Err(WorkerError::AlreadyTold)));
+    assert_eq!(panics.get(), 1);
 }

@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 use super::port::Port;
 use crate::handle::wakeup::WakeupSender;
 use crate::state::LoopHandle;
+use crate::task::waiters::Waiters;
 
 /// Makes a channel: two ends, which may go to any thread. What `A` sends the other end receives, and the other way round with `B`. Each
 /// way holds at most `len_max` messages that were sent and not taken.
@@ -118,8 +119,8 @@ struct Queue<T> {
     /// Either end is gone: nothing is taken any more.
     closed: bool,
     /// Tasks that wait to receive, or to send. Wakers go over threads by themselves.
-    readers: Vec<Waker>,
-    writers: Vec<Waker>,
+    readers: Waiters,
+    writers: Waiters,
     /// Has the receiver's callback look.
     bell: Option<WakeupSender>,
 }
@@ -129,8 +130,8 @@ impl<T> Lane<T> {
         let queue = Queue {
             messages: VecDeque::new(),
             closed: false,
-            readers: Vec::new(),
-            writers: Vec::new(),
+            readers: Waiters::default(),
+            writers: Waiters::default(),
             bell: None,
         };
         Arc::new(Self { queue: Mutex::new(queue), len_max })
@@ -145,18 +146,21 @@ impl<T> Lane<T> {
             return Err(PortError::Full(message, self.len_max));
         }
         queue.messages.push_back(message);
-        let (readers, bell) = (std::mem::take(&mut queue.readers), queue.bell.clone());
+        let (readers, bell) = (queue.readers.take(), queue.bell.clone());
         drop(queue);
         wake(readers, bell);
         Ok(())
     }
 
-    pub(super) fn poll_room(&self, cx: &mut Context<'_>) -> Poll<()> {
-        let queue = &mut *self.queue.lock();
+    /// Ready once there is room. `turn` is that of the loop which sends.
+    pub(super) fn poll_room(&self, cx: &mut Context<'_>, turn: u64) -> Poll<()> {
+        let mut queue = self.queue.lock();
         if queue.closed || queue.messages.len() < self.len_max {
             return Poll::Ready(());
         }
-        note(&mut queue.writers, cx);
+        let asked = queue.writers.join(cx.waker(), turn);
+        drop(queue);
+        wake(asked, None);
         Poll::Pending
     }
 
@@ -164,21 +168,24 @@ impl<T> Lane<T> {
     pub(super) fn take(&self) -> Option<T> {
         let mut queue = self.queue.lock();
         let message = queue.messages.pop_front()?;
-        let writers = std::mem::take(&mut queue.writers);
+        let writers = queue.writers.take();
         drop(queue);
         wake(writers, None);
         Some(message)
     }
 
-    pub(super) fn poll_take(&self, cx: &mut Context<'_>) -> Poll<Option<T>> {
+    /// As `take`, and waits. `turn` is that of the loop which receives.
+    pub(super) fn poll_take(&self, cx: &mut Context<'_>, turn: u64) -> Poll<Option<T>> {
         let mut queue = self.queue.lock();
         match queue.messages.pop_front() {
             None if !queue.closed => {
-                note(&mut queue.readers, cx);
+                let asked = queue.readers.join(cx.waker(), turn);
+                drop(queue);
+                wake(asked, None);
                 Poll::Pending
             }
             message => {
-                let writers = std::mem::take(&mut queue.writers);
+                let writers = queue.writers.take();
                 drop(queue);
                 wake(writers, None);
                 Poll::Ready(message)
@@ -200,15 +207,14 @@ impl<T> Lane<T> {
         let rings = queue.closed || !queue.messages.is_empty();
         queue.bell = Some(bell.clone());
         drop(queue);
-        wake(Vec::new(), rings.then_some(bell));
+        wake([], rings.then_some(bell));
     }
 
     /// Ends the lane. What was sent can still be taken.
     pub(super) fn close(&self) {
         let mut queue = self.queue.lock();
         queue.closed = true;
-        let mut wakers = std::mem::take(&mut queue.readers);
-        wakers.append(&mut queue.writers);
+        let wakers = queue.readers.take().chain(queue.writers.take());
         let bell = queue.bell.clone();
         drop(queue);
         wake(wakers, bell);
@@ -222,14 +228,8 @@ impl<T> Lane<T> {
     }
 }
 
-fn note(wakers: &mut Vec<Waker>, cx: &Context<'_>) {
-    if !wakers.iter().any(|known| known.will_wake(cx.waker())) {
-        wakers.push(cx.waker().clone());
-    }
-}
-
 /// Without the lock: a waker may do anything.
-fn wake(wakers: Vec<Waker>, bell: Option<WakeupSender>) {
+fn wake(wakers: impl IntoIterator<Item = Waker>, bell: Option<WakeupSender>) {
     wakers.into_iter().for_each(Waker::wake);
     if let Some(bell) = bell {
         // A loop that is gone has closed its port, or is about to.

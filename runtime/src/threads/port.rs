@@ -33,6 +33,9 @@ struct Inner<S, R> {
     on_message: CallbackSlot<OnMessage<S, R>>,
     on_close: Cell<Option<OnClose>>,
     listens: Cell<bool>,
+    /// The other end is gone, which was told: nobody rings any more.
+    peer_left: Cell<bool>,
+    closed: Cell<bool>,
 }
 
 type OnClose = Box<dyn FnOnce(&LoopHandle)>;
@@ -53,6 +56,8 @@ impl<S: Send + 'static, R: Send + 'static> Port<S, R> {
             on_message: CallbackSlot::default(),
             on_close: Cell::new(None),
             listens: Cell::new(false),
+            peer_left: Cell::new(false),
+            closed: Cell::new(false),
         };
         Self { inner: Rc::new(inner) }
     }
@@ -78,7 +83,7 @@ impl<S: Send + 'static, R: Send + 'static> Port<S, R> {
                 Err(PortError::Full(back, _)) => back,
                 sent => return sent,
             };
-            poll_fn(|cx| self.inner.end.out.poll_room(cx)).await;
+            poll_fn(|cx| self.inner.end.out.poll_room(cx, self.inner.lp.turn())).await;
         }
     }
 
@@ -92,7 +97,7 @@ impl<S: Send + 'static, R: Send + 'static> Port<S, R> {
 
     /// As [`recv`](Self::recv), for use in a `poll` function.
     pub fn poll_recv(&self, cx: &mut Context<'_>) -> Poll<Option<R>> {
-        self.inner.end.back.poll_take(cx)
+        self.inner.end.back.poll_take(cx, self.inner.lp.turn())
     }
 
     /// Messages that wait to be taken here.
@@ -100,9 +105,12 @@ impl<S: Send + 'static, R: Send + 'static> Port<S, R> {
         self.inner.end.back.len()
     }
 
-    /// Calls `on_message` with each message, and replaces the callback there was. The loop holds the port from now on, until the
-    /// other end is gone or the port is closed.
+    /// Calls `on_message` with each message, also with those that wait already, and replaces the callback there was. The loop
+    /// holds the port from now on, until the other end is gone or the port is closed. On a port that is closed it is dropped.
     pub fn on_message(&self, mut on_message: impl FnMut(&Self, R) + 'static) {
+        if self.inner.closed.get() {
+            return;
+        }
         let context = self.inner.lp.captured_context();
         let callback = move |port: &Self, message| {
             port.inner.lp.in_context(context.clone(), || on_message(port, message));
@@ -112,14 +120,27 @@ impl<S: Send + 'static, R: Send + 'static> Port<S, R> {
         self.listen();
     }
 
-    /// Calls `on_close` once the other end is gone and all that it sent was delivered to a message callback, or was not there.
+    /// Calls `on_close` once the other end is gone and all that it sent was delivered to the message callback, if there is one.
+    /// If it is gone already, in a tick. Replaces the callback there was. [`close`](Self::close) drops it: who closes knows.
     pub fn on_close(&self, on_close: impl FnOnce(&LoopHandle) + 'static) {
-        drop(self.inner.on_close.replace(Some(Box::new(on_close))));
-        self.listen();
+        let on_close = self.inner.lp.bind_context_once(move |lp, ()| on_close(lp));
+        match (self.inner.closed.get(), self.inner.peer_left.get()) {
+            (true, true) => self.inner.lp.next_tick(|lp| on_close(lp, ())),
+            (true, false) => {}
+            (false, _) => {
+                drop(self.inner.on_close.replace(Some(Box::new(|lp: &LoopHandle| on_close(lp, ())))));
+                self.listen();
+            }
+        }
     }
 
     /// Has the bell call from now on. It holds the port then, until there is nothing more to tell.
     fn listen(&self) {
+        if self.inner.peer_left.get() {
+            let port = self.clone();
+            self.inner.lp.next_tick(move |_| port.rung());
+            return;
+        }
         if !self.inner.listens.replace(true) {
             let port = self.clone();
             self.inner.bell.replace_callback(move |_| port.rung());
@@ -135,8 +156,12 @@ impl<S: Send + 'static, R: Send + 'static> Port<S, R> {
                 let port = self.clone();
                 self.inner.lp.next_tick(move |_| port.deliver());
             }
-            if count == BATCH_MAX {
-                back.hang(self.inner.bell.sender()); // ring again, behind what else is ready
+            // Again, behind what else is ready.
+            if count == BATCH_MAX && self.inner.peer_left.get() {
+                let port = self.clone();
+                self.inner.lp.set_immediate(move |_| port.rung());
+            } else if count == BATCH_MAX {
+                back.hang(self.inner.bell.sender());
             }
         }
         if back.is_closed() {
@@ -158,6 +183,7 @@ impl<S: Send + 'static, R: Send + 'static> Port<S, R> {
         if self.inner.on_message.is_on() && self.waiting() > 0 {
             return; // the next ring comes back here
         }
+        self.inner.peer_left.set(true);
         let on_close = self.inner.on_close.take();
         match self.waiting() {
             0 => self.close(),
@@ -171,6 +197,7 @@ impl<S: Send + 'static, R: Send + 'static> Port<S, R> {
 
     /// Closes it: the other end is told, and gets what was sent before. What was not taken here is dropped.
     pub fn close(&self) {
+        self.inner.closed.set(true);
         self.inner.end.out.close();
         self.inner.end.back.abandon();
         self.inner.bell.close();

@@ -20,6 +20,7 @@ use crate::remote::Remote;
 use crate::request::Port as Completions;
 use crate::state::LoopHandle;
 use crate::state::mode::{Outcome, RunMode};
+use crate::task::waiters::Waiters;
 
 /// Runs `main` on a thread with a loop of its own, and then the loop, until nothing keeps it alive. With the defaults of
 /// [`Builder`].
@@ -237,7 +238,7 @@ struct State {
     has_ended: Cell<bool>,
     ended: Cell<Option<Exit>>,
     on_exit: Cell<Option<OnExit>>,
-    waiting: RefCell<Vec<Waker>>,
+    waiting: RefCell<Waiters>,
 }
 
 type OnExit = Box<dyn FnOnce(&LoopHandle, Exit)>;
@@ -252,11 +253,17 @@ impl State {
         if let Some(port) = self.exit.take() {
             port.close();
         }
-        match self.on_exit.take() {
-            Some(on_exit) => on_exit(lp, exit),
-            None => self.ended.set(Some(exit)),
+        let exit = match self.on_exit.take() {
+            Some(on_exit) => Some((on_exit, exit)),
+            None => {
+                self.ended.set(Some(exit));
+                None
+            }
+        };
+        self.waiting.take().take().for_each(Waker::wake); // before the callback, which may panic
+        if let Some((on_exit, exit)) = exit {
+            on_exit(lp, exit);
         }
-        self.waiting.take().into_iter().for_each(Waker::wake);
     }
 }
 
@@ -291,36 +298,37 @@ impl<S: Send + 'static, R: Send + 'static> Worker<S, R> {
     /// # Cancel safety
     /// Nothing is lost.
     pub fn join(&self) -> impl Future<Output = Result<Ended, WorkerError>> + use<S, R> {
-        let state = Rc::clone(&self.state);
+        let (state, lp) = (Rc::clone(&self.state), self.port.lp().clone());
         poll_fn(move |cx| {
             if state.has_ended.get() {
                 return Poll::Ready(state.ended.take().unwrap_or(Err(WorkerError::AlreadyTold)));
             }
-            let mut waiting = state.waiting.borrow_mut();
-            if !waiting.iter().any(|known| known.will_wake(cx.waker())) {
-                waiting.push(cx.waker().clone());
-            }
+            lp.wait_among(&state.waiting, cx.waker());
             Poll::Pending
         })
     }
 
-    /// Stops it, and waits for its end up to `deadline` from now.
+    /// Stops it, now, and waits for its end up to `deadline` from now.
     ///
     /// # Errors
     /// [`StillRunning`] if it has not ended by then. It may end later: `join` still tells.
     ///
     /// # Cancel safety
     /// It was asked to stop when this was called; dropping the future only ends the wait.
-    pub async fn terminate(&self, deadline: Duration) -> Result<Result<Ended, WorkerError>, StillRunning> {
+    pub fn terminate(
+        &self,
+        deadline: Duration,
+    ) -> impl Future<Output = Result<Result<Ended, WorkerError>, StillRunning>> + use<S, R> {
         self.stop();
-        let joined = self.port.lp().timeout(deadline, self.join()).await;
-        joined.map_err(|_elapsed| StillRunning)
+        let joined = self.port.lp().timeout(deadline, self.join());
+        async move { joined.await.map_err(|_elapsed| StillRunning) }
     }
 
     /// Calls `on_exit` once it has ended, in the poll phase. One that has ended is told in the pending phase. Replaces the
     /// callback there was.
     pub fn on_exit(&self, on_exit: impl FnOnce(&LoopHandle, Result<Ended, WorkerError>) + 'static) {
         if !self.has_ended() {
+            let on_exit = self.port.lp().bind_context_once(on_exit);
             drop(self.state.on_exit.replace(Some(Box::new(on_exit))));
             return;
         }

@@ -6,7 +6,7 @@ use std::process;
 use phaseloop::net::{ReceiveEvent, UnixAddr, UnixDatagram};
 
 mod loopback;
-use loopback::{Folder, Log, block_on, finish, new_loop, run};
+use loopback::{Folder, Log, block_on, finish, ms, new_loop, run, run_while, turns_in};
 
 #[test]
 fn named_sockets_answer_each_other() {
@@ -57,4 +57,45 @@ fn a_socket_without_a_name_sends_and_is_unnamed() {
     assert!(a.connect(&long).unwrap_err().to_string().contains("107"));
     drop((a, b));
     finish(lp);
+}
+
+/// Sends until the peer's queue is full, and gives how many went.
+fn fill(from: &UnixDatagram, to: &UnixAddr) -> usize {
+    for sent in 0..100_000 {
+        match from.try_send_to(&[0; 100], to) {
+            Ok(_) => {}
+            Err(error) => {
+                assert_eq!(error.kind(), ErrorKind::WouldBlock);
+                return sent;
+            }
+        }
+    }
+    panic!("a queue has an end");
+}
+
+#[test]
+fn a_peer_that_is_full_neither_spins_nor_hangs_whoever_filled_it() {
+    for by_others in [false, true] {
+        let lp = new_loop();
+        let name = UnixAddr::abstract_name(format!("phaseloop-full-{}-{by_others}", process::id()));
+        let (a, c) = (UnixDatagram::unbound(&lp).unwrap(), UnixDatagram::unbound(&lp).unwrap());
+        let b = UnixDatagram::bind(&lp, &name).unwrap();
+        let full = fill(if by_others { &c } else { &a }, &name);
+        let log = Log::default();
+        let noted = log.clone();
+        a.queue_send_with(b"queued", Some(&name), move |_, sent| noted.add(format!("{sent:?}"))).unwrap();
+        let (d, to) = (UnixDatagram::unbound(&lp).unwrap(), name.clone());
+        let awaited = lp.spawn(async move { d.send_to(b"awaited", &to).await });
+        let turns = turns_in(&lp, ms(50));
+        assert!(turns < 40, "{turns} turns passed while nobody received");
+        assert!(log.len() == 0 && !awaited.is_finished());
+        let mut buf = [0; 200];
+        (0..full).for_each(|_| assert_eq!(b.try_recv_from(&mut buf).unwrap().len, 100));
+        run_while(&lp, || log.len() == 0 || !awaited.is_finished());
+        assert_eq!(log.lines(), ["Ok(())"]);
+        block_on(&lp, awaited).unwrap().unwrap();
+        let mut lens = [b.try_recv_from(&mut buf).unwrap().len, b.try_recv_from(&mut buf).unwrap().len];
+        lens.sort_unstable();
+        assert_eq!(lens, [6, 7]);
+    }
 }

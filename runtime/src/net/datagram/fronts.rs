@@ -3,7 +3,7 @@
 use std::future::poll_fn;
 use std::io;
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use super::receive::{Arrived, DATAGRAM_LEN_MAX, Held, OnReceive};
 use super::send::OnSent;
@@ -67,9 +67,11 @@ impl<K: DatagramFamily> DatagramSocket<K> {
 
     /// Waits until a datagram can be sent.
     pub async fn writable(&self) -> io::Result<()> {
-        let ready =
-            |cx: &mut Context<'_>| self.core.base.poll_op(cx, Direction::Write, |_| Ok(Attempt::Done(())));
-        poll_fn(ready).await
+        poll_fn(|cx| {
+            ready!(self.core.poll_may_send(cx));
+            self.core.base.poll_op(cx, Direction::Write, |_| Ok(Attempt::Done(())))
+        })
+        .await
     }
 }
 
@@ -186,9 +188,17 @@ impl<K: DatagramFamily> DatagramSocket<K> {
 }
 
 impl Core {
-    fn poll_send(&self, cx: &mut Context<'_>, bytes: &[u8], to: Option<&RawAddr>) -> Poll<io::Result<usize>> {
+    fn poll_send(
+        self: &Rc<Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+        to: Option<&RawAddr>,
+    ) -> Poll<io::Result<usize>> {
+        ready!(self.poll_may_send(cx));
         self.base.poll_op(cx, Direction::Write, |fd| {
-            self.send_told(fd, |fd| sys::send_one(fd, bytes, to)).map(Attempt::Done)
+            let sent = self.send_told(fd, |fd| sys::send_one(fd, bytes, to));
+            self.look_at_send(fd, &sent);
+            sent.map(Attempt::Done)
         })
     }
 
@@ -199,9 +209,19 @@ impl Core {
         segment_len: u16,
         to: Option<&RawAddr>,
     ) -> Poll<io::Result<usize>> {
+        ready!(self.poll_may_send(cx));
         self.base.poll_op(cx, Direction::Write, |fd| {
             self.send_told(fd, |fd| sys::send_segments(fd, bytes, segment_len, to)).map(Attempt::Done)
         })
+    }
+
+    /// Waits until nothing is queued, since what is queued is never overtaken, and no peer is known to be full.
+    fn poll_may_send(&self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.base.is_gone() || !self.has_queued() && !self.is_stalled() {
+            return Poll::Ready(());
+        }
+        self.base.wait(Direction::Write, cx.waker());
+        Poll::Pending
     }
 
     pub(in crate::net) fn set_joins(&self, on: bool) {

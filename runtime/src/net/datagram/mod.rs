@@ -1,9 +1,10 @@
 //! Datagrams: one type for every family, over one core that knows none of them.
 //!
 //! `receive` and `send` hold the callback front's two halves, `fronts` is what users type, `undelivered` says who learns of
-//! datagrams that did not arrive.
+//! datagrams that did not arrive, `full_peer` when to try again where no event tells.
 
 mod fronts;
+mod full_peer;
 mod receive;
 mod send;
 mod sys;
@@ -66,6 +67,8 @@ pub(super) struct Core {
     undelivered_to: Cell<UndeliveredTo>,
     /// Errors for the side that did not meet them, at most `undelivered::KEPT_MAX`.
     undelivered: RefCell<VecDeque<io::Error>>,
+    /// A peer was full, and nothing is sent for a while.
+    stalled: Cell<bool>,
     /// The kernel may join datagrams, and says so.
     joins: Cell<bool>,
     /// The name in the file system, to be removed.
@@ -124,6 +127,7 @@ impl<K: DatagramFamily> DatagramSocket<K> {
             sends: RefCell::new(None),
             undelivered_to: Cell::default(),
             undelivered: RefCell::default(),
+            stalled: Cell::new(false),
             joins: Cell::new(false),
             file: Cell::new(file),
         };
@@ -207,7 +211,7 @@ impl Core {
 impl Ready for Core {
     fn ready(self: Rc<Self>, lp: &LoopHandle, _readiness: Readiness) {
         self.receive_ready();
-        if self.has_queued() && self.base.has_ready(Readiness::ANY_WRITE) {
+        if self.has_queued() && !self.is_stalled() && self.base.has_ready(Readiness::ANY_WRITE) {
             lp.call(|_| self.flush()); // it may wake a task
         }
     }

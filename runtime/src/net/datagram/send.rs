@@ -39,14 +39,21 @@ impl Core {
     }
 
     /// Sends by `send` now, unless others wait to be sent first.
-    pub(super) fn try_send_by<R>(&self, send: impl FnMut(BorrowedFd<'_>) -> io::Result<R>) -> io::Result<R> {
+    pub(super) fn try_send_by<R>(
+        self: &Rc<Self>,
+        send: impl FnMut(BorrowedFd<'_>) -> io::Result<R>,
+    ) -> io::Result<R> {
         if self.base.is_gone() {
             return Err(gone());
         }
         if self.has_queued() {
             return Err(io::ErrorKind::WouldBlock.into());
         }
-        let sent = self.base.with(|fd| self.send_told(fd, send));
+        let sent = self.base.with(|fd| {
+            let sent = self.send_told(fd, send);
+            self.look_at_send(fd, &sent);
+            sent
+        });
         if sent.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock) {
             self.base.clear_ready(Readiness::ANY_WRITE);
         }
@@ -111,14 +118,21 @@ impl Core {
                 Err(error) => self.pop(Err(error)),
             }
         }
+        if !self.has_queued() {
+            self.base.wake_all(); // those who wait until nothing is queued
+        }
         self.follow();
     }
 
-    fn send_first(&self) -> io::Result<usize> {
+    fn send_first(self: &Rc<Self>) -> io::Result<usize> {
         let sends = self.sends.borrow();
         let queue = sends.as_ref().map(|sends| &sends.queue).into_iter().flatten();
         let datagrams = || queue.clone().map(|send| (&*send.bytes, send.to.as_ref()));
-        self.base.with(|fd| self.send_told(fd, |fd| sys::send_many(fd, datagrams())))
+        self.base.with(|fd| {
+            let sent = self.send_told(fd, |fd| sys::send_many(fd, datagrams()));
+            self.look_at_send(fd, &sent);
+            sent
+        })
     }
 
     /// Takes the first one out, sent or failed.

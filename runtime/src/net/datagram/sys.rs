@@ -4,6 +4,7 @@ use std::io::{self, IoSlice};
 use std::mem::{self, MaybeUninit, size_of};
 use std::os::fd::{AsRawFd, BorrowedFd};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{
     MMsgHdr, SendAncillaryBuffer, SendFlags, SocketAddrAny, addr::SocketAddrStorage, send, sendmmsg, sendto,
 };
@@ -134,6 +135,12 @@ pub(super) fn send_one(fd: BorrowedFd<'_>, bytes: &[u8], to: Option<&SocketAddrA
     })
 }
 
+/// True if the socket's own buffer has room; of one that is connected, the peer's too.
+pub(super) fn is_writable(fd: BorrowedFd<'_>) -> bool {
+    let mut fds = [PollFd::new(&fd, PollFlags::OUT)];
+    poll(&mut fds, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })).is_ok_and(|count| count > 0)
+}
+
 /// Sends as many datagrams as the system takes, and gives their number. An error is about the first.
 pub(super) fn send_many<'a>(
     fd: BorrowedFd<'_>,
@@ -185,8 +192,17 @@ pub(super) fn send_segments(
     usize::try_from(sent).map_err(|_| io::Error::last_os_error())
 }
 
-/// An error that a datagram met on its way, and where that was sent to. `None` if none is there.
-pub(super) fn take_undelivered(fd: BorrowedFd<'_>) -> io::Result<Option<(i32, Option<SocketAddrAny>)>> {
+/// What the system noted about a datagram that was sent.
+pub(super) struct Noted {
+    pub(super) code: i32,
+    /// Where it was sent to.
+    pub(super) to: Option<SocketAddrAny>,
+    /// The network said so. What this system said itself was the answer to the call that sent.
+    pub(super) by_network: bool,
+}
+
+/// An error that a datagram met. `None` if none is there.
+pub(super) fn take_undelivered(fd: BorrowedFd<'_>) -> io::Result<Option<Noted>> {
     let mut name = MaybeUninit::<SocketAddrStorage>::uninit();
     let mut buffer = libc::iovec { iov_base: std::ptr::null_mut(), iov_len: 0 };
     let mut control = Control(MaybeUninit::uninit());
@@ -198,13 +214,14 @@ pub(super) fn take_undelivered(fd: BorrowedFd<'_>) -> io::Result<Option<(i32, Op
         let error = io::Error::last_os_error();
         return if error.kind() == io::ErrorKind::WouldBlock { Ok(None) } else { Err(error) };
     }
-    let mut code = None;
+    let (mut code, mut by_network) = (0, true);
     for_each_control(&header, |level, kind, data| {
         if matches!((level, kind), (libc::SOL_IP, libc::IP_RECVERR) | (libc::SOL_IPV6, libc::IPV6_RECVERR)) {
             // SAFETY: the kernel writes this struct as the data of these messages.
             let error = unsafe { data.cast::<libc::sock_extended_err>().read_unaligned() };
-            code = Some(error.ee_errno as i32);
+            code = error.ee_errno as i32;
+            by_network = error.ee_origin != libc::SO_EE_ORIGIN_LOCAL;
         }
     });
-    Ok(Some((code.unwrap_or(0), name_of(&name, header.msg_namelen))))
+    Ok(Some(Noted { code, to: name_of(&name, header.msg_namelen), by_network }))
 }

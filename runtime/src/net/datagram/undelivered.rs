@@ -6,10 +6,15 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::BorrowedFd;
 
-use super::{Core, sys};
+use super::Core;
+use super::sys::{self, Noted};
+use crate::driver::Readiness;
 
 /// Errors that wait for the side that is to be told; beyond them the oldest are forgotten, since they are hints.
 const KEPT_MAX: usize = 64;
+
+/// What is taken of the system's notes at a time: more than its queue holds.
+const TAKEN_MAX: usize = 4096;
 
 /// Who learns that a datagram did not arrive: that nobody listens at the port, that the host can not be reached, that the way
 /// is too narrow. The network says so by ICMP, if at all.
@@ -111,20 +116,22 @@ impl Core {
                 return Err(error);
             }
         }
-        match attempt(fd) {
-            Err(error) if is_late(&error) => {
-                let found = self.take_undelivered(fd)?;
-                if to == UndeliveredTo::Sender {
-                    let kept = self.undelivered.borrow_mut().pop_front();
-                    return Err(kept.unwrap_or(error));
+        for _ in 0..KEPT_MAX {
+            match attempt(fd) {
+                Err(error) if is_late(&error) => {
+                    let found = self.take_undelivered(fd)?;
+                    if to == UndeliveredTo::Sender {
+                        let kept = self.undelivered.borrow_mut().pop_front();
+                        return Err(kept.unwrap_or(error));
+                    }
+                    if found {
+                        self.announce(Readiness::READABLE); // the receiver has something to hear
+                    }
                 }
-                if found {
-                    self.base.run_again(); // the receiver has something to hear
-                }
-                attempt(fd)
+                done => return done,
             }
-            done => done,
         }
+        attempt(fd)
     }
 
     pub(in crate::net) fn set_undelivered_to(&self, to: UndeliveredTo) {
@@ -132,11 +139,14 @@ impl Core {
         self.undelivered.borrow_mut().clear();
     }
 
-    /// Takes over what the system noted. True if there was something.
+    /// Takes over what the system noted of the network's errors. True if there was something.
     fn take_undelivered(&self, fd: BorrowedFd<'_>) -> io::Result<bool> {
         let mut any = false;
-        for _ in 0..KEPT_MAX {
-            let Some((code, to)) = sys::take_undelivered(fd)? else { break };
+        for _ in 0..TAKEN_MAX {
+            let Some(Noted { code, to, by_network }) = sys::take_undelivered(fd)? else { break };
+            if !by_network {
+                continue;
+            }
             any = true;
             let to = to.and_then(|to| SocketAddr::try_from(to).ok());
             let mut kept = self.undelivered.borrow_mut();

@@ -15,10 +15,10 @@ use phaseloop::ipc::{
 };
 use phaseloop::net::{TcpListener, TcpStream, UnixStream};
 use phaseloop::process::{Child, Command, Stdio};
-use phaseloop::{LoopHandle, Outcome, RunMode};
+use phaseloop::{ContextKey, LoopHandle, Outcome, RunMode};
 
 mod loopback;
-use loopback::{block_on, finish, localhost, new_loop, run};
+use loopback::{block_on, finish, localhost, ms, new_loop, run, turns_in};
 
 /// By which this program, run again as a child, learns what it is to do.
 const ROLE: &str = "PHASELOOP_TEST_ROLE";
@@ -227,6 +227,64 @@ fn descriptors_are_closed_when_nobody_takes_them() {
     drop((a, b, channel, peer, listener));
     run(&lp);
     assert_eq!(open_descriptors(), before);
+}
+
+#[test]
+fn descriptors_that_wait_are_bounded() {
+    let (_alone, lp) = (alone(), new_loop());
+    let (a, b) = Channel::pair(&lp).unwrap();
+    let listener = TcpListener::bind(&lp, localhost()).unwrap();
+    turns_in(&lp, ms(1)); // opens what the loop needs to wait
+    let before = open_descriptors();
+    for _ in 0..200 {
+        a.send(Message::from("x").attach(Attachment::listener(&listener).unwrap())).unwrap();
+        lp.run(RunMode::NoWait).unwrap();
+    }
+    turns_in(&lp, ms(1));
+    let held = open_descriptors() - before;
+    assert!(held <= 66 + a.send_queue_len(), "{held} descriptors are held for a task that takes none");
+    block_on(&lp, async {
+        for _ in 0..200 {
+            assert!(next(&b).await.take_attachment().is_some());
+        }
+    });
+    assert_eq!(open_descriptors(), before);
+    // Within one message, whose bytes come one by one with more than it has room for.
+    let (channel, peer) = channel_and_socket(&lp, ChannelLimits::default());
+    let peer = UnixStream::from_std(&lp, peer).unwrap();
+    let before = open_descriptors();
+    block_on(&lp, async {
+        peer.write_all(&[200, 0, 0, 0, 0, 0, 0, 0]).await.unwrap();
+        for _ in 0..100 {
+            if peer.write_with_descriptors(b"x", &[listener.as_fd()]).await.is_err() {
+                break;
+            }
+            phaseloop::yield_now().await;
+        }
+        let error = channel.recv().await.unwrap().unwrap_err();
+        assert!(
+            matches!(&error, ReceiveError::Garbled { found } if found.contains("descriptors")),
+            "{error}"
+        );
+        assert!(channel.recv().await.is_none());
+    });
+    assert_eq!(open_descriptors(), before - 1, "those that came, and the channel's socket");
+}
+
+static WHO: ContextKey<u8> = ContextKey::new();
+
+#[test]
+fn callbacks_have_the_context_of_their_registration() {
+    let (_alone, lp, log) = (alone(), new_loop(), Rc::new(RefCell::new(Vec::new())));
+    let (a, b) = Channel::pair(&lp).unwrap();
+    WHO.scope(&lp, 7, || {
+        let (sent, ended) = (Rc::clone(&log), Rc::clone(&log));
+        a.send_with("x", move |a, _| sent.borrow_mut().push(WHO.get(a.lp()).as_deref().copied())).unwrap();
+        b.on_disconnect(move |lp| ended.borrow_mut().push(WHO.get(lp).as_deref().copied()));
+    });
+    a.disconnect();
+    run(&lp);
+    assert_eq!(*log.borrow(), [Some(7), Some(7)]);
 }
 
 #[test]

@@ -27,6 +27,9 @@ pub struct ChannelLimits {
     /// Bytes that may wait to be received by tasks: 1 MiB. Beyond that nothing is read, so that the peer has to wait. Each
     /// message counts 64 more than it has.
     pub receive_queue_len_max: usize,
+    /// Sockets that may wait, with their messages, to be received by tasks: 64, since each is a descriptor of this process.
+    /// Beyond that nothing is read either.
+    pub receive_attachments_max: usize,
 }
 
 impl Default for ChannelLimits {
@@ -36,6 +39,7 @@ impl Default for ChannelLimits {
             message_len_max: 16 * mebibyte,
             send_queue_len_max: 32 * mebibyte,
             receive_queue_len_max: mebibyte,
+            receive_attachments_max: 64,
         }
     }
 }
@@ -123,6 +127,9 @@ impl Channel {
         message: impl Into<Message>,
         on_sent: impl FnOnce(&Self, io::Result<()>) + 'static,
     ) -> Result<(), SendError> {
+        let on_sent =
+            self.lp().bind_context_once(move |_, (channel, result): (Self, _)| on_sent(&channel, result));
+        let on_sent = move |channel: &Self, result| on_sent(channel.lp(), (channel.clone(), result));
         self.core.submit(message.into(), Some(Box::new(on_sent)))
     }
 
@@ -206,7 +213,8 @@ impl Channel {
     /// Calls `on_disconnect` once the channel is disconnected, by either side: in a tick, behind the messages that came before. One
     /// that is disconnected tells at once. Replaces the callback there was.
     pub fn on_disconnect(&self, on_disconnect: impl FnOnce(&LoopHandle) + 'static) {
-        self.core.start_disconnect(Box::new(on_disconnect));
+        let on_disconnect = self.lp().bind_context_once(move |lp, ()| on_disconnect(lp));
+        self.core.start_disconnect(Box::new(move |lp| on_disconnect(lp, ())));
     }
 
     /// Disconnects, as soon as all that was sent is with the system. Nothing can be sent any more.

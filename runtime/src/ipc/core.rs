@@ -15,6 +15,7 @@ use super::protocol::{Decoded, Framing, Protocol};
 use crate::net::callback_slot::CallbackSlot;
 use crate::net::{Passed, ReadEvent, UnixStream};
 use crate::state::LoopHandle;
+use crate::task::waiters::Waiters;
 
 pub(super) type Received = Result<Message, ReceiveError>;
 pub(super) type MessageCallback = dyn FnMut(&Channel, Received);
@@ -55,13 +56,22 @@ struct Inbox {
     messages: VecDeque<Received>,
     /// Bytes of the messages, with what each costs.
     len: usize,
+    /// Messages that have a socket.
+    attached: usize,
     /// Descriptors whose messages are not complete; `None` for one that was lost on the way.
     descriptors: VecDeque<Option<OwnedFd>>,
-    readers: Vec<Waker>,
+    readers: Waiters,
 }
 
 /// What an empty message counts.
-const MESSAGE_COST: usize = 64;
+pub(super) const MESSAGE_COST: usize = 64;
+
+/// Descriptors that may come with one message. One that is made here has at most one, and the next message may have begun.
+const UNCLAIMED_MAX: usize = 64;
+
+fn is_attached(received: &Received) -> bool {
+    received.as_ref().is_ok_and(|message| message.attachment.is_some())
+}
 
 fn cost(received: &Received) -> usize {
     MESSAGE_COST + received.as_ref().map_or(0, |message| message.body.len())
@@ -100,6 +110,9 @@ impl Core {
             true => self.stream.ref_(),
             false => self.stream.unref(),
         }
+        if waits && !self.is_full() {
+            self.paused.set(false); // the receipt is behind what waits to be read
+        }
         if self.paused.get() || self.life.get() == Life::Disconnected {
             return;
         }
@@ -136,14 +149,28 @@ impl Core {
         if self.life.get() == Life::Disconnected {
             return;
         }
+        let unclaimed = self.inbox.borrow().descriptors.len();
         if self.protocol.borrow().unfinished().is_none() {
             // Nobody claimed them, and what comes next brings its own.
             drop(std::mem::take(&mut self.inbox.borrow_mut().descriptors));
+        } else if unclaimed > UNCLAIMED_MAX {
+            let found = format!("{unclaimed} descriptors within one message");
+            return self.lose(Some(ReceiveError::Garbled { found }));
         }
-        if self.inbox.borrow().len > self.limits.receive_queue_len_max && !self.on_message.is_on() {
+        if !self.on_message.is_on() && self.is_full() {
             self.paused.set(true);
             self.stream.read_stop();
         }
+    }
+
+    /// True if nothing more is to be read until something is taken. While a receipt is due there is room for a message more of
+    /// the longest kind: it is behind what the peer sent before, and who waits for it may be the one who is to take that.
+    fn is_full(&self) -> bool {
+        let (limits, inbox) = (&self.limits, self.inbox.borrow());
+        let waits = self.outbox.borrow().waits_for_receipt();
+        let more = if waits { limits.message_len_max } else { 0 };
+        let attachments_max = limits.receive_attachments_max.saturating_mul(1 + usize::from(waits));
+        inbox.len > limits.receive_queue_len_max.saturating_add(more) || inbox.attached > attachments_max
     }
 
     fn accept(self: &Rc<Self>, decoded: Decoded) {
@@ -186,13 +213,14 @@ impl Core {
 
     /// Queues a message and tells whoever waits: a callback in a tick of its own.
     pub(super) fn tell(self: &Rc<Self>, received: Received) {
-        let readers = {
+        let mut readers = {
             let inbox = &mut *self.inbox.borrow_mut();
             inbox.len += cost(&received);
+            inbox.attached += usize::from(is_attached(&received));
             inbox.messages.push_back(received);
             std::mem::take(&mut inbox.readers)
         };
-        readers.into_iter().for_each(Waker::wake);
+        readers.take().for_each(Waker::wake);
         if self.on_message.is_on() {
             self.deliver_later();
         }
@@ -225,13 +253,16 @@ impl Core {
 
     /// Takes the next message, and reads on if there is room again.
     fn pop(self: &Rc<Self>) -> Option<Received> {
-        let (received, len) = {
+        let (received, has_room) = {
             let inbox = &mut *self.inbox.borrow_mut();
             let received = inbox.messages.pop_front()?;
             inbox.len -= cost(&received);
-            (received, inbox.len)
+            inbox.attached -= usize::from(is_attached(&received));
+            let (len_max, attachments_max) =
+                (self.limits.receive_queue_len_max, self.limits.receive_attachments_max);
+            (received, inbox.len <= len_max / 2 && inbox.attached <= attachments_max / 2)
         };
-        if self.paused.get() && len <= self.limits.receive_queue_len_max / 2 {
+        if self.paused.get() && has_room {
             self.paused.set(false);
             self.hold();
         }
@@ -245,10 +276,8 @@ impl Core {
         if self.life.get() == Life::Disconnected || self.lp().is_closed() {
             return Poll::Ready(None);
         }
-        let readers = &mut self.inbox.borrow_mut().readers;
-        if !readers.iter().any(|known| known.will_wake(cx.waker())) {
-            readers.push(cx.waker().clone());
-        }
+        let asked = self.inbox.borrow_mut().readers.join(cx.waker(), self.lp().turn());
+        asked.into_iter().for_each(Waker::wake); // outside the borrow
         Poll::Pending
     }
 
@@ -290,14 +319,14 @@ impl Core {
         if let Some(reason) = reason {
             self.tell(Err(reason));
         }
-        let (readers, descriptors) = {
+        let (mut readers, descriptors) = {
             let inbox = &mut *self.inbox.borrow_mut();
             (std::mem::take(&mut inbox.readers), std::mem::take(&mut inbox.descriptors))
         };
         drop(descriptors);
         self.stream.close();
         self.cancel_outbox();
-        readers.into_iter().for_each(Waker::wake);
+        readers.take().for_each(Waker::wake);
         self.end_later();
     }
 

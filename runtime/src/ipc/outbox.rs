@@ -1,5 +1,6 @@
 //! What a channel sends: at once, or when the peer has confirmed the attachment before it.
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::io;
@@ -7,9 +8,10 @@ use std::rc::Rc;
 use std::task::{Poll, Waker};
 
 use super::channel::Channel;
-use super::core::{Core, Life};
+use super::core::{Core, Life, MESSAGE_COST};
 use super::error::{ReceiveError, SendError};
 use super::message::{Attachment, Message};
+use crate::task::waiters::Waiters;
 
 pub(super) type OnSent = Box<dyn FnOnce(&Channel, io::Result<()>)>;
 
@@ -27,7 +29,7 @@ pub(super) struct Outbox {
     /// Bytes of those that wait.
     len: usize,
     /// Tasks that wait until nothing waits here.
-    idle: Vec<Waker>,
+    idle: Waiters,
     scratch: Vec<u8>,
 }
 
@@ -53,7 +55,7 @@ impl Core {
     pub(super) fn submit(
         self: &Rc<Self>,
         message: Message,
-        on_sent: Option<OnSent>,
+        mut on_sent: Option<OnSent>,
     ) -> Result<(), SendError> {
         if self.life.get() != Life::Connected {
             return Err(SendError::Disconnected(message));
@@ -62,7 +64,9 @@ impl Core {
         if len > limit {
             return Err(SendError::TooLong { message, limit });
         }
-        let (queued, limit) = (self.queued_len(), self.limits.send_queue_len_max);
+        // Those that wait cost something even if they are empty.
+        let waiting = self.outbox.borrow().waiting.len() * MESSAGE_COST;
+        let (queued, limit) = (self.queued_len() + waiting, self.limits.send_queue_len_max);
         if queued > 0 && queued.saturating_add(len) > limit {
             return Err(SendError::Full { message, queued, limit });
         }
@@ -73,7 +77,7 @@ impl Core {
             return Ok(());
         }
         let mut bytes = std::mem::take(&mut outbox.scratch);
-        let sent = self.put(outbox, message, on_sent, &mut bytes);
+        let sent = self.put(outbox, message, &mut on_sent, &mut bytes);
         if bytes.capacity() <= SCRATCH_LEN_MAX {
             bytes.clear();
             outbox.scratch = bytes;
@@ -85,12 +89,13 @@ impl Core {
         sent
     }
 
-    /// Encodes a message and gives it to the stream, which calls nobody back from inside the call.
+    /// Encodes a message and gives it to the stream, which calls nobody back from inside the call. What can not be sent leaves
+    /// `on_sent` where it is.
     fn put(
         self: &Rc<Self>,
         outbox: &mut Outbox,
         mut message: Message,
-        on_sent: Option<OnSent>,
+        on_sent: &mut Option<OnSent>,
         bytes: &mut Vec<u8>,
     ) -> Result<(), SendError> {
         if let Err(reason) = self.protocol.borrow().encode(&message, bytes) {
@@ -120,25 +125,29 @@ impl Core {
         self: &Rc<Self>,
         bytes: &[u8],
         attachment: Option<&Attachment>,
-        on_sent: Option<OnSent>,
+        on_sent: &mut Option<OnSent>,
     ) -> io::Result<()> {
-        let on_sent = on_sent.map(|on_sent| {
-            let core = Rc::clone(self);
-            move |_: &_, result| on_sent(&Channel::of(&core), result)
-        });
-        match (attachment, on_sent) {
-            (None, None) => self.stream.queue_write(bytes),
-            (None, Some(on_sent)) => self.stream.queue_write_with(bytes, on_sent),
-            (Some(attachment), on_sent) => {
-                // A duplicate: the message keeps its own until the write is accepted, or the peer has confirmed it.
-                let fd = attachment.fd.try_clone()?;
-                self.stream.queue_write_with_descriptors(bytes, vec![fd], |stream, result| {
-                    if let Some(on_sent) = on_sent {
-                        on_sent(stream, result);
-                    }
-                })
-            }
+        // A duplicate: the message keeps its own until the write is accepted, or the peer has confirmed it.
+        let fd = attachment.map(|attachment| attachment.fd.try_clone()).transpose()?;
+        if fd.is_none() && on_sent.is_none() {
+            return self.stream.queue_write(bytes);
         }
+        // In a place of its own, for a write that is refused drops its callback.
+        let place = Rc::new(Cell::new(on_sent.take()));
+        let (core, in_place) = (Rc::clone(self), Rc::clone(&place));
+        let on_written = move |_: &_, result| {
+            if let Some(on_sent) = in_place.take() {
+                on_sent(&Channel::of(&core), result);
+            }
+        };
+        let written = match fd {
+            None => self.stream.queue_write_with(bytes, on_written),
+            Some(fd) => self.stream.queue_write_with_descriptors(bytes, vec![fd], on_written),
+        };
+        if written.is_err() {
+            *on_sent = place.take();
+        }
+        written
     }
 
     /// Has the loop hold the core while a receipt is due, once no borrow is out.
@@ -154,7 +163,7 @@ impl Core {
         if !arrived {
             unconfirmed.refusals += 1;
             let again = unconfirmed.refusals <= REFUSALS_MAX;
-            if again && self.write(&unconfirmed.bytes, Some(&unconfirmed.attachment), None).is_ok() {
+            if again && self.write(&unconfirmed.bytes, Some(&unconfirmed.attachment), &mut None).is_ok() {
                 self.outbox.borrow_mut().unconfirmed = Some(unconfirmed);
                 return;
             }
@@ -163,11 +172,11 @@ impl Core {
         drop(unconfirmed);
         self.send_waiting();
         self.hold();
-        let idle = {
+        let mut idle = {
             let outbox = &mut *self.outbox.borrow_mut();
-            if outbox.waits_for_receipt() { Vec::new() } else { std::mem::take(&mut outbox.idle) }
+            if outbox.waits_for_receipt() { Waiters::default() } else { std::mem::take(&mut outbox.idle) }
         };
-        idle.into_iter().for_each(Waker::wake);
+        idle.take().for_each(Waker::wake);
         if self.life.get() == Life::Leaving {
             self.leave();
         }
@@ -181,12 +190,15 @@ impl Core {
             if outbox.waits_for_receipt() {
                 return;
             }
-            let Some((message, on_sent)) = outbox.waiting.pop_front() else { return };
+            let Some((message, mut on_sent)) = outbox.waiting.pop_front() else { return };
             outbox.len -= message.body.len();
             bytes.clear();
-            // It was accepted, so its failure is told in line with what arrives.
-            if let Err(error) = self.put(outbox, message, on_sent, &mut bytes) {
-                self.tell(Err(ReceiveError::Io(error.into())));
+            // It was accepted, so its failure is told to its callback, or else in line with what arrives.
+            if let Err(error) = self.put(outbox, message, &mut on_sent, &mut bytes) {
+                match on_sent {
+                    Some(on_sent) => self.fail(on_sent, error.into()),
+                    None => self.tell(Err(ReceiveError::Io(error.into()))),
+                }
             }
         }
     }
@@ -217,13 +229,11 @@ impl Core {
     pub(super) async fn flushed(self: &Rc<Self>) {
         loop {
             poll_fn(|cx| {
-                let outbox = &mut *self.outbox.borrow_mut();
-                if !outbox.waits_for_receipt() {
+                if !self.outbox.borrow().waits_for_receipt() {
                     return Poll::Ready(());
                 }
-                if !outbox.idle.iter().any(|known| known.will_wake(cx.waker())) {
-                    outbox.idle.push(cx.waker().clone());
-                }
+                let asked = self.outbox.borrow_mut().idle.join(cx.waker(), self.lp().turn());
+                asked.into_iter().for_each(Waker::wake); // outside the borrow
                 Poll::Pending
             })
             .await;
@@ -236,11 +246,16 @@ impl Core {
 
     /// The channel is gone: tells those whose messages still waited.
     pub(super) fn cancel_outbox(self: &Rc<Self>) {
-        let outbox = std::mem::take(&mut *self.outbox.borrow_mut());
-        outbox.idle.into_iter().for_each(Waker::wake);
+        let mut outbox = std::mem::take(&mut *self.outbox.borrow_mut());
+        outbox.idle.take().for_each(Waker::wake);
         for on_sent in outbox.waiting.into_iter().filter_map(|(_, on_sent)| on_sent) {
-            let core = Rc::clone(self);
-            self.lp().defer(move |_| on_sent(&Channel::of(&core), Err(io::ErrorKind::BrokenPipe.into())));
+            self.fail(on_sent, io::ErrorKind::BrokenPipe.into());
         }
+    }
+
+    /// Tells, in the pending phase, that a message was not sent.
+    fn fail(self: &Rc<Self>, on_sent: OnSent, error: io::Error) {
+        let core = Rc::clone(self);
+        self.lp().defer(move |_| on_sent(&Channel::of(&core), Err(error)));
     }
 }

@@ -56,6 +56,7 @@ impl Member {
             message_len_max: core.options.limits.message_len_max,
             send_queue_len_max: core.options.limits.send_queue_len_max,
             receive_queue_len_max: core.options.limits.send_queue_len_max,
+            ..ChannelLimits::default()
         };
         let new = NewWorker { id: WorkerId(seat.id), slot: seat.slot };
         let (body, channel, dialect) = match &core.workers.0 {

@@ -16,7 +16,7 @@ use std::rc::Rc;
 
 use loopback::{Log, block_on, finish, new_loop, run};
 use phaseloop::net::{ReadEvent, pipe};
-use phaseloop::process::{Command, ExecOptions, Stdio};
+use phaseloop::process::{Child, Command, ExecOptions, Stdio};
 use phaseloop::signal::Signal;
 use phaseloop::{EventLoop, HandleKind, LoopHandle};
 use rustix::io::Errno;
@@ -350,6 +350,22 @@ fn a_group_is_ended_together() {
     assert!(child.kill_group(Signal::TERM).is_err());
     let other = shell("exec sleep 1000").kill_on_drop().spawn(&lp).unwrap();
     assert_eq!(other.kill_group(Signal::TERM).unwrap_err().kind(), ErrorKind::InvalidInput);
+}
+
+#[test]
+fn signals_for_real_time_are_sent_though_they_have_no_name() {
+    let lp = new_loop();
+    type Send = fn(&Child) -> std::io::Result<()>;
+    let ways: [Send; 3] = [
+        |child| child.kill(Signal::from_number(40).unwrap()),
+        |child| child.kill_group(Signal::from_number(40).unwrap()),
+        |child| child.kill_tree(Signal::from_number(40).unwrap()).map(drop),
+    ];
+    for send in ways {
+        let child = Command::new("sleep").arg("100").process_group().kill_on_drop().spawn(&lp).unwrap();
+        send(&child).unwrap();
+        assert_eq!(block_on(&lp, child.wait()).unwrap().signal(), Some(40));
+    }
 }
 
 #[test]

@@ -16,7 +16,7 @@ use std::sync::{Mutex, MutexGuard};
 
 use loopback::{Dropped, Log, block_on, finish, new_loop, run, run_while};
 use phaseloop::signal::{SecondSignal, Signal, SignalWatcher, shutdown_signal};
-use phaseloop::{EventLoop, HandleKind, LoopHandle, RunMode};
+use phaseloop::{ContextKey, EventLoop, HandleKind, LoopHandle, RunMode};
 
 static TURN: Mutex<()> = Mutex::new(());
 
@@ -372,6 +372,87 @@ fn get_stuck() {
     }
 }
 
+#[test]
+fn one_of_two_that_wait_for_a_shutdown_does_not_speak_for_the_other() {
+    let _turn = turn();
+    let status = again::output("two").status;
+    assert_eq!(status.signal(), Some(Signal::TERM.number()), "{status}");
+}
+
+fn shut_down_twice_over() {
+    let lp = EventLoop::new().unwrap();
+    let first = shutdown_signal(&lp, SecondSignal::Ends).unwrap();
+    let mut second = shutdown_signal(&lp, SecondSignal::Ends).unwrap();
+    drop(first);
+    raise(Signal::INT);
+    assert_eq!(lp.block_on(&mut second).unwrap(), Signal::INT);
+    let _third = shutdown_signal(&lp, SecondSignal::Ends).unwrap(); // it comes between the two signals
+    raise(Signal::TERM);
+    panic!("the second signal ends the process");
+}
+
+#[test]
+fn a_second_request_ends_also_the_first_process_of_a_container() {
+    let _turn = turn();
+    let child = again::command("first");
+    let as_root = rustix::process::geteuid().is_root();
+    let unshare = || {
+        let mut unshare = std::process::Command::new("unshare");
+        unshare
+            .args(if as_root { &[][..] } else { &["--user", "--map-root-user"] })
+            .args(["--pid", "--fork"]);
+        unshare
+    };
+    if !unshare().arg("true").status().is_ok_and(|status| status.success()) {
+        // Past the harness, which would keep it to itself.
+        let notice = b"SKIPPED: a_second_request_ends_also_the_first_process_of_a_container: no unshare, or not allowed\n";
+        std::io::Write::write_all(&mut std::io::stderr(), notice).unwrap();
+        return;
+    }
+    let mut unshare = unshare();
+    unshare.arg(child.get_program()).args(child.get_args());
+    unshare.envs(child.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let output = unshare.output().unwrap();
+    assert_eq!(
+        output.status.code(),
+        Some(128 + Signal::TERM.number()),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+fn be_the_first_process() {
+    assert_eq!(std::process::id(), 1);
+    let lp = EventLoop::new().unwrap();
+    let _shutdown = shutdown_signal(&lp, SecondSignal::Ends).unwrap();
+    raise(Signal::INT);
+    raise(Signal::TERM);
+    panic!("the second signal ends the process");
+}
+
+static WHO: ContextKey<u8> = ContextKey::new();
+
+#[test]
+fn callbacks_have_the_context_of_their_registration() {
+    let _turn = turn();
+    let (lp, log) = (new_loop(), Log::default());
+    let (watcher, once) = (SignalWatcher::new(&lp).unwrap(), SignalWatcher::new(&lp).unwrap());
+    let (all, one) = (log.clone(), log.clone());
+    WHO.scope(&lp, 7, || {
+        watcher
+            .start(Signal::USR1, move |w, _| all.add(format!("{:?}", WHO.get(w.lp()).as_deref())))
+            .unwrap();
+        once.start_once(Signal::USR1, move |w, _| one.add(format!("{:?}", WHO.get(w.lp()).as_deref())))
+            .unwrap();
+    });
+    raise(Signal::USR1);
+    lp.run(RunMode::Once).unwrap();
+    assert_eq!(log.lines(), ["Some(7)", "Some(7)"]);
+    watcher.close();
+    once.close();
+    finish(lp);
+}
+
 #[allow(clippy::print_stdout, reason = "the parent reads it")]
 fn say(line: &str) {
     println!("{line}");
@@ -397,6 +478,8 @@ fn a_signal_that_interrupts_poll_is_told() {
 fn in_a_child() {
     match again::role().as_deref() {
         Some("stuck") => get_stuck(),
+        Some("two") => shut_down_twice_over(),
+        Some("first") => be_the_first_process(),
         Some(role) => panic!("no role {role}"),
         None => {}
     }

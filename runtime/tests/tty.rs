@@ -66,6 +66,40 @@ fn raw_mode_comes_back_when_it_is_left_dropped_or_a_panic_comes_by() {
 }
 
 #[test]
+fn raw_mode_comes_back_with_the_last_holder_in_whatever_order_they_let_go() {
+    let (_person, program) = terminal();
+    let again = program.try_clone().unwrap();
+    for order in [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]] {
+        let mut holders: Vec<_> = (0..3).map(|_| Some(RawMode::enter(&again).unwrap())).collect();
+        for (left, at) in order.into_iter().enumerate() {
+            assert!(is_raw(&program), "{left} of {order:?} have let go");
+            drop(holders[at].take());
+        }
+        assert!(!is_raw(&program), "all of {order:?} have let go");
+    }
+}
+
+#[test]
+fn the_side_where_a_person_would_sit_is_itself_and_no_new_terminal() {
+    let lp = new_loop();
+    let (person, program) = terminal();
+    let stream = PipeStream::from_shared(&lp, &person).unwrap();
+    let mut program = File::from(program);
+    block_on(&lp, stream.write_all(b"typed\n")).unwrap();
+    let mut line = [0; 6];
+    program.read_exact(&mut line).unwrap();
+    assert_eq!(&line, b"typed\n");
+    program.write_all(b"shown").unwrap();
+    block_on(&lp, async {
+        let mut shown = [0; 12];
+        stream.read_exact(&mut shown).await.unwrap();
+        assert_eq!(&shown, b"typed\r\nshown", "with the echo");
+    });
+    drop(stream);
+    finish(lp);
+}
+
+#[test]
 fn raw_mode_comes_back_when_the_process_exits() {
     let (mut person, program) = terminal();
     let mut child = again::command("exits-raw")

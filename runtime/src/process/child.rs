@@ -18,6 +18,7 @@ use crate::signal::{Signal, Started, Watches};
 use crate::state::handles::HandleKind;
 use crate::state::sources::{Ready, gone};
 use crate::state::{Callback, Closing, LoopHandle};
+use crate::task::waiters::Waiters;
 
 /// A process that was spawned.
 ///
@@ -85,7 +86,7 @@ struct Inner {
     on_closed: Cell<Option<OnClosed>>,
     /// Pipes that the process may still write to.
     writing: Cell<usize>,
-    waiting: RefCell<Vec<Waker>>,
+    waiting: RefCell<Waiters>,
     released: Cell<bool>,
 }
 
@@ -223,7 +224,10 @@ impl Child {
     /// Replaces the callback there was.
     pub fn on_exit(&self, on_exit: impl FnOnce(&LoopHandle, io::Result<ExitStatus>) + 'static) {
         match self.inner.ended.get() {
-            None => drop(self.inner.on_exit.replace(Some(Box::new(on_exit)))),
+            None => {
+                let on_exit = self.inner.lp.bind_context_once(on_exit);
+                drop(self.inner.on_exit.replace(Some(Box::new(on_exit))));
+            }
             Some(ended) => self.inner.lp.defer(move |lp| on_exit(lp, to_result(ended))),
         }
     }
@@ -231,7 +235,8 @@ impl Child {
     /// Calls `on_closed` once it has ended and every pipe that it wrote to has ended too, in the pending phase and after
     /// `on_exit`: Node's `close`. A pipe that nobody reads does not end. Replaces the callback there was.
     pub fn on_closed(&self, on_closed: impl FnOnce(&LoopHandle) + 'static) {
-        drop(self.inner.on_closed.replace(Some(Box::new(on_closed))));
+        let on_closed = self.inner.lp.bind_context_once(move |lp, ()| on_closed(lp));
+        drop(self.inner.on_closed.replace(Some(Box::new(move |lp: &LoopHandle| on_closed(lp, ())))));
         self.inner.tell_closed();
     }
 
@@ -370,9 +375,9 @@ impl Inner {
     }
 
     fn wake(&self, lp: &LoopHandle) {
-        let waiting = self.waiting.take();
+        let mut waiting = self.waiting.take();
         if !waiting.is_empty() {
-            lp.call(|_| waiting.into_iter().for_each(Waker::wake));
+            lp.call(|_| waiting.take().for_each(Waker::wake));
         }
     }
 
@@ -384,8 +389,7 @@ impl Inner {
         if let Some(on_closed) = self.on_closed.take() {
             self.lp.defer(on_closed);
         }
-        let waiting = self.waiting.take();
-        waiting.into_iter().for_each(Waker::wake);
+        self.waiting.take().take().for_each(Waker::wake);
     }
 
     fn poll_until(&self, cx: &mut Context<'_>, done: impl Fn(&Self) -> bool) -> Poll<io::Result<ExitStatus>> {
@@ -395,10 +399,7 @@ impl Inner {
             None if self.released.get() || self.lp.is_closed() => return Poll::Ready(Err(gone())),
             None => {}
         }
-        let mut waiting = self.waiting.borrow_mut();
-        if !waiting.iter().any(|known| known.will_wake(cx.waker())) {
-            waiting.push(cx.waker().clone());
-        }
+        self.lp.wait_among(&self.waiting, cx.waker());
         Poll::Pending
     }
 
@@ -408,7 +409,7 @@ impl Inner {
         }
         let old = (self.on_exit.take(), self.on_closed.take(), self.by_signal.take());
         self.lp.close_source(self.token);
-        self.waiting.take().into_iter().for_each(Waker::wake);
+        self.waiting.take().take().for_each(Waker::wake);
         if !self.lp.state.closed.get() {
             self.lp.state.alive.hold();
             self.lp.state.closing.borrow_mut().push(Closing { release: None, callback });
@@ -425,7 +426,7 @@ impl Ready for Inner {
 
     fn forget(&self) {
         drop((self.on_exit.take(), self.on_closed.take(), self.by_signal.take()));
-        self.waiting.take().into_iter().for_each(Waker::wake);
+        self.waiting.take().take().for_each(Waker::wake);
     }
 }
 

@@ -8,7 +8,7 @@ use std::os::unix::process::CommandExt;
 use std::process::Command;
 
 use rustix::io::{Errno, fcntl_dupfd_cloexec, fcntl_getfd};
-use rustix::process::{Pid, Signal};
+use rustix::process::Pid;
 
 /// What happens in the child between `fork` and `exec`.
 pub(super) struct Setup {
@@ -174,7 +174,9 @@ pub(super) fn has_no_pidfds(error: &io::Error) -> bool {
 /// Sends a signal through a pidfd: never to another process that got the number.
 #[cfg(target_os = "linux")]
 pub(super) fn signal_pidfd(pidfd: &OwnedFd, signal: i32) -> io::Result<()> {
-    Ok(rustix::process::pidfd_send_signal(pidfd, to_signal(signal)?)?)
+    let (info, flags) = (std::ptr::null::<libc::siginfo_t>(), 0);
+    // SAFETY: numbers, and a null pointer, for which the system makes up what it says of the sender.
+    done(unsafe { libc::syscall(libc::SYS_pidfd_send_signal, pidfd.as_raw_fd(), signal, info, flags) })
 }
 
 #[cfg(not(target_os = "linux"))]
@@ -184,12 +186,16 @@ pub(super) fn signal_pidfd(_pidfd: &OwnedFd, _signal: i32) -> io::Result<()> {
 
 /// Sends a signal to a process that is known not to be reaped.
 pub(super) fn signal_process(pid: u32, signal: i32) -> io::Result<()> {
-    Ok(rustix::process::kill_process(to_pid(pid)?, to_signal(signal)?)?)
+    let pid = to_pid(pid)?.as_raw_nonzero().get();
+    // SAFETY: numbers only.
+    done(unsafe { libc::kill(pid, signal) }.into())
 }
 
 /// Sends a signal to all of a process group.
 pub(super) fn signal_group(leader: u32, signal: i32) -> io::Result<()> {
-    Ok(rustix::process::kill_process_group(to_pid(leader)?, to_signal(signal)?)?)
+    let leader = to_pid(leader)?.as_raw_nonzero().get();
+    // SAFETY: numbers only.
+    done(unsafe { libc::killpg(leader, signal) }.into())
 }
 
 /// What the system says of a process that is no more.
@@ -201,6 +207,7 @@ fn to_pid(pid: u32) -> io::Result<Pid> {
     Pid::from_raw(pid.cast_signed()).ok_or_else(no_such_process)
 }
 
-fn to_signal(signal: i32) -> io::Result<Signal> {
-    Signal::from_named_raw(signal).ok_or_else(|| Errno::INVAL.into())
+/// What a system call said. Signals go by number, since those for real time have no name.
+fn done(result: libc::c_long) -> io::Result<()> {
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }

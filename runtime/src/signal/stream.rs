@@ -118,7 +118,8 @@ impl Watches for Inbox {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SecondSignal {
-    /// It ends the process at once, as if nobody watched, also when the loop is stuck.
+    /// It ends the process at once, as if nobody watched, also when the loop is stuck. The first process of a container, which
+    /// the system spares that, exits with 128 and the signal's number.
     #[default]
     Ends,
     /// Nothing: the program shuts down in its own time.

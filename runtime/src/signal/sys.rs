@@ -1,9 +1,10 @@
 //! The handler of signals, which is the process's: what it may touch, and how it is put in place.
 //!
 //! INVARIANT async-signal-safe: the handler allocates nothing, takes no lock, and makes no call but `getpid`, `write` and,
-//! to end the process, `sigaction` and `raise`. It walks a list of entries that are never freed: an entry whose loop is gone
+//! to end the process, `sigaction`, `raise` and `_exit`. It walks a list of entries that are never freed: an entry whose loop is gone
 //! is used again, so their number is that of the loops that watched signals at the same time.
 
+use std::cell::Cell;
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::AsRawFd;
@@ -58,6 +59,8 @@ struct Installed {
 /// A loop's place in the list, and the writing end of its socket.
 pub(super) struct Post {
     entry: &'static Entry,
+    /// How many want the second signal to end the process.
+    enders: Cell<u32>,
     /// Dropped last, when no handler can write to it any more.
     socket: UnixStream,
 }
@@ -69,7 +72,7 @@ impl Post {
         let entry = free_entry();
         entry.pid.store(std::process::id(), Ordering::SeqCst);
         entry.fd.store(socket.as_raw_fd(), Ordering::SeqCst);
-        Ok(Self { entry, socket })
+        Ok(Self { entry, enders: Cell::new(0), socket })
     }
 
     /// Goes on in a process that was forked, with a socket of its own.
@@ -100,13 +103,16 @@ impl Post {
         }
     }
 
-    /// Has the second signal of a set end the process, as if nobody watched it; or no longer.
+    /// Has the second signal of a set end the process, as if nobody watched it; or no longer, once as many as wanted it have
+    /// changed their mind. There is one set, so one number does.
     pub(super) fn end_at_second(&self, signals: &[i32], ends: bool) {
         let set = signals.iter().fold(0, |set, signal| set | bit(*signal));
-        self.entry.ends_next.store(false, Ordering::SeqCst);
-        if ends {
+        let before = self.enders.get();
+        self.enders.set(if ends { before + 1 } else { before - 1 });
+        if before == 0 {
+            self.entry.ends_next.store(false, Ordering::SeqCst);
             self.entry.ends.fetch_or(set, Ordering::SeqCst);
-        } else {
+        } else if self.enders.get() == 0 {
             self.entry.ends.fetch_and(!set, Ordering::SeqCst);
         }
     }
@@ -243,6 +249,12 @@ fn tell(entry: &Entry, signal: libc::c_int) {
 
 /// Has the signal do what it does when nobody watches it, as soon as the handler returns.
 fn end_by(signal: libc::c_int) {
+    // The system spares the first process of a container what signals do by default.
+    // SAFETY: it only gives a number.
+    if unsafe { libc::getpid() } == 1 {
+        // SAFETY: it ends the process and touches nothing of it. The code is a shell's for such an end.
+        unsafe { libc::_exit(128 + signal) };
+    }
     // SAFETY: an action is plain numbers, and zero is the default action.
     let default: libc::sigaction = unsafe { MaybeUninit::zeroed().assume_init() };
     // SAFETY: the action is valid, and nobody asks for the old one.

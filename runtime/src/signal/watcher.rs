@@ -98,7 +98,16 @@ impl SignalWatcher {
     /// # Platform
     /// A signal that all threads of the process block never arrives.
     pub fn start(&self, signal: Signal, on_signal: impl FnMut(&Self, Signal) + 'static) -> io::Result<()> {
-        self.start_with(signal, Box::new(on_signal), false)
+        let mut on_signal = on_signal;
+        match self.inner.lp.captured_context() {
+            None => self.start_with(signal, Box::new(on_signal), false),
+            context => {
+                let in_context = move |watcher: &Self, signal| {
+                    watcher.lp().in_context(context.clone(), || on_signal(watcher, signal));
+                };
+                self.start_with(signal, Box::new(in_context), false)
+            }
+        }
     }
 
     /// As [`start`](Self::start), but stops before it calls back: at most one signal is told.
@@ -110,10 +119,10 @@ impl SignalWatcher {
         signal: Signal,
         on_signal: impl FnOnce(&Self, Signal) + 'static,
     ) -> io::Result<()> {
-        let mut on_signal = Some(on_signal);
+        let mut on_signal = Some((self.inner.lp.captured_context(), on_signal));
         let once = move |watcher: &Self, signal| {
-            if let Some(on_signal) = on_signal.take() {
-                on_signal(watcher, signal);
+            if let Some((context, on_signal)) = on_signal.take() {
+                watcher.lp().in_context(context, || on_signal(watcher, signal));
             }
         };
         self.start_with(signal, Box::new(once), true)

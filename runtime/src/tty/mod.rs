@@ -68,6 +68,8 @@ pub fn on_resize(
 /// the end of `main`. A process that ends by a signal or by `abort` gives nothing back: watch the
 /// [request to shut down](crate::signal::shutdown_signal).
 ///
+/// Several may hold one terminal, and let go of it in any order: with the last one comes the mode that the first one found.
+///
 /// # Examples
 /// ```
 /// # use phaseloop::tty::RawMode;

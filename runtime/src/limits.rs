@@ -30,6 +30,8 @@ pub struct Limits {
     /// Bytes that may wait on one stream to be written. `queue_write` refuses what might go beyond, also a single write
     /// that is longer.
     pub write_queue_len_max: usize,
+    /// Writes that may wait on one stream, however short they are: each costs some memory beside its bytes.
+    pub queued_writes_max: usize,
     /// Bytes that wait on one stream above which a writer is told to pause: it is a hint, where the line above is a limit.
     /// Node's figure for sockets.
     pub write_high_water_mark: usize,
@@ -54,6 +56,7 @@ impl Default for Limits {
             accepts_per_turn: NonZeroU32::new(64).expect("not zero"),
             read_buffer_len: NonZeroUsize::new(64 * 1024).expect("not zero"),
             write_queue_len_max: 64 * 1024 * 1024,
+            queued_writes_max: 64 * 1024,
             write_high_water_mark: 64 * 1024,
             descriptors_per_message: 64,
             datagrams_per_turn: NonZeroU32::new(128).expect("not zero"),

@@ -439,3 +439,18 @@ fn a_stream_may_be_closed_in_its_write_and_shutdown_callbacks() {
     lines.sort();
     assert_eq!(lines, ["a closed", "b closed", "y"]);
 }
+
+#[test]
+fn short_writes_that_wait_are_bounded_in_number() {
+    let lp = loop_with(Limits { queued_writes_max: 3, ..Limits::default() });
+    let (stream, _peer) = with_peer(&lp);
+    stream.queue_write(&pattern(1_000_000)).unwrap();
+    stream.queue_write(b"").unwrap();
+    stream.queue_write_with(b"x", |_, _| {}).unwrap();
+    let refused = stream.queue_write(b"").unwrap_err();
+    assert!(refused.kind() == ErrorKind::WouldBlock && refused.to_string().contains('3'), "{refused}");
+    let refused = stream.queue_write_with(b"y", |_, _| panic!("it was refused")).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::WouldBlock);
+    stream.close();
+    run(&lp);
+}

@@ -4,6 +4,8 @@ use std::error::Error;
 use std::fmt;
 use std::io;
 
+use crate::limits::Limits;
+
 /// A write was refused whole: with what is queued it would pass the limit. It is inside the `io::Error` that
 /// `queue_write` returns, from where `get_ref` and `downcast_ref` bring it out.
 ///
@@ -18,6 +20,19 @@ pub struct WriteRefused {
     pub queued: usize,
     /// Bytes that the queue may hold.
     pub limit: usize,
+}
+
+/// Refuses a write of `len` bytes that does not fit into a queue of `count` writes and `queued` bytes.
+pub(super) fn check_room(limits: &Limits, len: usize, count: usize, queued: usize) -> io::Result<()> {
+    let limit = limits.write_queue_len_max;
+    if queued.saturating_add(len) > limit {
+        return Err(WriteRefused { len, queued, limit }.into());
+    }
+    if count > 0 && count >= limits.queued_writes_max {
+        let problem = format!("{count} writes are queued, which is the limit");
+        return Err(io::Error::new(io::ErrorKind::WouldBlock, problem));
+    }
+    Ok(())
 }
 
 impl fmt::Display for WriteRefused {

@@ -8,11 +8,13 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
 use super::super::ReadEvent;
+use super::super::refused::check_room;
 use super::stream::{Inner, PipeStream};
 use super::sys::{self, Access};
 use crate::driver::Readiness;
 use crate::state::sources::{Ready, gone};
 use crate::state::{Callback, Closing, LoopHandle};
+use crate::task::waiters::Waiters;
 
 type OnRead = Box<dyn FnMut(&PipeStream, ReadEvent<'_>)>;
 type OnDone = Box<dyn FnOnce(&PipeStream, io::Result<()>)>;
@@ -40,7 +42,7 @@ pub(super) struct Writes {
     /// Bytes in the queue.
     len: usize,
     shutdown: Option<OnDone>,
-    flushed: Vec<Waker>,
+    flushed: Waiters,
 }
 
 struct QueuedWrite {
@@ -58,14 +60,20 @@ impl PipeStream {
     ///
     /// # Errors
     /// `NotConnected` if the stream was closed. The callback is then dropped.
-    pub fn read_start(&self, on_read: impl FnMut(&Self, ReadEvent<'_>) + 'static) -> io::Result<()> {
+    pub fn read_start(&self, mut on_read: impl FnMut(&Self, ReadEvent<'_>) + 'static) -> io::Result<()> {
         if self.is_gone() {
             return Err(gone());
         }
+        let on_read: OnRead = match self.inner.lp.captured_context() {
+            None => Box::new(on_read),
+            context => Box::new(move |stream, event| {
+                stream.lp().in_context(context.clone(), || on_read(stream, event));
+            }),
+        };
         let reader = &self.inner.reader;
         reader.reading.set(true);
         reader.starts.set(reader.starts.get().wrapping_add(1));
-        let old = reader.on_read.replace(Some(Box::new(on_read)));
+        let old = reader.on_read.replace(Some(on_read));
         self.follow();
         // What came before is there without a new event.
         self.inner.lp.state.sources.run_again(self.inner.token);
@@ -84,8 +92,8 @@ impl PipeStream {
     /// stream.
     ///
     /// # Errors
-    /// What the system says, `NotConnected` for a closed stream, `BrokenPipe` after a shutdown, and `WouldBlock`, with
-    /// nothing taken, beyond [`Limits::write_queue_len_max`](crate::Limits::write_queue_len_max).
+    /// What the system says, `NotConnected` for a closed stream and `BrokenPipe` after a shutdown. With nothing taken, what a
+    /// [`TcpStream`](crate::net::TcpStream) says of a queue that is full.
     pub fn queue_write(&self, bytes: &[u8]) -> io::Result<()> {
         self.enqueue(bytes, None)
     }
@@ -100,7 +108,7 @@ impl PipeStream {
         bytes: &[u8],
         on_written: impl FnOnce(&Self, io::Result<()>) + 'static,
     ) -> io::Result<()> {
-        self.enqueue(bytes, Some(Box::new(on_written)))
+        self.enqueue(bytes, Some(self.bind_done(on_written)))
     }
 
     /// Writes what the system takes now, and queues nothing.
@@ -136,7 +144,7 @@ impl PipeStream {
             return Err(gone());
         }
         self.inner.lp.state.alive.hold();
-        self.inner.writes.borrow_mut().shutdown = Some(Box::new(on_done));
+        self.inner.writes.borrow_mut().shutdown = Some(self.bind_done(on_done));
         self.follow();
         self.finish_shutdown();
         Ok(())
@@ -169,15 +177,25 @@ impl PipeStream {
         self.inner.lp.update_source(self.inner.token, |flags| flags.referenced = false);
     }
 
+    /// The callback as it is kept, with the context that is in force now.
+    fn bind_done(&self, on_done: impl FnOnce(&Self, io::Result<()>) + 'static) -> OnDone {
+        match self.inner.lp.captured_context() {
+            None => Box::new(on_done),
+            context => Box::new(move |stream, result| {
+                stream.lp().in_context(context, || on_done(stream, result));
+            }),
+        }
+    }
+
     /// Waits until the callback front has written all it has queued.
     pub(super) fn poll_flushed(&self, cx: &mut Context<'_>) -> Poll<()> {
         let mut writes = self.inner.writes.borrow_mut();
         if writes.queue.is_empty() {
             return Poll::Ready(());
         }
-        if !writes.flushed.iter().any(|known| known.will_wake(cx.waker())) {
-            writes.flushed.push(cx.waker().clone());
-        }
+        let asked = writes.flushed.join(cx.waker(), self.inner.lp.turn());
+        drop(writes);
+        asked.into_iter().for_each(Waker::wake);
         Poll::Pending
     }
 
@@ -199,7 +217,7 @@ impl PipeStream {
                 self.owe(on_done, Err(sys::cancelled()));
             }
         }
-        writes.flushed.drain(..).for_each(Waker::wake);
+        writes.flushed.take().for_each(Waker::wake);
         if !lp.state.closed.get() {
             lp.state.alive.hold();
             lp.state.closing.borrow_mut().push(Closing { release: None, callback });
@@ -231,8 +249,9 @@ impl PipeStream {
     fn enqueue(&self, bytes: &[u8], on_done: Option<OnDone>) -> io::Result<()> {
         let lp = &self.inner.lp;
         let queued = self.write_queue_len();
-        if queued.saturating_add(bytes.len()) > lp.state.limits.write_queue_len_max && !self.is_gone() {
-            return Err(io::ErrorKind::WouldBlock.into());
+        if !self.is_gone() {
+            let count = self.inner.writes.borrow().queue.len();
+            check_room(&lp.state.limits, bytes.len(), count, queued)?;
         }
         let mut written = 0;
         // More than once: what is shared is written in small pieces.
@@ -279,9 +298,9 @@ impl PipeStream {
             let Some(first) = writes.queue.pop_front() else { break };
             writes.len -= first.bytes.len() - first.written;
             let empty = writes.queue.is_empty();
-            let flushed = if empty { std::mem::take(&mut writes.flushed) } else { Vec::new() };
+            let mut flushed = if empty { std::mem::take(&mut writes.flushed) } else { Waiters::default() };
             drop(writes);
-            flushed.into_iter().for_each(Waker::wake);
+            flushed.take().for_each(Waker::wake);
             self.inner.lp.state.alive.release();
             match first.on_done {
                 Some(on_done) => self.owe(on_done, result),
@@ -414,7 +433,7 @@ impl Ready for Inner {
 
     fn forget(&self) {
         let mut writes = self.writes.take();
-        writes.flushed.drain(..).for_each(Waker::wake);
+        writes.flushed.take().for_each(Waker::wake);
         drop((self.reader.stop(), writes)); // while nothing is borrowed: they may own anything
     }
 }

@@ -7,7 +7,7 @@
 //! | pipes, FIFOs and sockets of our own | non-blocking |
 //! | inherited sockets | each call says for itself that it must not block |
 //! | inherited pipes | the flags are shared with other processes and left alone: asked by `poll` before each call, and written at most `PIPE_BUF` bytes a call, which the system then takes whole |
-//! | terminals | opened anew, non-blocking; if that is refused, as inherited pipes |
+//! | terminals | opened anew, non-blocking; if that is refused, or it is the side of a pseudoterminal where a person would sit, as inherited pipes |
 //! | regular files, `/dev/null` | always ready: **a read blocks the loop for as long as the disk takes**. For large files use `phaseloop-fs-pool` |
 //!
 //! `stream` is the stream and its futures, `callbacks` the callback front, `open` makes streams.

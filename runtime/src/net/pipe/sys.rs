@@ -63,13 +63,27 @@ pub(super) fn duplicate(fd: impl AsFd) -> io::Result<OwnedFd> {
     Ok(fcntl_dupfd_cloexec(fd, 3)?)
 }
 
-/// Opens what a descriptor stands for once more, with flags of its own.
+/// Opens the terminal that a descriptor stands for once more, with flags of its own.
+///
+/// # Errors
+/// `ENXIO` for the side of a pseudoterminal where a person would sit: opening that anew makes another terminal.
 pub(super) fn open_anew(fd: impl AsFd) -> io::Result<OwnedFd> {
     use std::os::fd::AsRawFd;
+    if is_pty_master(&fd)? {
+        return Err(Errno::NXIO.into());
+    }
     let access = fcntl_getfl(&fd)? & (OFlags::RDONLY | OFlags::WRONLY | OFlags::RDWR);
     let path = format!("/proc/self/fd/{}", fd.as_fd().as_raw_fd());
     let flags = access | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     Ok(open(path, flags, Mode::empty())?)
+}
+
+/// True for the side of a pseudoterminal that is no terminal itself. Source: Linux, `Documentation/admin-guide/devices.txt`:
+/// major 5, minor 2 is the device that makes them, wherever it is mounted, and 128 to 135 are those of BSD.
+fn is_pty_master(fd: impl AsFd) -> io::Result<bool> {
+    let device = fstat(fd)?.st_rdev;
+    let (major, minor) = (rustix::fs::major(device), rustix::fs::minor(device));
+    Ok((major, minor) == (5, 2) || (128..136).contains(&major))
 }
 
 /// Opens one end of a FIFO without waiting for the other.

@@ -212,7 +212,8 @@ impl<K: StreamFamily> ByteStream<K> {
     /// # Errors
     /// What the system says, `NotConnected` for a closed stream and `BrokenPipe` after a shutdown. With nothing taken, a
     /// [`WriteRefused`](crate::net::WriteRefused): `WouldBlock` if `bytes` and what is queued are together longer than
-    /// [`Limits::write_queue_len_max`](crate::Limits::write_queue_len_max), `InvalidInput` if `bytes` alone are.
+    /// [`Limits::write_queue_len_max`](crate::Limits::write_queue_len_max), `InvalidInput` if `bytes` alone are. `WouldBlock` too if
+    /// [`Limits::queued_writes_max`](crate::Limits::queued_writes_max) writes wait.
     pub fn queue_write(&self, bytes: &[u8]) -> io::Result<()> {
         self.core.enqueue(bytes, None)
     }

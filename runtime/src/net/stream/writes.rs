@@ -8,10 +8,11 @@ use std::task::{Context, Poll, Waker};
 
 use super::core::Core;
 use crate::driver::Readiness;
-use crate::net::refused::WriteRefused;
+use crate::net::refused::check_room;
 use crate::net::sys;
 use crate::net::unix::sys as rights;
 use crate::state::sources::gone;
+use crate::task::waiters::Waiters;
 
 pub(super) type OnDone = Box<dyn FnOnce(&Rc<Core>, io::Result<()>)>;
 pub(super) type OnError = Rc<dyn Fn(&Rc<Core>, io::Error)>;
@@ -25,7 +26,7 @@ pub(super) struct Writes {
     len: usize,
     shutdown: Option<OnDone>,
     /// Tasks that wait for the queue to empty before they write.
-    flushed: Vec<Waker>,
+    flushed: Waiters,
     /// Told of the failure of a write that has no callback.
     pub(super) on_error: Option<OnError>,
     /// Told when the queue is empty again after it was high.
@@ -61,7 +62,7 @@ impl Writes {
         let first = self.queue.pop_front();
         self.len -= first.as_ref().map_or(0, |write| write.bytes.len() - write.written);
         let is_empty = self.queue.is_empty();
-        let flushed = if is_empty { std::mem::take(&mut self.flushed) } else { Vec::new() };
+        let flushed = if is_empty { std::mem::take(&mut self.flushed) } else { Waiters::default() };
         let drained = is_empty && std::mem::take(&mut self.is_high);
         Popped {
             on_done: first.and_then(|write| write.on_done),
@@ -74,7 +75,7 @@ impl Writes {
 /// Who is told of a write that has ended.
 struct Popped {
     on_done: Option<OnDone>,
-    flushed: Vec<Waker>,
+    flushed: Waiters,
     on_drain: Option<OnDrain>,
 }
 
@@ -165,12 +166,12 @@ impl Core {
 
     /// An error if the queue may not take `len` bytes more.
     fn has_room(&self, len: usize) -> io::Result<()> {
-        let queued = self.write_queue_len();
-        let limit = self.base.lp.state.limits.write_queue_len_max;
-        if queued.saturating_add(len) <= limit || self.base.is_gone() {
-            return Ok(()); // what is gone says so when it is tried
+        if self.base.is_gone() {
+            return Ok(()); // it says so when it is tried
         }
-        Err(WriteRefused { len, queued, limit }.into())
+        let writes = self.writes.borrow();
+        let (count, queued) = writes.as_ref().map_or((0, 0), |writes| (writes.queue.len(), writes.len));
+        check_room(&self.base.lp.state.limits, len, count, queued)
     }
 
     #[inline(never)] // nearly every write goes out whole
@@ -189,23 +190,19 @@ impl Core {
     /// Waits until the callback front has written all it has queued.
     #[inline]
     pub(super) fn poll_flushed(&self, cx: &mut Context<'_>) -> Poll<()> {
-        let mut writes = self.writes.borrow_mut();
-        match &mut *writes {
-            Some(writes) if !writes.queue.is_empty() => {
-                if !writes.flushed.iter().any(|known| known.will_wake(cx.waker())) {
-                    writes.flushed.push(cx.waker().clone());
-                }
-                Poll::Pending
-            }
-            _ => Poll::Ready(()),
-        }
+        let asked = match &mut *self.writes.borrow_mut() {
+            Some(writes) if !writes.queue.is_empty() => writes.flushed.join(cx.waker(), self.base.lp.turn()),
+            _ => return Poll::Ready(()),
+        };
+        asked.into_iter().for_each(Waker::wake); // outside the borrow
+        Poll::Pending
     }
 
     /// Writes what is queued, as far as the system takes it.
     pub(super) fn flush(self: &Rc<Self>) {
         while let Some(result) = self.write_first() {
-            let popped = self.with_writes(Writes::pop);
-            popped.flushed.into_iter().for_each(Waker::wake);
+            let mut popped = self.with_writes(Writes::pop);
+            popped.flushed.take().for_each(Waker::wake);
             self.base.lp.state.alive.release();
             match (popped.on_done, result) {
                 (Some(on_done), result) => self.owe(on_done, result),
@@ -313,7 +310,7 @@ impl Core {
 
 impl Writes {
     pub(super) fn wake_all(&mut self) {
-        self.flushed.drain(..).for_each(Waker::wake);
+        self.flushed.take().for_each(Waker::wake);
     }
 }
 

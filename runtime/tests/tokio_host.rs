@@ -14,7 +14,7 @@ use std::thread;
 
 use phaseloop::net::{ReadEvent, TcpListener, TcpStream};
 use phaseloop::tokio_host::TokioParker;
-use phaseloop::{EventLoop, Idle, Limits, LoopHandle, Prepare, RunMode, Timer};
+use phaseloop::{EventLoop, Idle, Limits, LoopBound, LoopHandle, Prepare, RunMode, Timer};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::{mpsc, oneshot};
 use trace::{Trace, ms};
@@ -131,6 +131,30 @@ fn code_of_tokio_reaches_the_loop_that_it_runs_on() {
     .detach();
     lp.run(RunMode::Default).unwrap();
     assert!(done.get());
+}
+
+#[test]
+fn code_of_tokio_reaches_the_loop_through_a_value_that_is_bound_to_it() {
+    let (lp, in_time) = (tokio_loop(), Rc::new(Cell::new(false)));
+    let guard = lp.timer(ms(20_000), |_| {});
+    let told = Rc::clone(&in_time);
+    let sets = LoopBound::new(&lp, move |lp: &LoopHandle| {
+        let told = Rc::clone(&told);
+        lp.timer(ms(1), move |lp| {
+            // A loop that slept until the guard finds both of them due.
+            told.set(lp.timer_due_in(guard).is_some_and(|left| !left.is_zero()));
+            lp.stop_timer(guard);
+        });
+    });
+    let bound = LoopBound::new(&lp, lp.handle());
+    lp.next_tick(move |_| {
+        tokio::spawn(async move {
+            tokio::time::sleep(ms(1)).await; // the loop sleeps for long now
+            (sets.get())(bound.get());
+        });
+    });
+    lp.run(RunMode::Default).unwrap();
+    assert!(in_time.get());
 }
 
 #[test]

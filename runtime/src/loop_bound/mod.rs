@@ -47,14 +47,34 @@ use sys::Homed;
 /// ```
 pub struct LoopBound<T: 'static> {
     /// `None` only once it was taken out or is being dropped.
-    value: Option<Homed<T>>,
+    value: Option<Homed<Bound<T>>>,
     inbox: Arc<Inbox>,
+}
+
+/// The value, with its loop. In this order: a value that is dropped finds its loop's state.
+struct Bound<T> {
+    value: T,
+    lp: LoopHandle,
+}
+
+impl<T> Bound<T> {
+    /// Whoever runs in the loop's host and touches the value may give the loop something to do.
+    fn value(&self) -> &T {
+        self.lp.unpark();
+        &self.value
+    }
+
+    fn value_mut(&mut self) -> &mut T {
+        self.lp.unpark();
+        &mut self.value
+    }
 }
 
 impl<T: 'static> LoopBound<T> {
     /// Binds `value` to this thread and its loop.
     pub fn new(lp: &LoopHandle, value: T) -> Self {
-        Self { value: Some(Homed::new(value)), inbox: Arc::clone(&lp.state.inbox) }
+        let bound = Bound { value, lp: lp.clone() };
+        Self { value: Some(Homed::new(bound)), inbox: Arc::clone(&lp.state.inbox) }
     }
 
     /// True on the loop's thread, where the value can be touched.
@@ -82,12 +102,12 @@ impl<T: 'static> LoopBound<T> {
 
     /// The value, or `None` on another thread.
     pub fn try_get(&self) -> Option<&T> {
-        self.value.as_ref().and_then(Homed::get)
+        self.value.as_ref().and_then(Homed::get).map(Bound::value)
     }
 
     /// The value, or `None` on another thread.
     pub fn try_get_mut(&mut self) -> Option<&mut T> {
-        self.value.as_mut().and_then(Homed::get_mut)
+        self.value.as_mut().and_then(Homed::get_mut).map(Bound::value_mut)
     }
 
     /// Takes the value out.
@@ -96,7 +116,10 @@ impl<T: 'static> LoopBound<T> {
     /// Itself, on another thread.
     pub fn into_inner(mut self) -> Result<T, Self> {
         match self.value.take().map(Homed::into_inner) {
-            Some(Ok(value)) => Ok(value),
+            Some(Ok(bound)) => {
+                bound.lp.unpark();
+                Ok(bound.value)
+            }
             Some(Err(value)) => {
                 self.value = Some(value);
                 Err(self)
@@ -113,7 +136,13 @@ impl<T: 'static> Drop for LoopBound<T> {
                 // A loop that is gone takes nothing: the message comes back, and what it carries leaks.
                 let _ = self.inbox.send(Message::Returned(Box::new(value)));
             }
-            value => drop(value),
+            Some(value) => {
+                // Here, in the loop's host perhaps.
+                if let Some(bound) = value.get() {
+                    bound.lp.unpark();
+                }
+            }
+            None => {}
         }
     }
 }

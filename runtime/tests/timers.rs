@@ -9,7 +9,8 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use phaseloop::{
-    AgainError, Check, Closing, EventLoop, MissedTicks, Outcome, RunMode, Schedule, TestLoop, Timer,
+    AgainError, Check, Closing, EventLoop, LoopHandle, MissedTicks, Outcome, RunMode, Schedule, TestLoop,
+    Timer,
 };
 use trace::{Trace, ms};
 
@@ -337,4 +338,26 @@ fn a_timer_that_is_never_due_does_not_keep_poll_from_waiting() {
     lp.timer(ms(20), |lp| lp.stop());
     assert_eq!(lp.run(RunMode::Default).unwrap(), Outcome::Stopped);
     assert!(lp.metrics().turns < 10, "{} turns", lp.metrics().turns);
+}
+
+#[test]
+fn an_id_that_is_shown_to_another_loop_finds_nobody_there() {
+    let (here, there) = (TestLoop::new(), TestLoop::new());
+    let trace = Trace::default();
+    let set = |lp: &LoopHandle, name: &'static str| {
+        let (timer, timeout, immediate) = (trace.clone(), trace.clone(), trace.clone());
+        let timer = lp.timer(ms(1), move |_| timer.log(format!("{name} timer")));
+        let timeout = lp.set_timeout(ms(1), move |_| timeout.log(format!("{name} timeout")));
+        (timer, timeout, lp.set_immediate(move |_| immediate.log(format!("{name} immediate"))))
+    };
+    let (timer, timeout, immediate) = set(&here, "here");
+    set(&there, "there");
+    assert!(!there.stop_timer(timer) && !there.clear_timeout(timeout) && !there.clear_immediate(immediate));
+    there.advance(ms(2));
+    there.turn();
+    assert_eq!(trace.take().len(), 3, "all of them run there");
+    assert!(here.stop_timer(timer) && here.clear_timeout(timeout) && here.clear_immediate(immediate));
+    here.advance(ms(2));
+    here.turn();
+    assert!(trace.take().is_empty());
 }

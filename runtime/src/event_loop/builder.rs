@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
+use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -185,9 +186,10 @@ impl PreparedLoop {
     /// Makes the loop on this thread, where it stays.
     pub fn into_loop(mut self) -> EventLoop {
         let inbox = self.door.0.take().expect("a loop begins once");
+        let brand = brand();
         let state = LoopState {
             io_budget: Cell::new(self.limits.task_io_budget.get()),
-            lists: RefCell::new(TimerLists::new(self.schedule.list_timers)),
+            lists: RefCell::new(TimerLists::new(self.schedule.list_timers, brand)),
             schedule: self.schedule,
             limits: self.limits,
             hooks: Hooks::new(),
@@ -195,13 +197,13 @@ impl PreparedLoop {
             watching: Watching::default(),
             clock: if self.virtual_time { Clock::virtual_time() } else { Clock::system() },
             time: LoopTime::new(),
-            timers: RefCell::new(TimerTable::new()),
+            timers: RefCell::new(TimerTable::new(brand)),
             lists_timer: Cell::new(None),
             timer_nesting: Cell::new(0),
             lists_due: Cell::new(0),
             ticks: Queue::new(),
             microtasks: Queue::new(),
-            immediates: Immediates::new(),
+            immediates: Immediates::new(u64::from(brand) << 24),
             yielded_unreferenced: Cell::new(0),
             pending: Queue::new(),
             closing: RefCell::default(),
@@ -242,4 +244,10 @@ impl fmt::Debug for PreparedLoop {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PreparedLoop").field("schedule", &self.schedule.name).finish_non_exhaustive()
     }
+}
+
+/// A number that another loop has only by chance: where the ids of timers and immediates begin, so that an id which is shown to
+/// the wrong loop finds nobody there.
+fn brand() -> u32 {
+    RandomState::new().hash_one(0) as u32
 }

@@ -42,8 +42,10 @@ pub(crate) struct Immediates {
 }
 
 impl Immediates {
-    pub(crate) fn new() -> Self {
-        Self { queue: RefCell::default(), batch: RefCell::default(), referenced: Cell::new(0) }
+    /// Numbers begin with `first`: loops that begin far from each other do not take each other's.
+    pub(crate) fn new(first: u64) -> Self {
+        let line = || RefCell::new(Line { first, items: VecDeque::new() });
+        Self { queue: line(), batch: line(), referenced: Cell::new(0) }
     }
 
     #[inline]

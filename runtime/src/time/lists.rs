@@ -143,6 +143,7 @@ pub(crate) struct TimerLists<T> {
     lists: HashMap<ListName, List, BuildHasherDefault<NameHasher>>,
     order: BTreeSet<ListKey>,
     timers: ListTimers,
+    first_generation: u32,
     ages: u64,
     ids: u64,
     /// Counts what was put in line as a task.
@@ -153,8 +154,10 @@ pub(crate) struct TimerLists<T> {
 }
 
 impl<T> TimerLists<T> {
-    pub(crate) fn new(timers: ListTimers) -> Self {
+    /// Generations begin with `first_generation`, as in `TimerTable::new`.
+    pub(crate) fn new(timers: ListTimers, first_generation: u32) -> Self {
         Self {
+            first_generation,
             items: Vec::new(),
             free: NONE,
             lists: HashMap::default(),
@@ -409,7 +412,7 @@ impl<T> TimerLists<T> {
 
     /// Takes all callbacks out, to be dropped by the caller.
     pub(crate) fn take_all(&mut self) -> Vec<T> {
-        let old = std::mem::replace(self, Self::new(self.timers));
+        let old = std::mem::replace(self, Self::new(self.timers, self.first_generation));
         old.items.into_iter().filter_map(|item| item.value).collect()
     }
 
@@ -507,7 +510,7 @@ impl<T> TimerLists<T> {
         if self.free == NONE {
             let index = u32::try_from(self.items.len()).expect("fewer than 2^32 timers in one loop");
             self.items.push(Item {
-                generation: 0,
+                generation: self.first_generation,
                 next: NONE,
                 prev: NONE,
                 delay: Delay::from_millis(0),
@@ -559,7 +562,7 @@ mod tests {
 
     #[test]
     fn a_whole_list_runs_before_an_earlier_timer_of_another() {
-        let mut lists = TimerLists::new(ListTimers::Shared);
+        let mut lists = TimerLists::new(ListTimers::Shared, 0);
         lists.insert(Delay::from_millis(10), 0, false, 0, "a");
         lists.insert(Delay::from_millis(12), 1, false, 0, "b");
         lists.insert(Delay::from_millis(10), 5, false, 0, "c");
@@ -569,7 +572,7 @@ mod tests {
 
     #[test]
     fn refresh_moves_the_timer_but_not_its_list() {
-        let mut lists = TimerLists::new(ListTimers::Shared);
+        let mut lists = TimerLists::new(ListTimers::Shared, 0);
         let a = lists.insert(Delay::from_millis(10), 0, false, 0, "a");
         lists.insert(Delay::from_millis(11), 0, false, 0, "b");
         assert!(lists.can_refresh(a));
@@ -579,7 +582,7 @@ mod tests {
 
     #[test]
     fn clearing_an_unreferenced_timer_leaves_its_list() {
-        let mut lists = TimerLists::new(ListTimers::Shared);
+        let mut lists = TimerLists::new(ListTimers::Shared, 0);
         let a = lists.insert(Delay::from_millis(10), 0, false, 0, "a");
         lists.set_referenced(a, false);
         assert_eq!(lists.remove(a), Some("a"));

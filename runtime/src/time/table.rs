@@ -78,6 +78,7 @@ pub(crate) struct TimerTable<A> {
     /// No filed entry is due before this; `None` if that has to be found out.
     filed_bound: Option<Nanos>,
     starts: u64,
+    first_generation: u32,
 }
 
 struct Entries<A>(Vec<Entry<A>>);
@@ -96,8 +97,10 @@ impl<A> Links for Entries<A> {
 }
 
 impl<A> TimerTable<A> {
-    pub(crate) const fn new() -> Self {
+    /// Generations begin with `first_generation`: tables that begin with different ones do not take each other's keys.
+    pub(crate) const fn new(first_generation: u32) -> Self {
         Self {
+            first_generation,
             entries: Entries(Vec::new()),
             free: Vec::new(),
             wheel: Wheel::new(),
@@ -114,8 +117,9 @@ impl<A> TimerTable<A> {
         let Some(index) = self.free.pop() else {
             let index = u32::try_from(self.entries.0.len()).expect("fewer than 2^32 timers in one loop");
             let (link, state) = (Link::NOWHERE, State::Idle);
-            self.entries.0.push(Entry { link, generation: 0, state, deadline: 0, start: 0, action });
-            return TimerKey { index, generation: 0 };
+            let generation = self.first_generation;
+            self.entries.0.push(Entry { link, generation, state, deadline: 0, start: 0, action });
+            return TimerKey { index, generation };
         };
         let entry = &mut self.entries.0[index as usize];
         entry.state = State::Idle;
@@ -272,7 +276,7 @@ impl<A> TimerTable<A> {
 
     /// Takes all actions out, to be dropped by the caller, and forgets every timer.
     pub(crate) fn take_all(&mut self) -> Vec<A> {
-        let old = std::mem::replace(self, Self::new());
+        let old = std::mem::replace(self, Self::new(self.first_generation));
         old.entries.0.into_iter().filter_map(|entry| entry.action).collect()
     }
 

@@ -22,7 +22,7 @@ fn start(table: &mut TimerTable<u32>, name: u32, deadline: Nanos) -> TimerKey {
 
 #[test]
 fn equal_deadlines_come_out_in_the_order_of_starting() {
-    let mut table = TimerTable::new();
+    let mut table = TimerTable::new(7);
     for name in 0..100 {
         start(&mut table, name, 5 * MS);
     }
@@ -31,7 +31,7 @@ fn equal_deadlines_come_out_in_the_order_of_starting() {
 
 #[test]
 fn nothing_is_due_early_and_the_bound_says_when() {
-    let mut table = TimerTable::new();
+    let mut table = TimerTable::new(7);
     start(&mut table, 1, 5 * MS + 1);
     assert!(due(&mut table, 5 * MS).is_empty());
     assert_eq!(table.next_bound(), Some(5 * MS + 1));
@@ -42,7 +42,7 @@ fn nothing_is_due_early_and_the_bound_says_when() {
 
 #[test]
 fn the_ends_of_the_range_do_not_overflow() {
-    let mut table = TimerTable::new();
+    let mut table = TimerTable::new(7);
     start(&mut table, 1, NEVER);
     start(&mut table, 2, NEVER - 1);
     start(&mut table, 0, 0);
@@ -53,7 +53,7 @@ fn the_ends_of_the_range_do_not_overflow() {
 
 #[test]
 fn a_stopped_timer_leaves_no_trace_and_its_key_finds_nothing() {
-    let mut table = TimerTable::new();
+    let mut table = TimerTable::new(7);
     let key = start(&mut table, 1, MS);
     assert!(table.stop(key));
     assert!(!table.stop(key));
@@ -66,7 +66,7 @@ fn a_stopped_timer_leaves_no_trace_and_its_key_finds_nothing() {
 
 #[test]
 fn restarting_a_near_timer_for_ever_uses_bounded_memory() {
-    let mut table = TimerTable::new();
+    let mut table = TimerTable::new(7);
     let key = start(&mut table, 1, 0);
     for _ in 0..1_000_000 {
         table.start(key, 1);
@@ -76,7 +76,7 @@ fn restarting_a_near_timer_for_ever_uses_bounded_memory() {
 
 #[test]
 fn a_lazily_restarted_timer_does_not_hide_an_earlier_one() {
-    let mut table = TimerTable::new();
+    let mut table = TimerTable::new(7);
     let moved = start(&mut table, 1, 300 * MS);
     start(&mut table, 2, 2_000 * MS);
     table.start(moved, 10_000 * MS);
@@ -109,7 +109,7 @@ impl Random {
 fn a_random_load_comes_out_as_from_a_sorted_list() {
     for seed in 1..17 {
         let mut random = Random(0x9E37_79B9_7F4A_7C15_u64.wrapping_mul(seed));
-        let mut table = TimerTable::new();
+        let mut table = TimerTable::new(7);
         let mut model: Vec<(Nanos, u64, u32, TimerKey)> = Vec::new();
         let (mut now, mut order, mut name) = (0, 0, 0);
         let span = [3 * MS, 400 * MS, 100_000 * MS, 1 << 45][seed as usize % 4];

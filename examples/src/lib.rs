@@ -6,6 +6,7 @@
 pub mod cat;
 pub mod chat;
 pub mod chat_tcp;
+pub mod cluster_http;
 pub mod command_line;
 pub mod copy_tree;
 pub mod descriptors;

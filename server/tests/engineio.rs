@@ -128,6 +128,19 @@ fn packets_keep_their_order_and_kind() {
 }
 
 #[test]
+fn sessions_begin_with_their_prefix() {
+    run(async |_| {
+        let mut options = options();
+        options.session_prefix = "12~".to_owned();
+        let (engine, _) = echo(options);
+        let client = Client::open(&engine).await;
+        assert!(client.sid.starts_with("12~") && client.sid.len() == 23, "{}", client.sid);
+        client.post("4hello").await;
+        assert_eq!(client.poll().await.1, "4hello");
+    });
+}
+
+#[test]
 fn refusals_have_the_codes_of_engine_io() {
     run(async |_| {
         let (engine, _) = echo(options());

@@ -87,8 +87,9 @@ struct Raw {
     index: Option<u64>,
     #[serde(default)]
     flags: Option<u32>,
+    /// A number, or `false`.
     #[serde(default)]
-    backlog: Option<i32>,
+    backlog: Option<Value>,
     #[serde(default)]
     data: Value,
 }
@@ -116,7 +117,7 @@ pub(super) fn read(bytes: &[u8], worker: u32) -> Result<Said, String> {
             seq: seq()?,
             key: key_of(&raw, worker),
             place: place_of(&raw)?,
-            backlog: raw.backlog.filter(|backlog| *backlog > 0),
+            backlog: backlog_of(&raw),
             data: raw.data,
         }),
         Some("close") => Said::Close { key: raw.key.ok_or("`close` without a `key`")? },
@@ -136,6 +137,11 @@ fn key_of(raw: &Raw, worker: u32) -> String {
 
 fn plain(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+fn backlog_of(raw: &Raw) -> Option<i32> {
+    let backlog = i32::try_from(raw.backlog.as_ref()?.as_i64()?).ok()?;
+    (backlog > 0).then_some(backlog)
 }
 
 fn name_of(raw: &Raw) -> String {
@@ -239,7 +245,7 @@ mod tests {
     fn a_server_of_nodes_asks_for_its_place() {
         let asked = query(
             r#"{"cmd":"NODE_CLUSTER","act":"queryServer","index":0,"data":null,"address":"127.0.0.1","port":8000,
-            "addressType":4,"fd":-1,"flags":0,"seq":1}"#,
+            "addressType":4,"fd":-1,"flags":0,"backlog":false,"seq":1}"#,
         );
         assert_eq!(asked.key, "127.0.0.1:8000:4:-1:0");
         assert_eq!((asked.seq, asked.place), (1, Place::Tcp("127.0.0.1:8000".parse().unwrap())));

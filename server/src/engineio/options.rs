@@ -37,6 +37,10 @@ pub struct Options {
     /// What other origins may do; nothing by default.
     pub cors: Option<Cors>,
 
+    /// What sessions' numbers begin with; nothing. In a cluster whose primary looks at them, the worker's own: see
+    /// `cluster::Worker::session_prefix`. It must stand in a URL as it is.
+    pub session_prefix: String,
+
     /// Sessions in all; 10,000. One more is answered with 503.
     pub sessions_max: usize,
     /// Bytes that may wait for one client; 4 MiB. One that takes too little is closed as with a transport error.
@@ -58,6 +62,7 @@ impl Options {
             websocket: true,
             allow_upgrades: true,
             cors: None,
+            session_prefix: String::new(),
             sessions_max: 10_000,
             send_queue_len_max: 4 * 1024 * 1024,
             linger: Duration::from_secs(5),

@@ -142,7 +142,7 @@ impl Session {
         transport: TransportKind,
     ) -> Self {
         Self(Rc::new(Inner {
-            id: random_id(),
+            id: options.session_prefix.clone() + &random_id(),
             lp: lp.clone(),
             sessions: Rc::downgrade(sessions),
             options: Rc::clone(options),

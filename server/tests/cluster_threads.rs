@@ -1,0 +1,198 @@
+//! Clusters of threads.
+
+#![cfg(feature = "cluster")]
+#![allow(clippy::unwrap_used, reason = "in helpers of tests too, a failure names its line")]
+
+mod cluster_load;
+
+use std::collections::BTreeSet;
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use cluster_load::Load;
+use futures::AsyncReadExt;
+use phaseloop::net::TcpStream;
+use phaseloop::{EventLoop, LoopHandle, RunMode};
+use phaseloop_server::cluster::{
+    Ending, Event, Events, Options, Policy, Primary, Setup, Worker, WorkerEnd, Workers,
+};
+use phaseloop_server::http::{Body, Request, Server};
+use serde_json::{Value, json};
+
+/// A test that takes longer fails. It is long, since the machine may be busy with other things.
+const LIMIT: Duration = Duration::from_secs(120);
+
+fn in_time<T>(lp: &EventLoop, future: impl Future<Output = T>) -> T {
+    lp.block_on(lp.timeout(LIMIT, future)).expect("the loop runs").expect("it is done in time")
+}
+
+fn options(workers: usize, policy: Policy) -> Options {
+    let mut options = Options::default();
+    options.workers = workers.try_into().unwrap();
+    options.policy = policy;
+    options
+}
+
+fn serve(lp: &LoopHandle, worker: &Worker) {
+    let own = worker.clone();
+    let server = Server::new(async move |request: Request<Body>| {
+        if request.uri().path() == "/leave" {
+            own.end();
+        }
+        own.id().to_string()
+    });
+    worker.serve("web", &server.serve_streams(lp)).unwrap();
+}
+
+async fn start(lp: &LoopHandle, options: Options, workers: Workers) -> (Primary, Events, SocketAddr) {
+    let count = options.workers.get();
+    let setup = Setup::new(options).listen("web", "127.0.0.1:0".parse().unwrap());
+    let primary = setup.start(lp, workers).unwrap();
+    let mut events = primary.events();
+    for _ in 0..count {
+        ready(&mut events).await;
+    }
+    let address = primary.local_addr("web").unwrap();
+    (primary, events, address)
+}
+
+async fn ready(events: &mut Events) {
+    while !matches!(events.next().await.unwrap(), Event::Ready { .. }) {}
+}
+
+async fn exited(events: &mut Events) -> WorkerEnd {
+    loop {
+        if let Event::Exited(end) = events.next().await.unwrap() {
+            return end;
+        }
+    }
+}
+
+async fn get(lp: &LoopHandle, address: SocketAddr, target: &str) -> String {
+    let stream = TcpStream::connect(lp, address).await.unwrap();
+    let request = format!("GET {target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    (&stream).read_to_string(&mut answer).await.unwrap();
+    answer.split_once("\r\n\r\n").map(|(_, body)| body.to_owned()).unwrap_or(answer)
+}
+
+#[test]
+fn threads_serve_are_replaced_without_a_failed_request_and_end() {
+    for policy in [Policy::Shared, Policy::RoundRobin, Policy::ReusePort] {
+        let lp = EventLoop::new().unwrap();
+        in_time(&lp, async {
+            let (primary, _events, address) =
+                start(&lp, options(2, policy), Workers::threads(serve_it)).await;
+            let load = Load::start(&lp, address, 8);
+            load.until_answered(50).await;
+            let report = primary.rolling_restart().await.unwrap();
+            let good = |end: &WorkerEnd| end.ending == Ending::Thread && end.was_told && !end.was_killed;
+            assert!(report.replaced.len() == 2 && report.replaced.iter().all(good), "{report:?}");
+            load.until_answered(load.tally.answered.get() + 50).await;
+            let tally = load.finish().await;
+            assert!(tally.failed.borrow().is_empty(), "{policy:?}: {:?}", tally.failed.borrow());
+            assert_eq!(get(&lp, address, "/leave").await.len(), 1);
+            primary.end();
+            let report = primary.ended().await;
+            assert!(report.workers.iter().all(|end| end.ending == Ending::Thread), "{report:?}");
+        });
+        lp.run(RunMode::Default).unwrap(); // nothing is left that keeps it alive
+    }
+}
+
+fn serve_it(lp: &LoopHandle, worker: Worker) {
+    serve(lp, &worker);
+}
+
+#[test]
+fn a_thread_that_panics_is_replaced_and_says_why() {
+    let lp = EventLoop::new().unwrap();
+    in_time(&lp, async {
+        let workers = Workers::threads(|lp, worker| {
+            serve(lp, &worker);
+            worker.on_message(|worker, message| {
+                let value: Value = message.parse().unwrap();
+                assert!(value != json!("panic"), "worker {} was told to", worker.id());
+                worker.send(&value).unwrap();
+            });
+        });
+        let (primary, mut events, address) = start(&lp, options(1, Policy::RoundRobin), workers).await;
+        let worker = primary.workers()[0].id;
+        primary.send(worker, &json!({"to": "you"})).unwrap();
+        let Some(Event::Message { message, .. }) = events.next().await else { panic!("a message") };
+        assert_eq!(message.parse::<Value>().unwrap(), json!({"to": "you"}));
+        primary.send(worker, "panic").unwrap();
+        let end = exited(&mut events).await;
+        assert!(end.to_string().contains("worker 1 was told to"), "{end}");
+        ready(&mut events).await;
+        assert_eq!(get(&lp, address, "/").await, "2");
+        primary.end();
+        primary.ended().await;
+    });
+}
+
+#[test]
+fn a_thread_that_is_stuck_is_given_up_and_replaced() {
+    let lp = EventLoop::new().unwrap();
+    let (go_on, watched) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+    in_time(&lp, async {
+        let (stuck, left) = (Arc::clone(&go_on), Arc::clone(&watched));
+        let workers = Workers::threads(move |lp, worker| {
+            serve(lp, &worker);
+            let (stuck, left) = (Arc::clone(&stuck), Arc::clone(&left));
+            worker.on_message(move |_, _| {
+                while !stuck.load(Ordering::Acquire) {
+                    std::thread::yield_now();
+                }
+                left.store(true, Ordering::Release);
+            });
+        });
+        let mut options = options(1, Policy::Shared);
+        let heartbeat = options.heartbeat.as_mut().unwrap();
+        (heartbeat.interval, heartbeat.unanswered_max) = (Duration::from_millis(100), 3);
+        let (primary, mut events, address) = start(&lp, options, workers).await;
+        primary.send(primary.workers()[0].id, "get stuck").unwrap();
+        let end = exited(&mut events).await;
+        assert_eq!((end.ending, end.was_killed), (Ending::Abandoned, true));
+        ready(&mut events).await;
+        assert_eq!(get(&lp, address, "/").await, "2");
+        go_on.store(true, Ordering::Release);
+        primary.end();
+        let report = primary.ended().await;
+        assert_eq!(report.workers.len(), 1, "of the one that was given up nothing more is told");
+    });
+    lp.run(RunMode::Default).unwrap(); // a stuck thread would not keep it alive
+}
+
+#[test]
+fn connections_that_a_paused_worker_does_not_want_go_to_others() {
+    let lp = EventLoop::new().unwrap();
+    in_time(&lp, async {
+        let workers = Workers::threads(|lp, worker| {
+            serve(lp, &worker);
+            worker.on_message(|worker, message| {
+                worker.pause(message.parse::<bool>().unwrap());
+                worker.send("done").unwrap();
+            });
+        });
+        let (primary, mut events, address) = start(&lp, options(2, Policy::RoundRobin), workers).await;
+        let ids: Vec<_> = primary.workers().iter().map(|worker| worker.id).collect();
+        let mut answers = BTreeSet::new();
+        for pause in [true, false] {
+            primary.send(ids[0], &pause).unwrap();
+            while !matches!(events.next().await.unwrap(), Event::Message { .. }) {}
+            answers.clear();
+            for _ in 0..4 {
+                answers.insert(get(&lp, address, "/").await);
+            }
+            assert_eq!(answers.contains(&ids[0].to_string()), !pause, "{answers:?}");
+        }
+        assert_eq!(answers.len(), 2);
+        primary.end();
+        primary.ended().await;
+    });
+}

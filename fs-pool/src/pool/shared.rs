@@ -467,7 +467,7 @@ impl State {
     }
 
     /// Workers that neither sleep nor have ended: they look for work when they are through with what they do.
-    fn awake(&self) -> usize {
+    pub(crate) fn awake(&self) -> usize {
         self.live.saturating_sub(self.idle.len())
     }
 

@@ -1,6 +1,7 @@
 //! Looking for work for a moment before sleeping, as long as that pays.
 
 use std::hint;
+use std::thread;
 use std::time::{Duration, Instant};
 
 /// How long one worker spins: the whole time after a success, half as long after each failure, and then not at all but
@@ -42,8 +43,12 @@ impl Spin {
         true
     }
 
-    /// Spins until `ready` or until the time is over.
-    pub(crate) fn until(&mut self, ready: impl Fn() -> bool) {
+    /// Spins until `ready` or until the time is over. With `lets_go` whoever waits for this very CPU goes first: where jobs come
+    /// one by one, that is who gives the next.
+    pub(crate) fn until(&mut self, lets_go: bool, ready: impl Fn() -> bool) {
+        if lets_go {
+            thread::yield_now();
+        }
         let deadline = Instant::now() + self.time;
         loop {
             for _ in 0..32 {
@@ -82,7 +87,7 @@ mod tests {
         for sleep in 0..200 {
             if spin.begin() {
                 spun.push(sleep);
-                spin.until(|| false);
+                spin.until(false, || false);
                 spin.end();
             }
             spin.succeeded();

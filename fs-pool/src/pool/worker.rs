@@ -21,6 +21,8 @@ pub(crate) struct Worker {
     /// This worker is counted in `State::searching`.
     searching: bool,
     spin: Spin,
+    /// The last bite was of one job, and nobody else is awake: the next job is probably given by who hears of this one.
+    single: bool,
     /// How the last bite went, until the lock is held again.
     report: Option<Report>,
     /// The last job of the bite and whether it is detached, until it is known whether there is another bite.
@@ -58,6 +60,7 @@ impl Worker {
             slot,
             searching: true,
             spin,
+            single: false,
             report: None,
             over: None,
             port: None,
@@ -72,13 +75,17 @@ impl Worker {
         self.call_start_hook();
         loop {
             match self.turn() {
-                Turn::Eat(bite) => self.report = Some(self.eat(bite)),
+                Turn::Eat(bite) => {
+                    let report = self.eat(bite);
+                    self.single = report.jobs == 1;
+                    self.report = Some(report);
+                }
                 Turn::Again => self.hand_over_last(),
                 Turn::Unload => {
                     self.hand_over_last();
                     self.drop_unwanted();
                 }
-                Turn::Spin => self.spin.until(|| self.shared.queued.load(Ordering::Relaxed) > 0),
+                Turn::Spin => self.spin.until(self.single, || self.shared.queued.load(Ordering::Relaxed) > 0),
                 Turn::Sleep => {
                     if !self.sleep() {
                         break;
@@ -155,6 +162,7 @@ impl Worker {
             st.spinning = true;
             st.searching += 1;
             self.searching = true;
+            self.single &= st.awake() == 1;
             return Turn::Spin;
         }
         st.idle.push(self.slot.index);

@@ -101,3 +101,19 @@ fn a_process_that_closes_its_output_first_is_fed_all_the_same() {
     let output = block_on(&lp, shell("exec >&- 2>&-; test $(wc -c) = 1048576").output(&lp, options)).unwrap();
     assert!(output.status.unwrap().success());
 }
+
+#[test]
+fn an_exit_callback_that_panics_keeps_nobody_from_hearing_of_the_exit() {
+    let lp = new_loop();
+    let child = Command::new("true").spawn(&lp).unwrap();
+    child.on_exit(|_, _| panic!("in the callback"));
+    let closed = Rc::new(Cell::new(false));
+    let told = Rc::clone(&closed);
+    child.on_closed(move |_| told.set(true));
+    let waits = lp.spawn(child.wait());
+    let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| run(&lp)));
+    assert!(panicked.is_err());
+    assert!(block_on(&lp, waits).unwrap().unwrap().success());
+    run(&lp);
+    assert!(closed.get());
+}

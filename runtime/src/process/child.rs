@@ -367,18 +367,15 @@ impl Inner {
         self.ended.set(Some(ended));
         drop(self.by_signal.take());
         lp.close_source(self.token);
-        if let Some(on_exit) = self.on_exit.take() {
-            lp.call(|lp| on_exit(lp, to_result(ended)));
-        }
-        self.wake(lp);
-        self.tell_closed();
-    }
-
-    fn wake(&self, lp: &LoopHandle) {
-        let mut waiting = self.waiting.take();
-        if !waiting.is_empty() {
-            lp.call(|_| waiting.take().for_each(Waker::wake));
-        }
+        let (on_exit, mut waiting) = (self.on_exit.take(), self.waiting.take());
+        lp.call(|lp| {
+            // Before the callback, which may panic: tasks run behind it all the same, and `on_closed` in the pending phase.
+            waiting.take().for_each(Waker::wake);
+            self.tell_closed();
+            if let Some(on_exit) = on_exit {
+                on_exit(lp, to_result(ended));
+            }
+        });
     }
 
     /// Tells, in the pending phase, that it has ended and its pipes too.

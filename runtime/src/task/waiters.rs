@@ -59,10 +59,6 @@ impl Waiters {
         let Self { new, asked, known, .. } = std::mem::take(self);
         known.into_iter().chain(asked).chain(new)
     }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.new.is_empty() && self.asked.is_empty() && self.known.is_empty()
-    }
 }
 
 #[cfg(test)]

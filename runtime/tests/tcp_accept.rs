@@ -499,3 +499,40 @@ fn a_task_that_goes_on_after_a_listener_was_closed_neither_hangs_nor_spins() {
     drop((server, listener));
     finish(lp);
 }
+
+#[test]
+fn a_listener_that_somebody_has_shut_down_does_not_spin() {
+    use std::os::fd::AsFd;
+    for by_callback in [true, false] {
+        let lp = new_loop();
+        let listener = TcpListener::bind(&lp, localhost()).unwrap();
+        rustix::net::shutdown(listener.as_fd(), rustix::net::Shutdown::Both).unwrap();
+        let errors = Rc::new(Cell::new(0_u128));
+        let failed = Rc::clone(&errors);
+        let note = move |accepted: std::io::Result<TcpStream>| {
+            assert_eq!(accepted.unwrap_err().kind(), ErrorKind::InvalidInput);
+            failed.set(failed.get() + 1);
+        };
+        let began = std::time::Instant::now();
+        let accepts = listener.clone();
+        let task = match by_callback {
+            true => {
+                listener.on_connection(move |_, accepted| note(accepted)).unwrap();
+                lp.spawn(async {})
+            }
+            false => lp.spawn(async move {
+                loop {
+                    note(accepts.accept().await.map(|(stream, _)| stream));
+                }
+            }),
+        };
+        let turns = turns_in(&lp, ms(20));
+        assert!(turns < 20, "{turns} turns passed");
+        run_while(&lp, || errors.get() < 2);
+        assert!(errors.get() <= 1 + began.elapsed().as_millis() / 50, "{} errors", errors.get());
+        task.abort();
+        listener.close();
+        drop((task, listener));
+        finish(lp);
+    }
+}

@@ -27,8 +27,8 @@ use crate::state::{Callback, LoopHandle};
 use crate::task::waiters::Waiters;
 
 /// How long a listener leaves connections in the backlog after the process ran out of descriptors or memory. Trying at
-/// once would spin: the connection that could not be accepted stays ready. So would a task that goes on after it was told that
-/// the socket is closed.
+/// once would spin: the connection that could not be accepted stays ready. So would a socket that somebody has shut down, and a
+/// task that goes on after it was told that the socket is closed.
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// A socket of one loop that accepts connections; [`TcpListener`](super::TcpListener) and
@@ -47,7 +47,7 @@ pub struct Listener<K> {
 struct Core {
     base: Base,
     on_connection: CallbackSlot<ConnectionCallback>,
-    /// Nothing is accepted until a timer says so: descriptors or memory ran out.
+    /// Nothing is accepted until a timer says so: descriptors or memory ran out, or the socket listens no more.
     pausing: Cell<bool>,
     /// Tasks that wait for the end of the pause.
     waiting: RefCell<Waiters>,
@@ -266,7 +266,7 @@ impl Core {
         }
         let accept = |fd: std::os::fd::BorrowedFd<'_>| sys::accept(fd).map(Attempt::Done);
         let accepted = ready!(self.base.poll_op(cx, Direction::Read, accept));
-        if accepted.as_ref().is_err_and(sys::is_exhausted) {
+        if accepted.as_ref().is_err_and(sys::is_lasting) {
             self.pause();
         }
         Poll::Ready(accepted)
@@ -288,7 +288,7 @@ impl Core {
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => {
-                    if sys::is_exhausted(&error) {
+                    if sys::is_lasting(&error) {
                         self.pause();
                     }
                     // Others may wait behind the connection that failed, and no new event would tell of them.

@@ -202,10 +202,23 @@ pub(super) fn shutdown_write(fd: BorrowedFd<'_>) -> io::Result<()> {
 
 // --- errors -----------------------------------------------------------------------------------------------------------
 
-/// True if the process or the system has run out of something that accepting needs.
-pub(super) fn is_exhausted(error: &io::Error) -> bool {
-    let exhausted = [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM];
-    error.raw_os_error().is_some_and(|code| exhausted.iter().any(|errno| errno.raw_os_error() == code))
+/// True if an accept would fail again at once: the process or the system has run out of something, or the socket listens no
+/// more. False if the error is about one connection, behind which others may wait. Source: accept(2), error handling.
+pub(super) fn is_lasting(error: &io::Error) -> bool {
+    let passing = [
+        Errno::AGAIN,
+        Errno::INTR,
+        Errno::CONNABORTED,
+        Errno::PROTO,
+        Errno::PERM,
+        Errno::NETDOWN,
+        Errno::NETUNREACH,
+        Errno::HOSTDOWN,
+        Errno::HOSTUNREACH,
+        Errno::NOPROTOOPT,
+        Errno::TIMEDOUT,
+    ];
+    error.raw_os_error().is_some_and(|code| passing.iter().all(|errno| errno.raw_os_error() != code))
 }
 
 /// What the system says to a write after a shutdown.

@@ -1,9 +1,15 @@
 //! Tasks that send and receive datagrams beside a queue, and beside errors that the network reports.
 
+#![allow(clippy::unwrap_used, reason = "in helpers of tests too, a failure names its line")]
+
+mod again;
+
 use std::io::ErrorKind;
+use std::os::fd::AsFd;
 
 use phaseloop::EventLoop;
 use phaseloop::net::{UdpSocket, UndeliveredTo, UnixDatagram};
+use rustix::net::sockopt::{Ipv4PathMtuDiscovery, set_ip_mtu_discover};
 
 mod loopback;
 use loopback::{block_on, localhost, ms, new_loop, turns_in};
@@ -47,4 +53,52 @@ fn a_task_that_sends_does_not_overtake_what_is_queued() {
         }
         sent.await.unwrap().unwrap();
     });
+}
+
+#[test]
+fn an_error_that_the_send_itself_gave_is_not_told_again() {
+    let child = again::command("narrow");
+    let as_root = rustix::process::geteuid().is_root();
+    // A network of its own, whose loopback is made narrow: only there does the system refuse a length by itself.
+    let script = "ip link set lo up mtu 1500 && exec \"$@\"";
+    let unshare = |args: &[&std::ffi::OsStr]| {
+        let mut unshare = std::process::Command::new("unshare");
+        unshare.args(if as_root { &[][..] } else { &["--user", "--map-root-user"] });
+        unshare.args(["--net", "sh", "-c", script, "sh"]).args(args);
+        unshare.envs(child.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        unshare.output()
+    };
+    if !unshare(&["true".as_ref()]).is_ok_and(|output| output.status.success()) {
+        // Past the harness, which would keep it to itself.
+        let notice = b"SKIPPED: an_error_that_the_send_itself_gave_is_not_told_again: no unshare, or no ip\n";
+        std::io::Write::write_all(&mut std::io::stderr(), notice).unwrap();
+        return;
+    }
+    let args: Vec<_> = [child.get_program()].into_iter().chain(child.get_args()).collect();
+    let output = unshare(&args).unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+fn send_what_is_too_long() {
+    for told in [UndeliveredTo::Receiver, UndeliveredTo::Sender] {
+        let lp = new_loop();
+        let (a, b) = (bind(&lp), bind(&lp));
+        a.report_undelivered(told).unwrap();
+        set_ip_mtu_discover(a.as_fd(), Ipv4PathMtuDiscovery::DO).unwrap(); // it is not cut into pieces
+        let to = b.local_addr().unwrap();
+        assert_eq!(a.try_send_to(&[0; 4000], &to).unwrap_err().raw_os_error(), Some(libc::EMSGSIZE));
+        assert_eq!(a.try_recv_from(&mut [0; 8]).unwrap_err().kind(), ErrorKind::WouldBlock);
+        a.try_send_to(b"fits", &to).unwrap();
+        assert_eq!(block_on(&lp, b.recv(&mut [0; 8])).unwrap(), 4);
+    }
+}
+
+/// Not a test of its own: the children of the tests above start here.
+#[test]
+fn in_a_child() {
+    match again::role().as_deref() {
+        Some("narrow") => send_what_is_too_long(),
+        Some(role) => panic!("no role {role}"),
+        None => {}
+    }
 }

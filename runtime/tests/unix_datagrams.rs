@@ -99,3 +99,31 @@ fn a_peer_that_is_full_neither_spins_nor_hangs_whoever_filled_it() {
         assert_eq!(lens, [6, 7]);
     }
 }
+
+#[test]
+fn a_peer_that_is_full_holds_up_no_other() {
+    let lp = new_loop();
+    let name = |what: &str| UnixAddr::abstract_name(format!("phaseloop-{what}-{}", process::id()));
+    let (a, filler) = (UnixDatagram::unbound(&lp).unwrap(), UnixDatagram::unbound(&lp).unwrap());
+    let (stuck, healthy) = (name("stuck"), name("healthy"));
+    let b = UnixDatagram::bind(&lp, &stuck).unwrap();
+    let c = UnixDatagram::bind(&lp, &healthy).unwrap();
+    let full = fill(&filler, &stuck);
+    let send = |to: &UnixAddr| {
+        let (a, to) = (a.clone(), to.clone());
+        async move { a.send_to(b"x", &to).await }
+    };
+    let stuck: Vec<_> = (0..3).map(|_| lp.spawn(send(&stuck))).collect();
+    turns_in(&lp, ms(1));
+    block_on(&lp, async {
+        for _ in 0..100 {
+            send(&healthy).await.unwrap();
+            assert_eq!(c.recv(&mut [0; 8]).await.unwrap(), 1);
+        }
+    });
+    assert!(!stuck.iter().any(|task| task.is_finished()));
+    (0..full).for_each(|_| drop(b.try_recv_from(&mut [0; 200]).unwrap()));
+    for task in stuck {
+        assert_eq!(block_on(&lp, task).unwrap().unwrap(), 1);
+    }
+}

@@ -24,7 +24,7 @@ impl<K: DatagramFamily> DatagramSocket<K> {
     /// # Cancel safety
     /// Nothing was sent if the future is dropped before it is done.
     pub async fn send(&self, bytes: &[u8]) -> io::Result<usize> {
-        poll_fn(|cx| self.core.poll_send(cx, bytes, None)).await
+        self.core.send(bytes, None).await
     }
 
     /// Sends a datagram to `addr`, and gives its length.
@@ -36,7 +36,7 @@ impl<K: DatagramFamily> DatagramSocket<K> {
     /// Nothing was sent if the future is dropped before it is done.
     pub async fn send_to(&self, bytes: &[u8], addr: &K::Addr) -> io::Result<usize> {
         let to = addr.to_raw()?;
-        poll_fn(|cx| self.core.poll_send(cx, bytes, Some(&to))).await
+        self.core.send(bytes, Some(&to)).await
     }
 
     /// Receives a datagram, and says who sent it and whether it was truncated.
@@ -65,7 +65,7 @@ impl<K: DatagramFamily> DatagramSocket<K> {
         poll_fn(ready).await
     }
 
-    /// Waits until a datagram can be sent.
+    /// Waits until a datagram can be sent. That the peer of a Unix socket without a connection is full is not waited for.
     pub async fn writable(&self) -> io::Result<()> {
         poll_fn(|cx| {
             ready!(self.core.poll_may_send(cx));
@@ -188,17 +188,20 @@ impl<K: DatagramFamily> DatagramSocket<K> {
 }
 
 impl Core {
-    fn poll_send(
-        self: &Rc<Self>,
+    /// As `send`; `None` if the peer is full, and no event will tell when it is not.
+    pub(super) fn poll_send(
+        &self,
         cx: &mut Context<'_>,
         bytes: &[u8],
         to: Option<&RawAddr>,
-    ) -> Poll<io::Result<usize>> {
+    ) -> Poll<io::Result<Option<usize>>> {
         ready!(self.poll_may_send(cx));
         self.base.poll_op(cx, Direction::Write, |fd| {
             let sent = self.send_told(fd, |fd| sys::send_one(fd, bytes, to));
-            self.look_at_send(fd, &sent);
-            sent.map(Attempt::Done)
+            match self.is_peer_full(fd, &sent) {
+                true => Ok(Attempt::Done(None)),
+                false => sent.map(|len| Attempt::Done(Some(len))),
+            }
         })
     }
 
@@ -215,9 +218,9 @@ impl Core {
         })
     }
 
-    /// Waits until nothing is queued, since what is queued is never overtaken, and no peer is known to be full.
+    /// Waits until nothing is queued: what is queued is never overtaken.
     fn poll_may_send(&self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.base.is_gone() || !self.has_queued() && !self.is_stalled() {
+        if self.base.is_gone() || !self.has_queued() {
             return Poll::Ready(());
         }
         self.base.wait(Direction::Write, cx.waker());

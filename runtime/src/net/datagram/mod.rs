@@ -67,7 +67,7 @@ pub(super) struct Core {
     undelivered_to: Cell<UndeliveredTo>,
     /// Errors for the side that did not meet them, at most `undelivered::KEPT_MAX`.
     undelivered: RefCell<VecDeque<io::Error>>,
-    /// A peer was full, and nothing is sent for a while.
+    /// The peer of the first one queued was full, and nothing that is queued is sent for a while.
     stalled: Cell<bool>,
     /// The kernel may join datagrams, and says so.
     joins: Cell<bool>,

@@ -39,21 +39,14 @@ impl Core {
     }
 
     /// Sends by `send` now, unless others wait to be sent first.
-    pub(super) fn try_send_by<R>(
-        self: &Rc<Self>,
-        send: impl FnMut(BorrowedFd<'_>) -> io::Result<R>,
-    ) -> io::Result<R> {
+    pub(super) fn try_send_by<R>(&self, send: impl FnMut(BorrowedFd<'_>) -> io::Result<R>) -> io::Result<R> {
         if self.base.is_gone() {
             return Err(gone());
         }
         if self.has_queued() {
             return Err(io::ErrorKind::WouldBlock.into());
         }
-        let sent = self.base.with(|fd| {
-            let sent = self.send_told(fd, send);
-            self.look_at_send(fd, &sent);
-            sent
-        });
+        let sent = self.base.with(|fd| self.send_told(fd, send));
         if sent.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock) {
             self.base.clear_ready(Readiness::ANY_WRITE);
         }
@@ -130,7 +123,9 @@ impl Core {
         let datagrams = || queue.clone().map(|send| (&*send.bytes, send.to.as_ref()));
         self.base.with(|fd| {
             let sent = self.send_told(fd, |fd| sys::send_many(fd, datagrams()));
-            self.look_at_send(fd, &sent);
+            if self.is_peer_full(fd, &sent) {
+                self.stall();
+            }
             sent
         })
     }

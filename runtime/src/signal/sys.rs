@@ -78,6 +78,8 @@ impl Post {
     /// Goes on in a process that was forked, with a socket of its own.
     pub(super) fn after_fork_child(&mut self, socket: UnixStream) -> io::Result<()> {
         socket.set_nonblocking(true)?;
+        // Handlers of the parent's other threads are not here to end. One on this thread is over before this goes on.
+        RUNNING.store(0, Ordering::SeqCst);
         self.entry.fd.store(socket.as_raw_fd(), Ordering::SeqCst);
         self.entry.pid.store(std::process::id(), Ordering::SeqCst);
         self.socket = socket;

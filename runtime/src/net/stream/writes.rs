@@ -181,6 +181,10 @@ impl Core {
         let mark = state.limits.write_high_water_mark;
         self.with_writes(|writes| writes.push(QueuedWrite { bytes, written: 0, descriptors, on_done }, mark));
         self.follow();
+        // Interrupted, and not refused: no event would come.
+        if self.base.has_ready(Readiness::WRITABLE) {
+            self.base.run_again();
+        }
     }
 
     pub(super) fn with_writes<R>(&self, f: impl FnOnce(&mut Writes) -> R) -> R {

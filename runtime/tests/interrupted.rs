@@ -8,14 +8,17 @@ mod loopback;
 mod sys;
 
 use std::cell::Cell;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 
 use loopback::{block_on, finish, localhost, ms, new_loop, pattern};
-use phaseloop::net::{TcpListener, TcpStream, UdpSocket, UnixStream, pipe};
+use phaseloop::ipc::{Attachment, AttachmentKind, Channel, ChannelLimits, Framing, Message};
+use phaseloop::net::{
+    ReadEvent, ReceiveEvent, TcpListener, TcpStream, UdpSocket, UnixAddr, UnixListener, UnixStream, pipe,
+};
 use phaseloop::process::{Command, Stdio};
 use phaseloop::signal::{Signal, SignalWatcher};
 use phaseloop::{EventLoop, LoopHandle, PollEvents, PollFd};
@@ -152,5 +155,63 @@ fn timers_and_foreign_descriptors_go_on() {
         let (ready, ()) = futures::join!(ready, write);
         assert!(ready.unwrap().contains(PollEvents::READABLE));
         poll.close();
+    });
+}
+
+#[test]
+fn unix_sockets_and_channels_go_on() {
+    let number = AtomicU64::new(0);
+    in_a_storm(async |lp| {
+        let number = number.fetch_add(1, Ordering::Relaxed);
+        let name = UnixAddr::abstract_name(format!("phaseloop-storm-{}-{number}", std::process::id()));
+        let listener = UnixListener::bind(lp, &name).unwrap();
+        let (client, server) = futures::join!(UnixStream::connect(lp, &name), listener.accept());
+        let (client, server) = (client.unwrap(), server.unwrap().0);
+        let open = |stream| Channel::new(stream, Framing::OWN, ChannelLimits::default());
+        let (here, there) = (open(client), open(server));
+        for number in 0..50_u8 {
+            let (carried, _other) = std::os::unix::net::UnixStream::pair().unwrap();
+            let attachment = Attachment::new(AttachmentKind::Native, OwnedFd::from(carried));
+            here.send_when_room(Message::new([number]).attach(attachment)).await.unwrap();
+            let mut message = there.recv().await.unwrap().unwrap();
+            assert!(message.bytes() == [number] && message.take_attachment().is_some());
+        }
+    });
+}
+
+#[test]
+fn callbacks_go_on() {
+    let bytes = pattern(300_000);
+    in_a_storm(async |lp| {
+        let (a, b) = UnixStream::pair(lp).unwrap();
+        let (sender, receiver) = phaseloop::channel::oneshot();
+        let (mut got, mut sender) = (Vec::new(), Some(sender));
+        b.read_start(move |_, event| match event {
+            ReadEvent::Data(data) => got.extend_from_slice(data),
+            ReadEvent::End => {
+                if let Some(sender) = sender.take() {
+                    sender.send(std::mem::take(&mut got)).expect("it is awaited");
+                }
+            }
+            ReadEvent::Failed(error) => panic!("{error}"),
+        })
+        .unwrap();
+        for piece in bytes.chunks(7000) {
+            a.queue_write_with(piece, |_, written| written.unwrap()).unwrap();
+        }
+        a.shutdown_with(|_, ended| ended.unwrap()).unwrap();
+        assert!(receiver.await.unwrap() == bytes);
+        let (a, b) = (UdpSocket::bind(lp, localhost()).unwrap(), UdpSocket::bind(lp, localhost()).unwrap());
+        let (sender, receiver) = phaseloop::channel::oneshot();
+        let mut sender = Some(sender);
+        b.recv_start(move |socket, event| {
+            let ReceiveEvent::Datagram(datagram) = event else { panic!("{event:?}") };
+            assert_eq!(datagram.bytes, b"x");
+            socket.recv_stop();
+            sender.take().into_iter().for_each(|sender| sender.send(()).expect("it is awaited"));
+        })
+        .unwrap();
+        a.queue_send_with(b"x", Some(&b.local_addr().unwrap()), |_, sent| sent.unwrap()).unwrap();
+        receiver.await.unwrap();
     });
 }

@@ -10,7 +10,12 @@ use std::rc::Rc;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use phaseloop::net::{TcpListener, TcpStream, UdpSocket, UnixAddr, UnixListener, UnixStream};
+use phaseloop::EventLoop;
+use phaseloop::ipc::Channel;
+use phaseloop::net::pipe::{self, PipeStream};
+use phaseloop::net::{TcpListener, TcpStream, UdpSocket, UnixAddr, UnixDatagram, UnixListener, UnixStream};
+use phaseloop::signal::{Signal, SignalWatcher};
+use phaseloop::threads::{Port, spawn_loop};
 use rustix::process::{Resource, getrlimit, setrlimit};
 
 mod loopback;
@@ -164,5 +169,38 @@ fn at_the_descriptor_limit_everything_else_fails_plainly_and_goes_on_later() {
     drop(filler);
     drop(lp.block_on(TcpStream::connect(&lp, address)).unwrap().unwrap());
     drop((a, b, listener));
+    finish(lp);
+}
+
+#[test]
+fn at_the_descriptor_limit_all_that_opens_says_so_and_leaves_nothing() {
+    let _alone = limited();
+    let (lp, folder) = (new_loop(), loopback::Folder::new());
+    turns_in(&lp, ms(1));
+    let fifo = folder.path().join("fifo");
+    rustix::fs::mkfifoat(rustix::fs::CWD, &fifo, rustix::fs::Mode::RWXU).unwrap();
+    let inherited = File::open("/dev/null").unwrap();
+    let filler = exhaust();
+    let is_emfile = |what: &str, error: std::io::Error| {
+        assert_eq!(error.raw_os_error(), Some(libc::EMFILE), "{what}: {error}");
+    };
+    is_emfile("a pipe", pipe::pair(&lp).unwrap_err());
+    is_emfile("a socket pair", pipe::socketpair(&lp).unwrap_err());
+    is_emfile("a FIFO", pipe::open_fifo_reader(&lp, &fifo).unwrap_err());
+    is_emfile("a shared descriptor", PipeStream::from_shared(&lp, &inherited).unwrap_err());
+    is_emfile("a channel", Channel::pair(&lp).unwrap_err());
+    is_emfile("datagrams", UnixDatagram::unbound(&lp).unwrap_err());
+    is_emfile("a pair of datagram sockets", UnixDatagram::pair(&lp).unwrap_err());
+    is_emfile("signals", lp.signals(&[Signal::USR1]).unwrap_err());
+    let watcher = SignalWatcher::new(&lp).unwrap();
+    is_emfile("a watcher", watcher.start(Signal::USR1, |_, _| {}).unwrap_err());
+    is_emfile("a loop", EventLoop::new().unwrap_err());
+    is_emfile("a thread", spawn_loop(&lp, |_, _: Port<(), ()>| {}).unwrap_err());
+    is_emfile("a standard stream", pipe::stdin(&lp).unwrap_err());
+    drop(filler);
+    watcher.start(Signal::USR1, |watcher, _| watcher.close()).unwrap();
+    pipe::pair(&lp).unwrap();
+    watcher.close();
+    drop(watcher);
     finish(lp);
 }

@@ -103,7 +103,8 @@ impl LoopHandle {
     }
 }
 
-/// Awaits the output of a task. Dropping it detaches the task, which runs on.
+/// Awaits the output of a task. Dropping it detaches the task, which runs on: that is why nothing warns of a handle that is not
+/// used, and [`detach`](Self::detach) says the same aloud.
 ///
 /// # Cancel safety
 /// Dropping the future of an await drops the join handle itself; await `&mut handle` to keep it.

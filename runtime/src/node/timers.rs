@@ -49,7 +49,8 @@ impl LoopHandle {
         self.set_listed(self.delay_of_ms(ms), ListedTimer::Timeout(callback))
     }
 
-    /// Runs `f` every `period`, by Node's rules.
+    /// Runs `f` every `period`, by Node's rules. It does not get the interval's id; a [`Timer`](crate::Timer) gives itself to its
+    /// callback, to be stopped there.
     ///
     /// # Ordering
     /// It is armed again after its callback, counted from when the callback began, so it drifts and never runs twice in

@@ -1,0 +1,128 @@
+//! Users, profiles and the feed.
+
+mod shop;
+
+use serde_json::{Value, json};
+use shop::test;
+
+#[test]
+fn a_profile_is_read_from_the_cache_until_it_changes() {
+    test(async |world| {
+        let shop = world.open(&[]).await;
+        let token = shop.register("ada").await;
+        let profile = async || {
+            let response = shop.response("GET", "/api/users/2", &[], None).await;
+            let from = response.headers()["x-cache"].to_str().unwrap().to_owned();
+            let body: Value = serde_json::from_slice(&response.into_body().bytes().await.unwrap()).unwrap();
+            (from, body["orders"]["spent_cents"].as_i64().unwrap())
+        };
+        assert_eq!(profile().await, ("miss".into(), 0));
+        assert_eq!(profile().await, ("hit".into(), 0));
+        let (_, placed) = shop.order(&token, "an-order-of-ada", &[(2, 10)]).await;
+        let path = format!("/api/orders/{}/pay", placed["order"]["id"]);
+        assert_eq!(shop.with_token(&token, "POST", &path, None).await.0, 200);
+        assert_eq!(profile().await, ("miss".into(), 3490));
+        assert_eq!(profile().await, ("hit".into(), 3490));
+        assert_eq!(shop.get("/api/users/77").await.0, 404);
+    });
+}
+
+#[test]
+fn a_restart_keeps_users_tokens_orders_and_posts() {
+    test(async |world| {
+        let shop = world.open(&[]).await;
+        let token = shop.register("ada").await;
+        shop.order(&token, "an-order-of-ada", &[(1, 1), (2, 2)]).await;
+        let post = json!({ "text": "hello", "tags": ["b", "a", "b"] });
+        let (_, posted) = shop.with_token(&token, "POST", "/api/feed", Some(&post)).await;
+        assert_eq!(posted["post"]["tags"], json!(["a", "b"]));
+        shop.service.shutdown().await;
+
+        let shop = world.open(&[]).await;
+        let (status, orders) = shop.with_token(&token, "GET", "/api/orders", None).await;
+        assert_eq!((status, orders["orders"][0]["items"].as_array().unwrap().len()), (200, 2));
+        assert_eq!(shop.get("/api/feed?tag=a").await.1["posts"], json!([posted["post"]]));
+        let body = json!({ "name": "ada", "password": "password of ada" });
+        assert_eq!(shop.ask("POST", "/api/login", &[], Some(&body)).await.0, 200);
+        let body = json!({ "name": "ada", "password": "password of bob" });
+        assert_eq!(shop.ask("POST", "/api/login", &[], Some(&body)).await.0, 401);
+    });
+}
+
+#[test]
+fn lists_go_on_where_they_ended() {
+    test(async |world| {
+        let shop = world.open(&[]).await;
+        let token = shop.register("ada").await;
+        for number in 0..7 {
+            let text = json!({ "text": format!("post {number}"), "tags": [if number % 2 == 0 { "even" } else { "odd" }] });
+            assert_eq!(shop.with_token(&token, "POST", "/api/feed", Some(&text)).await.0, 201);
+            shop.order(&token, &format!("order-number-{number}"), &[(1, 1 + number)]).await;
+        }
+        let mut quantities = Vec::new();
+        let mut path = "/api/orders?limit=3".to_owned();
+        loop {
+            let (_, page) = shop.with_token(&token, "GET", &path, None).await;
+            quantities.extend(
+                page["orders"].as_array().unwrap().iter().map(|order| order["items"][0]["quantity"].clone()),
+            );
+            if page["next"].is_null() {
+                break;
+            }
+            path = format!("/api/orders?limit=3&before={}", page["next"]);
+        }
+        assert_eq!(Value::from(quantities), json!([7, 6, 5, 4, 3, 2, 1]));
+        let (_, page) = shop.get("/api/feed?tag=even&limit=2").await;
+        let next = page["next"].as_str().unwrap().to_owned();
+        let (_, rest) = shop.get(&format!("/api/feed?tag=even&limit=2&before={next}")).await;
+        let texts = |page: &Value| {
+            page["posts"].as_array().unwrap().iter().map(|post| post["text"].clone()).collect::<Vec<_>>()
+        };
+        // Posts of one millisecond stand in no order among themselves.
+        let mut all = [texts(&page), texts(&rest)].concat();
+        all.sort_by_key(Value::to_string);
+        assert_eq!(Value::from(all), json!(["post 0", "post 2", "post 4", "post 6"]));
+    });
+}
+
+#[test]
+fn an_admin_fills_the_shelves_and_reads_the_books() {
+    test(async |world| {
+        let shop = world.open(&[("APP_ENV", "production")]).await;
+        let (boss, ada) = (shop.boss().await, shop.register("ada").await);
+        assert_eq!(
+            shop.get("/api/products").await.1["products"],
+            json!([]),
+            "production begins with nothing"
+        );
+        let product = json!({ "name": "Cup", "price_cents": 1200, "stock": 1 });
+        let (status, added) = shop.with_token(&boss, "POST", "/admin/products", Some(&product)).await;
+        assert_eq!((status, &added["product"]["id"]), (201, &json!(1)));
+        let (_, more) =
+            shop.with_token(&boss, "POST", "/admin/products/1/stock", Some(&json!({ "add": 4 }))).await;
+        assert_eq!(more["product"]["stock"], 5);
+        assert_eq!(
+            shop.with_token(&boss, "POST", "/admin/products/9/stock", Some(&json!({ "add": 4 }))).await.0,
+            404
+        );
+        shop.order(&ada, "an-order-of-ada", &[(1, 3)]).await;
+        shop.with_token(&ada, "POST", "/api/orders/1/pay", None).await;
+        assert_eq!(
+            shop.with_token(&ada, "POST", "/api/orders/1/ship", None).await.0,
+            403,
+            "customers do not ship"
+        );
+        assert_eq!(shop.with_token(&boss, "POST", "/admin/orders/1/ship", None).await.0, 200);
+        let (_, stats) = shop.with_token(&boss, "GET", "/admin/stats", None).await;
+        let orders = json!({ "pending": 0, "paid": 0, "shipped": 1, "cancelled": 0 });
+        let wanted =
+            json!({ "users": 2, "orders": orders, "sold_cents": 3600, "ledger_cents": 3600, "events": 3 });
+        assert_eq!(stats, wanted);
+        let block = json!({ "ms": 1 });
+        assert_eq!(
+            shop.ask("POST", "/api/loop/block", &[], Some(&block)).await.0,
+            404,
+            "no buttons in production"
+        );
+    });
+}

@@ -1,0 +1,104 @@
+//! Who follows orders hears of all of them, in order, whatever happens in between.
+
+mod shop;
+
+use std::rc::Rc;
+
+use serde_json::Value;
+use shop::{Events, Shop, test};
+
+async fn ids(events: &mut Events, count: usize) -> Vec<i64> {
+    let mut ids = Vec::new();
+    while ids.len() < count {
+        let event = events.next().await.expect("the answer goes on");
+        ids.push(event["id"].as_i64().unwrap());
+    }
+    ids
+}
+
+async fn buy(shop: &Shop, token: &str, key: &str) {
+    let (status, answer) = shop.order(token, key, &[(2, 1)]).await;
+    assert_eq!(status, 201, "{answer}");
+}
+
+#[test]
+fn a_client_hears_of_each_change() {
+    test(async |world| {
+        let shop = world.open(&[]).await;
+        let token = shop.register("ada").await;
+        let mut events = shop.follow("/api/orders/events", &[]).await;
+        buy(&shop, &token, "the-first-order").await;
+        let event = events.next().await.unwrap();
+        assert_eq!(event["status"], "pending");
+        assert_eq!((&event["user"], &event["total_cents"]), (&Value::from("ada"), &Value::from(349)));
+        let id = &event["order"];
+        assert_eq!(shop.with_token(&token, "POST", &format!("/api/orders/{id}/pay"), None).await.0, 200);
+        assert_eq!(events.next().await.unwrap()["status"], "paid");
+    });
+}
+
+#[test]
+fn what_happened_before_while_away_and_over_a_restart_is_told() {
+    test(async |world| {
+        let shop = world.open(&[]).await;
+        let token = shop.register("ada").await;
+        let mut events = shop.follow("/api/orders/events", &[]).await;
+        for number in 1..=3 {
+            buy(&shop, &token, &format!("before-the-end-{number}")).await;
+        }
+        assert_eq!(ids(&mut events, 2).await, [1, 2]);
+        drop(events); // with the third unread
+        buy(&shop, &token, "while-away-order").await;
+        shop.service.shutdown().await;
+
+        let shop = world.open(&[]).await;
+        buy(&shop, &token, "after-the-restart").await;
+        let mut events = shop.follow("/api/orders/events", &[("last-event-id", "2")]).await;
+        assert_eq!(ids(&mut events, 3).await, [3, 4, 5]);
+        buy(&shop, &token, "and-live-again").await;
+        assert_eq!(ids(&mut events, 1).await, [6]);
+        let mut last = shop.follow("/api/orders/events?last=2", &[]).await;
+        assert_eq!(ids(&mut last, 2).await, [5, 6]);
+        let mut after = shop.follow("/api/orders/events?after=0", &[]).await;
+        assert_eq!(ids(&mut after, 6).await, [1, 2, 3, 4, 5, 6]);
+        // Of a database that was there before this one.
+        let mut ahead = shop.follow("/api/orders/events", &[("last-event-id", "1000")]).await;
+        buy(&shop, &token, "told-from-now-on").await;
+        assert_eq!(ids(&mut ahead, 1).await, [7]);
+    });
+}
+
+#[test]
+fn nothing_is_told_that_is_not_committed() {
+    test(async |world| {
+        let shop = world.open(&[]).await;
+        let token = shop.register("ada").await;
+        let mut events = shop.follow("/api/orders/events", &[]).await;
+        shop.service.fail_at(|step| step == "commit");
+        let (status, answer) = shop.order(&token, "never-committed", &[(2, 1)]).await;
+        assert_eq!((status, &answer["error"]["code"]), (503, &Value::from("unavailable")));
+        shop.service.fail_at(|_| false);
+        buy(&shop, &token, "committed-order").await;
+        let event = events.next().await.unwrap();
+        assert_eq!((&event["id"], &event["order"]), (&Value::from(1), &Value::from(1)));
+    });
+}
+
+#[test]
+fn a_shutdown_ends_the_answers_and_what_is_under_way() {
+    test(async |world| {
+        let shop = Rc::new(world.open(&[]).await);
+        let token = shop.register("ada").await;
+        let mut orders = shop.follow("/api/orders/events", &[]).await;
+        let mut metrics = shop.follow("/api/loop/events", &[]).await;
+        assert!(metrics.next().await.unwrap()["pool"]["workers_max"].is_number());
+        let buying = Rc::clone(&shop);
+        let order = phaseloop::spawn(async move { buying.order(&token, "just-in-time", &[(1, 1)]).await });
+        phaseloop::yield_now().await;
+        let report = shop.service.shutdown().await;
+        assert_eq!(report.cut, []);
+        assert_eq!(order.await.unwrap().0, 201, "what was asked before is answered");
+        while orders.next().await.is_some() {}
+        while metrics.next().await.is_some() {}
+    });
+}

@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used)]
 
 use std::cell::RefCell;
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::{Arc, Mutex};
@@ -163,4 +165,73 @@ fn a_loop_that_is_gone_hears_no_bell_and_drops_what_the_port_held() {
     drop(lp);
     bring(&arrived, &bell, &[1]);
     assert_eq!((Rc::strong_count(&held), arrived.lock().unwrap().len()), (1, 1));
+}
+
+// --- ports that a descriptor feeds ------------------------------------------------------------------------------------
+
+/// A port whose completions are the bytes that arrive at a socket, and the other end.
+fn bytes(lp: &LoopHandle, mut on_byte: impl FnMut(&LoopHandle, u8) + 'static) -> (PullPort, UnixStream) {
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    ours.set_nonblocking(true).unwrap();
+    let mut reader = ours.try_clone().unwrap();
+    let pull = move |into: &mut Vec<u8>| drop(reader.read_to_end(into)); // to where it would block
+    (PullPort::fed_by(lp, ours, pull, move |lp, byte| on_byte(lp, byte)).unwrap(), theirs)
+}
+
+#[test]
+fn what_a_descriptor_brings_is_delivered_as_if_the_bell_had_rung() {
+    let lp = EventLoop::new().unwrap();
+    let seen = Log::default();
+    let theirs = Rc::clone(&seen);
+    let (port, mut writer) = bytes(&lp, move |lp, byte| {
+        log(&theirs, format!("completion {byte}"));
+        let theirs = Rc::clone(&theirs);
+        lp.next_tick(move |_| log(&theirs, format!("tick {byte}")));
+    });
+    let _work = lp.begin_request();
+    for round in 0..3 {
+        let immediate = Rc::clone(&seen);
+        lp.set_immediate(move |_| log(&immediate, "immediate"));
+        writer.write_all(&[round, 9]).unwrap();
+        lp.run(RunMode::NoWait).unwrap();
+        let expected = [format!("completion {round}"), format!("tick {round}"), "completion 9".into()];
+        assert_eq!(seen.borrow()[..3], expected, "each edge is seen");
+        assert_eq!(seen.take()[3..], ["tick 9", "immediate"]);
+    }
+    writer.write_all(&[1]).unwrap();
+    port.close();
+    lp.run(RunMode::NoWait).unwrap();
+    assert!(seen.borrow().is_empty(), "a closed port delivers nothing");
+    assert_eq!(writer.write(&[1]).unwrap_err().kind(), std::io::ErrorKind::BrokenPipe, "and lets go of it");
+}
+
+#[test]
+fn a_panic_that_leaves_run_loses_nothing_that_a_descriptor_brought() {
+    for schedule in [Schedule::node26(), Schedule::textbook()] {
+        let lp = EventLoop::builder().schedule(schedule).build().unwrap();
+        let seen = Log::default();
+        let theirs = Rc::clone(&seen);
+        let (_port, mut writer) = bytes(&lp, move |_, byte| {
+            log(&theirs, byte.to_string());
+            assert_ne!(byte, 2, "on purpose");
+        });
+        let _work = lp.begin_request();
+        writer.write_all(&[1, 2, 3, 4]).unwrap();
+        let turn = || lp.run(RunMode::NoWait).map(|_| ());
+        let panics = (0..4).filter(|_| catch_unwind(AssertUnwindSafe(turn)).is_err()).count();
+        assert_eq!((panics, seen.borrow().join(" ")), (1, "1 2 3 4".into()));
+    }
+}
+
+#[test]
+fn a_loop_that_goes_lets_go_of_what_fed_its_port() {
+    let lp = EventLoop::new().unwrap();
+    let (port, mut writer) = bytes(&lp, |_, _| unreachable!("no turn is run"));
+    writer.write_all(&[1]).unwrap();
+    let handle = lp.handle();
+    drop(lp);
+    assert_eq!(writer.write(&[1]).unwrap_err().kind(), std::io::ErrorKind::BrokenPipe);
+    drop(port);
+    let late = PullPort::fed_by(&handle, std::io::stdin(), |_: &mut Vec<u8>| {}, |_, _| {});
+    assert_eq!(late.unwrap_err().kind(), std::io::ErrorKind::NotConnected);
 }

@@ -1,13 +1,17 @@
 //! What the ports share: a batch that is pulled, and each completion of it delivered by a call of its own.
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
+use std::io;
+use std::os::fd::{AsFd, AsRawFd};
 use std::panic::Location;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 
+use crate::driver::{Readiness, Token};
 use crate::handle::wakeup::Signal;
 use crate::schedule::Phase;
 use crate::state::LoopHandle;
 use crate::state::handles::{HandleKey, HandleKind};
+use crate::state::sources::Ready;
 use crate::task::queue::Queue;
 
 /// Moves what has arrived to the end of the list.
@@ -17,6 +21,8 @@ pub(super) type OnCompletion<T> = Box<dyn FnMut(&LoopHandle, T)>;
 
 /// The loop's end of a port.
 struct Delivery<T> {
+    /// What tells of completions besides the signal. INVARIANT order: it is dropped before what it may own.
+    source: OnceCell<Source>,
     key: HandleKey,
     signal: Signal,
     pull: RefCell<Pull<T>>,
@@ -34,9 +40,39 @@ pub(super) fn open<T: 'static>(
     on_completion: OnCompletion<T>,
     site: &'static Location<'static>,
 ) -> HandleKey {
+    let (key, _) = open_delivery(lp, pull, on_completion, site);
+    key
+}
+
+/// As `open`, and pulls too when the driver finds `io` readable anew.
+pub(super) fn open_fed<T: 'static>(
+    lp: &LoopHandle,
+    io: Box<dyn AsFd>,
+    pull: Pull<T>,
+    on_completion: OnCompletion<T>,
+    site: &'static Location<'static>,
+) -> io::Result<HandleKey> {
+    let fd = io.as_fd().as_raw_fd();
+    let token = lp.open_source(fd, Readiness::READABLE, HandleKind::Port, site)?;
+    let source = Source { lp: lp.clone(), token, _io: io };
+    let (key, delivery) = open_delivery(lp, pull, on_completion, site);
+    let feed = Feed(Rc::downgrade(&delivery));
+    // It cannot fail: the delivery is new.
+    let _ = delivery.source.set(source);
+    lp.state.sources.set_target(token, Some(Rc::new(feed)));
+    Ok(key)
+}
+
+fn open_delivery<T: 'static>(
+    lp: &LoopHandle,
+    pull: Pull<T>,
+    on_completion: OnCompletion<T>,
+    site: &'static Location<'static>,
+) -> (HandleKey, Rc<Delivery<T>>) {
     let key = lp.open_signalled(HandleKind::Port, site);
     lp.update_flags(key, |flags| flags.referenced = false);
     let delivery = Rc::new(Delivery {
+        source: OnceCell::new(),
         key,
         signal: lp.signal(key),
         pull: RefCell::new(pull),
@@ -44,10 +80,37 @@ pub(super) fn open<T: 'static>(
         batch: Queue::new(),
         on_completion: RefCell::new(on_completion),
     });
-    let callback = Box::new(move |lp: &LoopHandle| delivery.signalled(lp));
+    let signalled = Rc::clone(&delivery);
+    let callback = Box::new(move |lp: &LoopHandle| signalled.signalled(lp));
     // It cannot fail: the handle was opened above.
     let _ = lp.update_open(key, |handle| handle.callback = Some(callback));
-    key
+    (key, delivery)
+}
+
+/// A descriptor in the reactor. INVARIANT order: it leaves the reactor before it can be closed.
+struct Source {
+    lp: LoopHandle,
+    token: Token,
+    _io: Box<dyn AsFd>,
+}
+
+impl Drop for Source {
+    fn drop(&mut self) {
+        self.lp.close_source(self.token);
+    }
+}
+
+/// What the reactor calls. The handle owns the delivery, which owns the place in the reactor.
+struct Feed<T>(Weak<Delivery<T>>);
+
+impl<T: 'static> Ready for Feed<T> {
+    fn ready(self: Rc<Self>, lp: &LoopHandle, _: Readiness) {
+        if let Some(delivery) = self.0.upgrade().filter(|delivery| delivery.is_open(lp)) {
+            delivery.signalled(lp);
+        }
+    }
+
+    fn forget(&self) {}
 }
 
 impl<T: 'static> Delivery<T> {

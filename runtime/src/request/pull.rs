@@ -1,6 +1,8 @@
 //! Pull ports: completions that wait elsewhere until the loop fetches them.
 
 use std::fmt;
+use std::io;
+use std::os::fd::AsFd;
 use std::panic::Location;
 
 use super::delivery;
@@ -59,6 +61,28 @@ impl PullPort {
     ) -> Self {
         let key = delivery::open(lp, Box::new(pull), Box::new(on_completion), Location::caller());
         Self { lp: lp.clone(), key }
+    }
+
+    /// As [`new`](Self::new), and pulls too whenever `io` becomes readable: for completions that the kernel leaves there.
+    ///
+    /// The port keeps `io` until it is closed. The driver reports edges: `pull` must take all that has arrived, or ring the
+    /// bell for the rest.
+    ///
+    /// # Ordering
+    /// As of a port; completions of one pull stand where the driver reports the descriptor among the sources.
+    ///
+    /// # Errors
+    /// The system's, if the descriptor can not be waited for. `NotConnected` if the loop is gone.
+    #[track_caller]
+    pub fn fed_by<T: 'static>(
+        lp: &LoopHandle,
+        io: impl AsFd + 'static,
+        pull: impl FnMut(&mut Vec<T>) + 'static,
+        on_completion: impl FnMut(&LoopHandle, T) + 'static,
+    ) -> io::Result<Self> {
+        let (pull, on_completion) = (Box::new(pull), Box::new(on_completion));
+        let key = delivery::open_fed(lp, Box::new(io), pull, on_completion, Location::caller())?;
+        Ok(Self { lp: lp.clone(), key })
     }
 
     /// The end that other threads use.

@@ -10,6 +10,7 @@
 //! - `hash`: the module `hash`, for digests, MACs, derived keys and random bytes.
 //! - `compress`: the module `compress`, for gzip, zlib and raw deflate; `brotli` and `zstd` add these formats to it
 //!   (`zstd` builds C).
+//! - `io-uring`: `fs::FsBuilder::io_uring`, which has files read and written by the kernel's ring. Only on Linux.
 //! - `idna`: names in any script for [`dns`].
 
 #![deny(unsafe_code)]

@@ -5,6 +5,8 @@
 #![allow(clippy::unwrap_used)]
 #![allow(clippy::print_stderr)] // what is skipped is said loudly, and a child tells its parent
 
+#[path = "support/by_pool.rs"]
+mod front;
 #[path = "support/on_loop.rs"]
 mod on_loop;
 mod support;
@@ -31,7 +33,9 @@ fn in_child(test: &str, folder: &Path, shell: &[&str], prelude: &str) -> bool {
     if std::env::var_os(CHILD).is_some() {
         return true;
     }
-    let script = format!("{prelude} || exit {SKIP}; exec \"$0\" --exact {test} --nocapture");
+    // This file may be a module of another one.
+    let module = module_path!().split_once("::").map_or(String::new(), |(_, module)| format!("{module}::"));
+    let script = format!("{prelude} || exit {SKIP}; exec \"$0\" --exact {module}{test} --nocapture");
     let mut command = Command::new(shell[0]);
     command.args(&shell[1..]).arg("-c").arg(script).arg(std::env::current_exe().unwrap());
     let Ok(output) = command.env(CHILD, "1").env(FOLDER, folder).output() else {
@@ -76,6 +80,18 @@ fn plant(folder: &Path) {
     blocking::write(folder.join("from/tree/big"), vec![7; 8 << 20]).unwrap();
 }
 
+/// A write that fits in part moves the position as far, and the next one fails there.
+fn what_is_cut_short_is_gone_on_from(world: &World, path: &Path, kind: ErrorKind) {
+    let file = world.ok(world.fs.create(path));
+    let len = world.ok(file.write(vec![1; 8 << 20]));
+    assert!((1..8 << 20).contains(&len), "what fitted");
+    assert_eq!(world.fails(file.write(vec![1; 8 << 20])).kind(), kind, "it goes on where it ended");
+    assert_eq!(world.fails(file.write_all(vec![1; 8 << 20])).kind(), kind);
+    assert_eq!(blocking::metadata(path).unwrap().len(), len as u64);
+    drop(file);
+    world.ok(world.fs.rm(path));
+}
+
 /// Whatever writes 8 MiB where 1 MiB fits fails with `kind`, and leaves what it promises.
 fn nothing_half_is_left(kind: ErrorKind) {
     let world = world();
@@ -98,6 +114,7 @@ fn nothing_half_is_left(kind: ErrorKind) {
         is_untouched();
     }
 
+    what_is_cut_short_is_gone_on_from(&world, &small.join("short"), kind);
     let error = world.fails(fs.copy_file(&big, small.join("copy")));
     assert_eq!((error.operation, error.kind(), error.to), ("copy_file", kind, Some(small.join("copy"))));
     is_untouched();

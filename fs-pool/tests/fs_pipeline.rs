@@ -1,6 +1,8 @@
 //! Pipelines: between files, sockets and readers of others; the first error ends all, and nothing is left.
 #![allow(clippy::unwrap_used)]
 
+#[path = "support/by_pool.rs"]
+mod front;
 #[path = "support/on_loop.rs"]
 mod on_loop;
 mod support;

@@ -1,6 +1,8 @@
 //! Files as streams: order of events, back-pressure, ranges, errors, and what is left when they are dropped.
 #![allow(clippy::unwrap_used)]
 
+#[path = "support/by_pool.rs"]
+mod front;
 #[path = "support/on_loop.rs"]
 mod on_loop;
 mod support;
@@ -14,7 +16,6 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use fs_pool::fs::{File, ReadOptions, ReadStream, StreamError, WriteControl, WriteOptions, WriteStream};
-use fs_pool::pool::Class;
 use futures::{AsyncReadExt, AsyncWriteExt, StreamExt};
 use on_loop::{Log, run, settle};
 use phaseloop::RunMode;
@@ -100,7 +101,7 @@ fn each_chunk_is_a_job_and_has_a_checkpoint_of_its_own() {
     run(&world.lp);
     assert_eq!(log.take(), ["data 10", "tick", "data 10", "tick", "data 10", "tick"]);
     // Open, three chunks, the end, close; and the folder of the test.
-    assert_eq!(world.pool.snapshot().class(Class::FS).submitted, 6 + 1);
+    assert_eq!(world.jobs(), 6 + 1);
 }
 
 #[test]
@@ -332,14 +333,14 @@ fn a_queue_that_is_full_gives_the_bytes_back() {
 fn what_is_queued_meanwhile_is_written_by_one_job() {
     let world = world();
     let stream = world.fs.write_stream(world.path("file"), WriteOptions::new());
-    let before = world.pool.snapshot().class(Class::FS).submitted;
+    let before = world.jobs();
     for number in 0..3000_u32 {
         stream.queue_write(number.to_le_bytes()).unwrap();
     }
     stream.end();
     drop(stream);
     run(&world.lp);
-    assert_eq!(world.pool.snapshot().class(Class::FS).submitted - before, 2, "the write and the closing");
+    assert_eq!(world.jobs() - before, 2, "the write and the closing");
     let expected: Vec<u8> = (0..3000_u32).flat_map(u32::to_le_bytes).collect();
     assert!(blocking::read(world.path("file")).unwrap() == expected);
 }

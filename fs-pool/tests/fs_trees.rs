@@ -1,6 +1,8 @@
 //! Trees: listed, removed and copied, in pieces, with what may stand in the way.
 #![allow(clippy::unwrap_used)]
 
+#[path = "support/by_pool.rs"]
+mod front;
 #[path = "support/on_loop.rs"]
 mod on_loop;
 mod support;
@@ -42,7 +44,7 @@ fn names(world: &World, folder: &Path) -> Vec<String> {
 const PLANTED: [&str; 8] = ["a", "one", "to_two", "a/b", "a/dangling", "a/two", "a/up", "a/b/three"];
 
 fn small_jobs(world: &World) -> Fs {
-    Fs::with_limits(world.fs.pool(), FsLimits { entries_per_job: 2, ..FsLimits::default() })
+    world.with_limits(FsLimits { entries_per_job: 2, ..FsLimits::default() })
 }
 
 // --- listing ----------------------------------------------------------------------------------------------------------
@@ -55,9 +57,9 @@ fn a_tree_is_listed_folders_first_and_links_are_not_followed() {
     let entries = world.ok(world.fs.readdir_recursive(&world.folder));
     assert!(entries[0].file_type().is_dir() && entries[1].file_type().is_file());
     assert!(entries[6].file_type().is_symlink());
-    let before = world.pool.snapshot().class(Class::FS).submitted;
+    let before = world.jobs();
     assert_eq!(world.ok(small_jobs(&world).readdir_recursive(&world.folder)).len(), 8);
-    assert!(world.pool.snapshot().class(Class::FS).submitted - before > 1, "others get their turn");
+    assert!(world.jobs() - before > 1, "others get their turn");
     let error = world.fails(world.fs.readdir_recursive(world.path("gone")));
     assert_eq!((error.kind(), error.path), (ErrorKind::NotFound, world.path("gone")));
     assert_eq!(world.fails(world.fs.readdir_recursive(world.path("one"))).kind(), ErrorKind::NotADirectory);
@@ -68,7 +70,7 @@ fn a_tree_that_is_too_large_to_list_is_an_error() {
     let world = world();
     plant(&world.folder);
     for (len, fits) in [(8, true), (7, false)] {
-        let fs = Fs::with_limits(world.fs.pool(), FsLimits { tree_len_max: len, ..FsLimits::default() });
+        let fs = world.with_limits(FsLimits { tree_len_max: len, ..FsLimits::default() });
         let listed = world.lp.block_on(fs.readdir_recursive(&world.folder)).unwrap();
         assert_eq!(listed.is_ok(), fits, "{listed:?}");
         if let Err(error) = listed {

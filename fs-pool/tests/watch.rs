@@ -2,6 +2,8 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used)]
 
+#[path = "support/by_pool.rs"]
+mod front;
 #[path = "support/on_loop.rs"]
 mod on_loop;
 mod support;

@@ -193,7 +193,7 @@ impl Drop for Submit {
 
 impl Fs {
     fn gathering(&self, gathered: &Rc<Gathered>) -> Self {
-        let trips = Trips { pool: self.pool().clone(), gathered: Some(Rc::clone(gathered)) };
+        let trips = Trips { gathered: Some(Rc::clone(gathered)), ..self.trips.clone() };
         Self { trips, hops: self.hops, limits: self.limits }
     }
 }

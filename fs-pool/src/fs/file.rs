@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use super::batch::Gathered;
 use super::operation::{Subject, Trips};
+use super::ring::{Ring, RingJob};
 use super::whole::retry;
 use super::{Fs, Operation};
 use crate::pool::{Class, JobContext};
@@ -48,8 +49,8 @@ pub struct File {
 }
 
 impl File {
-    pub(super) fn new(pool: &LoopPool, path: &Arc<Path>, file: std::fs::File) -> Self {
-        Self { trips: Trips::single(pool), path: Arc::clone(path), file: Some(Arc::new(file)) }
+    pub(super) fn new(trips: Trips, path: &Arc<Path>, file: impl Into<Arc<std::fs::File>>) -> Self {
+        Self { trips, path: Arc::clone(path), file: Some(file.into()) }
     }
 
     /// Takes a file that was opened elsewhere: standard input, a descriptor that another process has passed on. Its operations
@@ -67,7 +68,7 @@ impl File {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn from_std(fs: &Fs, file: std::fs::File, path: impl AsRef<Path>) -> Self {
-        Self::new(fs.pool(), &Arc::from(path.as_ref()), file)
+        Self::new(fs.trips.clone(), &Arc::from(path.as_ref()), file)
     }
 
     /// The path with which it was opened.
@@ -81,12 +82,18 @@ impl File {
     /// If the operation is dropped while its job runs, the position has moved and the bytes are lost.
     #[track_caller]
     pub fn read(&self, len: usize) -> Operation<Vec<u8>> {
+        if let Some(ring) = self.ring() {
+            return self.call_ring("read", ring.read(self.shared(), len, None));
+        }
         self.call("read", move |file| read_with(len, |bytes| (&*file).read(bytes)))
     }
 
     /// Reads up to `len` bytes at `offset`, and leaves the position alone. Empty at the end of the file.
     #[track_caller]
     pub fn read_at(&self, len: usize, offset: u64) -> Operation<Vec<u8>> {
+        if let Some(ring) = self.ring() {
+            return self.call_ring("read_at", ring.read(self.shared(), len, Some(offset)));
+        }
         self.call("read_at", move |file| read_with(len, |bytes| file.read_at(bytes, offset)))
     }
 
@@ -94,6 +101,9 @@ impl File {
     #[track_caller]
     pub fn write(&self, bytes: impl Into<Vec<u8>>) -> Operation<usize> {
         let bytes = bytes.into();
+        if let Some(ring) = self.ring() {
+            return self.call_ring("write", ring.write(self.shared(), bytes, None));
+        }
         self.call("write", move |file| retry(|| (&*file).write(&bytes)))
     }
 
@@ -104,6 +114,9 @@ impl File {
     #[track_caller]
     pub fn write_all(&self, bytes: impl Into<Vec<u8>>) -> Operation<()> {
         let bytes = bytes.into();
+        if let Some(ring) = self.ring() {
+            return self.call_ring("write_all", ring.write_all(self.shared(), bytes, None));
+        }
         self.call("write_all", move |file| (&*file).write_all(&bytes))
     }
 
@@ -111,6 +124,9 @@ impl File {
     #[track_caller]
     pub fn write_at(&self, bytes: impl Into<Vec<u8>>, offset: u64) -> Operation<usize> {
         let bytes = bytes.into();
+        if let Some(ring) = self.ring() {
+            return self.call_ring("write_at", ring.write(self.shared(), bytes, Some(offset)));
+        }
         self.call("write_at", move |file| retry(|| file.write_at(&bytes, offset)))
     }
 
@@ -118,19 +134,38 @@ impl File {
     #[track_caller]
     pub fn write_all_at(&self, bytes: impl Into<Vec<u8>>, offset: u64) -> Operation<()> {
         let bytes = bytes.into();
+        if let Some(ring) = self.ring() {
+            return self.call_ring("write_all_at", ring.write_all(self.shared(), bytes, Some(offset)));
+        }
         self.call("write_all_at", move |file| file.write_all_at(&bytes, offset))
     }
 
     /// Closes the file, once the operations under way have ended. Errors of the system are lost, as in dropping it.
     #[track_caller]
     pub fn close(mut self) -> Operation<()> {
-        let closed = self.call("close", |file| {
-            drop(file);
-            Ok(())
-        });
-        // The job has the descriptor now; if it was refused, it is closed here.
-        self.file = None;
-        closed
+        let Some(ring) = self.ring() else {
+            let closed = self.call("close", |file| {
+                drop(file);
+                Ok(())
+            });
+            // The job has the descriptor now; if it was refused, it is closed here.
+            self.file = None;
+            return closed;
+        };
+        let job = ring.close(self.shared());
+        self.file = None; // so that the job's is the last, unless operations are under way
+        self.call_ring("close", job)
+    }
+
+    /// The ring, where it does this file's calls.
+    pub(super) fn ring(&self) -> Option<&Ring> {
+        self.trips.ring()
+    }
+
+    #[track_caller]
+    pub(super) fn call_ring<T: 'static>(&self, operation: &'static str, job: RingJob<T>) -> Operation<T> {
+        let subject = Subject { operation, path: Arc::clone(&self.path), to: None };
+        Operation::by_ring(&self.trips, subject, job)
     }
 
     #[track_caller]
@@ -171,7 +206,7 @@ impl File {
 
     /// The same file, with operations that are gathered.
     pub(super) fn gathering(&self, gathered: &Rc<Gathered>) -> Self {
-        let trips = Trips { pool: self.trips.pool.clone(), gathered: Some(Rc::clone(gathered)) };
+        let trips = Trips { gathered: Some(Rc::clone(gathered)), ..self.trips.clone() };
         Self { trips, path: Arc::clone(&self.path), file: self.file.clone() }
     }
 }
@@ -181,8 +216,11 @@ impl Drop for File {
         if let Some(file) = self.file.take()
             && (self.trips.gathered.is_none() || Arc::strong_count(&file) == 1)
         {
-            // A refused job is dropped here, and the descriptor with it.
-            let _ = self.trips.pool.request(Class::FS).forget(move |_| drop(file));
+            match &self.trips.ring {
+                Some(ring) => ring.close_unheard(file),
+                // A refused job is dropped here, and the descriptor with it.
+                None => _ = self.trips.pool.request(Class::FS).forget(move |_| drop(file)),
+            }
         } // else the file it was made from is still open
     }
 }

@@ -10,12 +10,18 @@ impl File {
     /// Has the system bring contents and metadata to the device.
     #[track_caller]
     pub fn sync_all(&self) -> Operation<()> {
+        if let Some(ring) = self.ring() {
+            return self.call_ring("sync_all", ring.sync(self.shared(), false));
+        }
         self.call("sync_all", |file| file.sync_all())
     }
 
     /// Has the system bring the contents to the device, and of the metadata only what is needed to find them.
     #[track_caller]
     pub fn sync_data(&self) -> Operation<()> {
+        if let Some(ring) = self.ring() {
+            return self.call_ring("sync_data", ring.sync(self.shared(), true));
+        }
         self.call("sync_data", |file| file.sync_data())
     }
 
@@ -28,6 +34,9 @@ impl File {
     /// What is known of the file.
     #[track_caller]
     pub fn stat(&self) -> Operation<Metadata> {
+        if let Some(ring) = self.ring() {
+            return self.call_ring("stat", ring.file_stat(self.shared()));
+        }
         self.call("stat", |file| file.metadata().map(Metadata::from))
     }
 

@@ -49,12 +49,22 @@ impl Fs {
     /// What is known of a file; links are followed.
     #[track_caller]
     pub fn stat(&self, path: impl AsRef<Path>) -> Operation<Metadata> {
+        if let Some(ring) = self.trips.ring() {
+            let subject = subject("stat", path);
+            let job = ring.stat(Arc::clone(&subject.path), sys::Links::Follow);
+            return Operation::by_ring(&self.trips, subject, job);
+        }
         self.call("stat", path, |path| std::fs::metadata(path).map(Metadata::from))
     }
 
     /// What is known of a file, or of the link itself.
     #[track_caller]
     pub fn lstat(&self, path: impl AsRef<Path>) -> Operation<Metadata> {
+        if let Some(ring) = self.trips.ring() {
+            let subject = subject("lstat", path);
+            let job = ring.stat(Arc::clone(&subject.path), sys::Links::Change);
+            return Operation::by_ring(&self.trips, subject, job);
+        }
         self.call("lstat", path, |path| std::fs::symlink_metadata(path).map(Metadata::from))
     }
 
@@ -110,13 +120,16 @@ impl Fs {
     pub fn open_with(&self, path: impl AsRef<Path>, options: &OpenOptions) -> Operation<File> {
         let (subject, options) = (subject("open", path), options.clone());
         let path = Arc::clone(&subject.path);
-        Operation::start(&self.trips, subject, |chain| {
-            chain.step(
+        Operation::start(&self.trips, subject, |chain| match self.trips.ring() {
+            Some(ring) => chain.ring_step(ring.open_file(path, options), |chain, lp, file| {
+                chain.finish(lp, Ok(File::new(chain.trips(), chain.path(), file.into_shared())));
+            }),
+            None => chain.step(
                 move |_| options.open(path),
                 |chain, lp, file| {
-                    chain.finish(lp, Ok(File::new(chain.pool(), chain.path(), file)));
+                    chain.finish(lp, Ok(File::new(chain.trips(), chain.path(), file)));
                 },
-            );
+            ),
         })
     }
 

@@ -39,6 +39,7 @@
 mod access;
 mod attributes;
 mod batch;
+mod builder;
 mod copy;
 mod dir;
 mod entry;
@@ -52,6 +53,11 @@ mod mkdir;
 mod open_options;
 mod operation;
 mod pipeline;
+#[cfg(all(feature = "io-uring", target_os = "linux"))]
+mod ring;
+#[cfg(not(all(feature = "io-uring", target_os = "linux")))]
+#[path = "no_ring.rs"]
+mod ring;
 mod stream;
 mod sys;
 mod target;
@@ -63,6 +69,7 @@ mod whole;
 pub use access::Access;
 pub use attributes::{FileSystemStat, SetTime};
 pub use batch::Batched;
+pub use builder::FsBuilder;
 pub use copy::{CopyOptions, Reflink};
 pub use dir::Dir;
 pub use entry::DirEntry;
@@ -74,6 +81,8 @@ pub use metadata::{FileType, Metadata};
 pub use open_options::OpenOptions;
 pub use operation::Operation;
 pub use pipeline::{Map, Pipeline, PipelineEnd, PipelineError, pipeline};
+#[cfg(all(feature = "io-uring", target_os = "linux"))]
+pub use ring::{IoUring, IoUringLimits, IoUringStats};
 pub use stream::{ReadControl, ReadOptions, ReadStream, StreamError, WriteControl, WriteStream};
 pub use target::WriteOptions;
 pub use temp::{TempFile, TempFolder};

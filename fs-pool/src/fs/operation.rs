@@ -17,6 +17,7 @@ use phaseloop::{LoopHandle, TimerId};
 use super::FsError;
 use super::batch::{Gathered, Wanted};
 use super::error::At;
+use super::ring::{Ring, RingId, RingJob};
 use crate::pool::{Class, JobContext};
 use crate::request::{JobId, LoopPool, RequestError};
 
@@ -33,22 +34,30 @@ pub struct Operation<T> {
     is_kept: bool,
 }
 
-/// How operations get to the pool: each job by itself, or the first jobs of several together.
+/// Where operations go: to the pool, each job by itself or the first jobs of several together, or to a ring.
 #[derive(Clone)]
 pub(super) struct Trips {
     pub(super) pool: LoopPool,
+    /// What does the calls that it can, if there is one.
+    pub(super) ring: Option<Ring>,
     pub(super) gathered: Option<Rc<Gathered>>,
 }
 
 impl Trips {
     pub(super) fn single(pool: &LoopPool) -> Self {
-        Self { pool: pool.clone(), gathered: None }
+        Self { pool: pool.clone(), ring: None, gathered: None }
+    }
+
+    /// The ring, where calls go one by one.
+    pub(super) fn ring(&self) -> Option<&Ring> {
+        self.ring.as_ref().filter(|_| self.gathered.is_none())
     }
 }
 
 /// What the jobs of one operation share: who waits, and what to name in an error.
 pub(super) struct Chain<T> {
     pool: LoopPool,
+    ring: Option<Ring>,
     subject: Subject,
     under_way: Cell<UnderWay>,
     is_referenced: Cell<bool>,
@@ -65,6 +74,8 @@ enum UnderWay {
     #[default]
     Nothing,
     Job(JobId),
+    /// A job of the ring.
+    Ring(RingId),
     /// A job that is done together with others.
     Gathered(Wanted),
     /// The next attempt.
@@ -93,6 +104,7 @@ impl<T: 'static> Operation<T> {
     pub(super) fn start(trips: &Trips, subject: Subject, first: impl FnOnce(&Rc<Chain<T>>)) -> Self {
         let chain = Rc::new(Chain {
             pool: trips.pool.clone(),
+            ring: trips.ring.clone(),
             subject,
             under_way: Cell::default(),
             is_referenced: Cell::new(true),
@@ -115,6 +127,14 @@ impl<T: 'static> Operation<T> {
         T: Send,
     {
         Self::start(trips, subject, |chain| chain.step(job, |chain, lp, value| chain.finish(lp, Ok(value))))
+    }
+
+    /// Starts an operation of a single job of the ring.
+    #[track_caller]
+    pub(super) fn by_ring(trips: &Trips, subject: Subject, job: RingJob<T>) -> Self {
+        Self::start(trips, subject, |chain| {
+            chain.ring_step(job, |chain, lp, value| chain.finish(lp, Ok(value)));
+        })
     }
 
     /// Has `on_done` called with the result, on the loop's thread: never inside this call, and not at all if the loop is
@@ -152,6 +172,12 @@ impl<T: 'static> Operation<T> {
     }
 }
 
+impl<T> Chain<T> {
+    fn with_ring<R>(&self, f: impl FnOnce(&Ring) -> R) -> Option<R> {
+        self.ring.as_ref().map(f)
+    }
+}
+
 impl<T: 'static> Chain<T> {
     /// Submits the next job of the operation. What it returns goes to `then`, in its completion; an error ends the
     /// operation.
@@ -171,6 +197,24 @@ impl<T: 'static> Chain<T> {
         };
         match submitted {
             Ok(under_way) => drop(self.under_way.replace(under_way)),
+            Err(error) => self.fail(&self.pool.lp().clone(), error),
+        }
+    }
+
+    /// As [`step`](Self::step), by the ring, which there must be.
+    pub(super) fn ring_step<R: 'static>(
+        self: &Rc<Self>,
+        job: RingJob<R>,
+        then: impl FnOnce(&Rc<Self>, &LoopHandle, R) + 'static,
+    ) {
+        let ring = self.ring.as_ref().expect("who has a job of a ring has a ring");
+        let heard = Heard(Rc::clone(self));
+        let started = ring.start(job, self.is_referenced.get(), move |lp, result| match result {
+            Ok(value) => then(&heard.0, lp, value),
+            Err(error) => heard.0.fail(lp, error),
+        });
+        match started {
+            Ok(id) => drop(self.under_way.replace(UnderWay::Ring(id))),
             Err(error) => self.fail(&self.pool.lp().clone(), error),
         }
     }
@@ -211,6 +255,9 @@ impl<T: 'static> Chain<T> {
         let _ = match (&under_way, is_referenced) {
             (UnderWay::Job(id), true) => self.pool.ref_(*id),
             (UnderWay::Job(id), false) => self.pool.unref(*id),
+            (UnderWay::Ring(id), _) => {
+                self.with_ring(|ring| ring.set_referenced(*id, is_referenced)).unwrap_or(false)
+            }
             (UnderWay::Timer(id), true) => self.pool.lp().ref_timer(*id),
             (UnderWay::Timer(id), false) => self.pool.lp().unref_timer(*id),
             (UnderWay::Gathered(_) | UnderWay::Nothing, _) => false,
@@ -246,6 +293,11 @@ impl<T: 'static> Chain<T> {
 
     pub(super) fn pool(&self) -> &LoopPool {
         &self.pool
+    }
+
+    /// Where the operations of a file that it has opened go.
+    pub(super) fn trips(&self) -> Trips {
+        Trips { pool: self.pool.clone(), ring: self.ring.clone(), gathered: None }
     }
 
     pub(super) fn path(&self) -> &Arc<Path> {
@@ -302,6 +354,7 @@ impl<T> Drop for Operation<T> {
         let chain = &self.chain;
         match chain.under_way.take() {
             UnderWay::Job(id) => chain.pool.abandon(id),
+            UnderWay::Ring(id) => _ = chain.with_ring(|ring| ring.abandon(id)),
             UnderWay::Gathered(wanted) => wanted.give_up(),
             UnderWay::Timer(id) => _ = chain.pool.lp().stop_timer(id),
             UnderWay::Nothing => {}

@@ -32,7 +32,7 @@ impl Fs {
             chain.step(
                 move |_| make_file(&prefix),
                 |chain, lp, (path, file)| {
-                    chain.finish(lp, Ok(File::new(chain.pool(), &Arc::from(path), file)));
+                    chain.finish(lp, Ok(File::new(chain.trips(), &Arc::from(path), file)));
                 },
             );
         })
@@ -48,7 +48,7 @@ impl Fs {
             chain.step(
                 move |_| make_file(&prefix).map(|(path, file)| (Vanishing::file(path), file)),
                 |chain, lp, (name, file)| {
-                    let file = File::new(chain.pool(), &Arc::from(name.path()), file);
+                    let file = File::new(chain.trips(), &Arc::from(name.path()), file);
                     chain.finish(lp, Ok(TempFile { file, name: OnPool::new(chain.pool(), name) }));
                 },
             );

@@ -12,6 +12,9 @@ impl File {
     /// For callers that use a buffer again. If the call fails the buffer is lost with it.
     #[track_caller]
     pub fn read_into(&self, mut bytes: Vec<u8>) -> Operation<(usize, Vec<u8>)> {
+        if let Some(ring) = self.ring() {
+            return self.call_ring("read_into", ring.read_into(self.shared(), bytes, None));
+        }
         self.call("read_into", move |file| {
             let read = retry(|| (&*file).read(&mut bytes))?;
             Ok((read, bytes))
@@ -21,6 +24,9 @@ impl File {
     /// As [`read_into`](Self::read_into), at `offset`; the position stays.
     #[track_caller]
     pub fn read_into_at(&self, mut bytes: Vec<u8>, offset: u64) -> Operation<(usize, Vec<u8>)> {
+        if let Some(ring) = self.ring() {
+            return self.call_ring("read_into_at", ring.read_into(self.shared(), bytes, Some(offset)));
+        }
         self.call("read_into_at", move |file| {
             let read = retry(|| file.read_at(&mut bytes, offset))?;
             Ok((read, bytes))

@@ -31,6 +31,9 @@ impl Fs {
     #[track_caller]
     pub fn read_file(&self, path: impl AsRef<Path>) -> Operation<Vec<u8>> {
         let (subject, limits) = (subject("read_file", path), self.reading_limits());
+        if let Some(ring) = self.trips.ring() {
+            return self.read_file_by(ring, subject, limits);
+        }
         let path = Arc::clone(&subject.path);
         Operation::start(&self.trips, subject, |chain| match self.hops {
             FileHops::PerCall | FileHops::SmallPieces => chain.step(
@@ -112,6 +115,9 @@ impl Fs {
         options: &OpenOptions,
     ) -> Operation<()> {
         let (subject, options) = (subject(operation, path), options.clone());
+        if let Some(ring) = self.trips.ring() {
+            return self.write_whole_by(ring, subject, bytes, options);
+        }
         let path = Arc::clone(&subject.path);
         Operation::start(&self.trips, subject, |chain| match self.hops {
             FileHops::PerCall | FileHops::SmallPieces => chain.step(

@@ -4,11 +4,12 @@
 use std::path::{Path, PathBuf};
 use std::{fmt, fs as blocking};
 
-use fs_pool::fs::{Fs, FsError, Operation};
-use fs_pool::pool::Pool;
+use fs_pool::fs::{Fs, FsError, FsLimits, Operation};
+use fs_pool::pool::{Class, Pool};
 use fs_pool::request::LoopPool;
-use phaseloop::{EventLoop, Schedule};
+use phaseloop::{EventLoop, RunMode, Schedule};
 
+use super::on_loop::settle;
 use super::support::pool;
 
 /// A loop, its files and a fresh folder, which goes at the end.
@@ -23,12 +24,35 @@ impl World {
     pub(crate) fn new(schedule: Schedule) -> Self {
         let lp = EventLoop::builder().schedule(schedule).build().expect("it works");
         let pool = pool(1);
-        let fs = Fs::new(&LoopPool::new(&lp, &pool));
+        let fs = crate::front::front(&LoopPool::new(&lp, &pool), FsLimits::default());
         let folder = lp
             .block_on(fs.mkdtemp(std::env::temp_dir().join("phaseloop-")))
             .expect("it works")
             .expect("it works");
         Self { lp, pool, fs, folder }
+    }
+
+    /// Whether files are done by io_uring.
+    pub(crate) fn by_ring(&self) -> bool {
+        self.fs.uses_io_uring()
+    }
+
+    /// Another front, with other bounds.
+    pub(crate) fn with_limits(&self, limits: FsLimits) -> Fs {
+        crate::front::front(self.fs.pool(), limits)
+    }
+
+    /// Jobs of files that were begun, wherever.
+    pub(crate) fn jobs(&self) -> u64 {
+        self.pool.snapshot().class(Class::FS).submitted + crate::front::ring_jobs(&self.fs)
+    }
+
+    /// One turn, at whose poll phase what was begun before is done.
+    pub(crate) fn turn(&self) {
+        settle(&self.pool);
+        // The kernel tells only the loop, so there the poll phase waits for it.
+        let mode = if self.by_ring() { RunMode::Once } else { RunMode::NoWait };
+        self.lp.run(mode).expect("it works");
     }
 
     pub(crate) fn path(&self, name: impl AsRef<Path>) -> PathBuf {

@@ -78,6 +78,7 @@ function follow(stream, url, events) {
     source = new EventSource(url());
     source.onopen = () => { tries = 0; link.set(stream, true); events.open?.(); };
     source.onerror = () => {
+      if (link.up[stream]) events.lost?.();
       link.set(stream, false);
       if (source.readyState !== EventSource.CLOSED) return; // it tries again by itself, with the last id
       waiting = later(patience(tries++), open);
@@ -392,16 +393,16 @@ async function insist(method, path, options, onWait) {
 const account = {
   saved: kept.read("account"),
   get id() { return this.saved?.user.id; },
-  async token() {
+  async token(onWait) {
     if (this.saved && this.saved.expires_at > Date.now() + 60000) return this.saved.token;
     if (this.saved) {
       const { name } = this.saved.user;
-      try { return this.keep(await insist("POST", "api/login", { body: { name, password: this.saved.password } }), this.saved.password); }
+      try { return this.keep(await insist("POST", "api/login", { body: { name, password: this.saved.password } }, onWait), this.saved.password); }
       catch { this.forget(); }
     }
     const base = chat.name.toLowerCase().replace(/[^a-z0-9_-]+/g, "-").replace(/^-+|-+$/g, "").slice(0, 24) || "guest";
     const [name, password] = [`${base}-${random(3)}`, random(16)];
-    return this.keep(await insist("POST", "api/users", { body: { name, password } }), password);
+    return this.keep(await insist("POST", "api/users", { body: { name, password } }, onWait), password);
   },
   keep({ user, token, expires_at }, password) {
     this.saved = { user, token, expires_at, password };
@@ -410,12 +411,12 @@ const account = {
   },
   forget() { this.saved = null; kept.write("account", null); },
   /** Runs `f` with a token; with a new one if the old is refused. */
-  async using(f) {
-    try { return await f(await this.token()); }
+  async using(f, onWait) {
+    try { return await f(await this.token(onWait)); }
     catch (error) {
       if (error.status !== 401) throw error;
       if (this.saved) this.saved.expires_at = 0;
-      return f(await this.token());
+      return f(await this.token(onWait));
     }
   },
 };
@@ -584,7 +585,7 @@ const orders = {
     this.answer("Placing the order…");
     const waits = () => this.answer("No answer yet. Trying again under the same key, so that nothing is ordered twice.");
     try {
-      const { order } = await account.using((token) => insist("POST", "api/orders", { body: { items: wish.items }, token, key: wish.key }, waits));
+      const { order } = await account.using((token) => insist("POST", "api/orders", { body: { items: wish.items }, token, key: wish.key }, waits), waits);
       this.answer(`Order ${order.id} is placed: ${money(order.total_cents)}.`, "live");
       at("products").querySelectorAll("input").forEach((input) => { input.value = 0; });
       const row = this.rows.get(order.id);
@@ -606,7 +607,7 @@ function beginOrders() {
     if (items.length && !orders.placing) orders.place({ key: `page-${random(12)}`, items });
   };
   orders.stock();
-  follow("orders", orders.url, { open: orders.open, on: { order: orders.take } });
+  follow("orders", orders.url, { open: orders.open, lost: () => { orders.lost = true; }, on: { order: orders.take } });
   const wish = kept.read("wish");
   if (wish) orders.place(wish);
 }
@@ -646,7 +647,7 @@ const loop = {
     ring.append(hand);
     addEventListener("resize", () => this.draw());
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.draw());
-    setInterval(() => this.listen(), 150);
+    setInterval(() => this.listen(), 100);
     follow("loop", () => "api/loop/events", { on: { loop: (sample) => this.take(sample) } });
   },
 
@@ -681,7 +682,7 @@ const loop = {
   /** Notices that the loop says nothing: it should, twice a second. */
   listen() {
     const silent = this.heard ? performance.now() - this.heard : 0;
-    const stalled = silent > 800 && link.up.loop;
+    const stalled = silent > 700 && link.up.loop;
     document.body.classList.toggle("away", !link.up.loop && this.heard > 0);
     if (stalled !== document.body.classList.contains("stalled")) document.body.classList.toggle("stalled", stalled);
     if (stalled) at("loop-note").textContent = `Nothing heard for ${(silent / 1000).toFixed(1)} s: the loop stands still`;
@@ -839,7 +840,7 @@ function beginControls() {
     };
   };
   press("load", "api/loop/load-pool", { jobs: 24, ms: 500 }, ({ queued }) => `${plural(queued, "job")} queued: watch the pool, and how little the delay minds.`);
-  press("block", "api/loop/block", { ms: 800 }, ({ blocked_ms }) => `The loop stood still for ${blocked_ms} ms: see the worst delay, and the lane it was in.`);
+  press("block", "api/loop/block", { ms: 1000 }, ({ blocked_ms }) => `The loop stood still for ${blocked_ms} ms: see the worst delay, and the lane it was in.`);
 }
 
 // --- the views of a small screen ---------------------------------------------------------------------------------------

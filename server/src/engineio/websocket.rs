@@ -7,7 +7,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::header::{CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version};
 use phaseloop::spawn;
 use sha1::{Digest, Sha1};
 use tungstenite::Message;
@@ -15,12 +15,15 @@ use tungstenite::Message;
 use super::answers::Refusal;
 use super::session::{CloseReason, Farewell, Session};
 use super::socket::{Ended, Socket};
-use crate::http::{Body, Upgrading};
+use crate::http::{Body, Upgrading, asked_protocol};
 use crate::proto::engineio::{Kind, Packet, decode};
 
-/// True if a request asks for a WebSocket.
+/// True if a request asks for a WebSocket: by an upgrade, or by an extended CONNECT of HTTP/2 (RFC 8441).
 pub(crate) fn is_asked_for(request: &Request<Body>) -> bool {
-    request.method() == Method::GET && has_token(request.headers(), UPGRADE, "websocket")
+    match request.version() {
+        Version::HTTP_2 => asked_protocol(request) == Some("websocket"),
+        _ => request.method() == Method::GET && has_token(request.headers(), UPGRADE, "websocket"),
+    }
 }
 
 /// A connection that will be a WebSocket.
@@ -36,25 +39,33 @@ impl Accepted {
     }
 }
 
-/// The answer that opens a WebSocket. RFC 6455, section 4.2.2.
+/// The answer that opens a WebSocket. RFC 6455, section 4.2.2, and RFC 8441, section 5.
 pub(crate) fn accept(
     request: &mut Request<Body>,
     max_payload: usize,
 ) -> Result<(Response<Body>, Accepted), Refusal> {
     let headers = request.headers();
-    let is_sound = has_token(headers, CONNECTION, "upgrade")
-        && headers.get(SEC_WEBSOCKET_VERSION).is_some_and(|version| version == "13");
-    let key = headers.get(SEC_WEBSOCKET_KEY).filter(|_| is_sound).ok_or(Refusal::BadRequest)?;
+    if headers.get(SEC_WEBSOCKET_VERSION).is_none_or(|version| version != "13") {
+        return Err(Refusal::BadRequest);
+    }
+    let switching = if request.version() == Version::HTTP_2 { None } else { Some(switch(headers)?) };
+    let upgrading = crate::http::upgrade(request).map_err(|_| Refusal::BadRequest)?;
+    Ok((switching.unwrap_or_default(), Accepted { upgrading, max_payload }))
+}
+
+/// The answer that leaves HTTP/1.1.
+fn switch(headers: &HeaderMap) -> Result<Response<Body>, Refusal> {
+    let switches = has_token(headers, CONNECTION, "upgrade");
+    let key = headers.get(SEC_WEBSOCKET_KEY).filter(|_| switches).ok_or(Refusal::BadRequest)?;
     let accept = Sha1::new().chain_update(key).chain_update(GUID).finalize();
     let accept = HeaderValue::from_str(&STANDARD.encode(accept)).map_err(|_| Refusal::BadRequest)?;
-    let upgrading = crate::http::upgrade(request).map_err(|_| Refusal::BadRequest)?;
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
     let answer = response.headers_mut();
     answer.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
     answer.insert(UPGRADE, HeaderValue::from_static("websocket"));
     answer.insert(SEC_WEBSOCKET_ACCEPT, accept);
-    Ok((response, Accepted { upgrading, max_payload }))
+    Ok(response)
 }
 
 /// Serves a session whose transport is this WebSocket.

@@ -22,7 +22,7 @@ use crate::joint::wire::Wire;
 pub(crate) const IS_SPOKEN: bool = true;
 
 /// The protocol that an extended CONNECT asks for. RFC 8441.
-#[cfg(feature = "ws")]
+#[cfg(any(feature = "ws", feature = "socketio"))]
 pub(crate) fn asked_protocol<B>(request: &http::Request<B>) -> Option<&str> {
     let protocol = request.extensions().get::<hyper::ext::Protocol>();
     protocol.filter(|_| request.method() == http::Method::CONNECT).map(|protocol| protocol.as_str())

@@ -44,7 +44,7 @@ pub use connection::{ConnectionInfo, Protocol, TlsInfo};
 pub(crate) use error::status_of;
 pub use error::{BodyError, BoxError, Fault, StatusError, Trouble};
 pub use handler::{FromTower, Handler, IntoResponse, ToTower};
-#[cfg(feature = "ws")]
+#[cfg(any(feature = "ws", feature = "socketio"))]
 pub(crate) use http2::asked_protocol;
 pub use limits::Limits;
 pub use request::RequestExt;

@@ -20,7 +20,7 @@ pub(crate) async fn serve<H, S: Transport>(
 }
 
 /// The protocol that an extended CONNECT asks for: there is no such request.
-#[cfg(feature = "ws")]
+#[cfg(any(feature = "ws", feature = "socketio"))]
 pub(crate) fn asked_protocol<B>(_: &http::Request<B>) -> Option<&str> {
     None
 }

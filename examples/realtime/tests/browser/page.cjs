@@ -1,0 +1,281 @@
+// Drives the page of the realtime service in Chromium: two people, one server that is ended and started again.
+// Arguments: the program of the service, a free port, a folder for its data, Chromium. Prints `ok ...` for what holds; ends with 1 at the
+// first that does not. With SHOTS=folder it leaves pictures there.
+"use strict";
+
+const { spawn } = require("node:child_process");
+const { once } = require("node:events");
+const { createInterface } = require("node:readline");
+const { chromium } = require("playwright-core");
+
+const [program, port, data, executablePath] = process.argv.slice(2);
+const DESKTOP = { viewport: { width: 1280, height: 800 }, colorScheme: "light" };
+const PHONE = { viewport: { width: 390, height: 844 }, colorScheme: "dark", hasTouch: true, reducedMotion: "reduce" };
+
+const ok = (what) => console.log(`ok ${what}`);
+function equal(found, expected, what) {
+  const [a, b] = [JSON.stringify(found), JSON.stringify(expected)];
+  if (a !== b) throw new Error(`${what}: ${a}, expected ${b}`);
+  ok(what);
+}
+
+// --- the service -------------------------------------------------------------------------------------------------------
+
+class Service {
+  constructor(name, environment = {}) { this.name = name; this.environment = environment; }
+
+  /** Starts it and waits until it says where to open it. */
+  async start() {
+    const env = { PATH: process.env.PATH, PORT: port, DATABASE_URL: `sqlite:${data}/${this.name}.db`, RATE_LIMIT_PER_S: "0", ...this.environment };
+    this.child = spawn(program, { env, stdio: ["ignore", "pipe", "pipe"], cwd: data });
+    this.ended = once(this.child, "exit");
+    this.child.stderr.on("data", (text) => process.env.SERVER_LOG && process.stderr.write(text));
+    for await (const line of createInterface({ input: this.child.stdout })) {
+      const url = /^open (\S+)/.exec(line)?.[1];
+      if (url) return url;
+    }
+    throw new Error(`the service ended before it said where it listens: ${await this.ended}`);
+  }
+
+  async end(signal) {
+    this.child.kill(signal);
+    return (await this.ended)[0];
+  }
+}
+
+// --- people ------------------------------------------------------------------------------------------------------------
+
+const trouble = [];
+
+async function visit(browser, url, name, options) {
+  const context = await browser.newContext({ ignoreHTTPSErrors: true, ...options });
+  const page = await context.newPage();
+  page.setDefaultTimeout(120000); // a machine that builds something else is slow
+  const origin = new URL(url).host;
+  page.on("pageerror", (error) => trouble.push(`${name}: ${error.message}`));
+  page.on("console", (message) => {
+    // A server that is away is reported by the browser itself.
+    if (message.type() === "error" && !/ERR_|WebSocket|Failed to load resource|EventSource/.test(message.text())) trouble.push(`${name}: ${message.text()}`);
+  });
+  page.on("request", (request) => {
+    const { host, protocol } = new URL(request.url());
+    if (protocol !== "data:" && host !== origin) trouble.push(`${name} asked ${request.url()}`);
+  });
+  page.on("dialog", (dialog) => { trouble.push(`${name}: somebody's text ran`); void dialog.dismiss(); });
+  await page.addInitScript((name) => { if (!localStorage.getItem("realtime.name")) localStorage.setItem("realtime.name", JSON.stringify(name)); }, name);
+  await page.goto(url);
+  await live(page);
+  return page;
+}
+
+const live = (page) => page.locator("#state[data-state=live]").waitFor();
+const lost = (page) => page.locator("#state[data-state=lost]").waitFor();
+const view = async (page, name) => { if (await page.locator(".tabs").isVisible()) await page.click(`[data-go=${name}]`); };
+const shows = (page, selector, text) => page.locator(selector, { hasText: text }).first().waitFor();
+const messages = (page) => page.locator("#messages li:not(.note) .body").allTextContents();
+const listed = (page) => page.$$eval("#orders li[data-order]", (rows) => rows.map((row) => [Number(row.dataset.order), row.querySelector(".steps b").textContent]));
+
+async function say(page, text) {
+  await view(page, "chat");
+  await page.fill("#text", text);
+  await page.press("#text", "Enter");
+}
+
+async function shot(page, name, fullPage = true) {
+  if (process.env.SHOTS) await page.screenshot({ path: `${process.env.SHOTS}/${name}.png`, fullPage });
+}
+
+// --- what is shown -----------------------------------------------------------------------------------------------------
+
+async function talk(ada, grace) {
+  await shows(ada, "#count", "2 people here");
+  ok("both see that two are in the room");
+  await view(grace, "chat");
+  const text = "<img src=x onerror=alert(1)> & <b>not bold</b>";
+  await grace.fill("#text", text);
+  await shows(ada, "#typing", "grace is typing");
+  ok("ada sees that grace types");
+  await grace.press("#text", "Enter");
+  await shows(ada, "#messages .body", text);
+  await ada.waitForFunction(() => document.getElementById("typing").textContent === "");
+  ok("the message comes, as text, and the typing ends");
+  await say(ada, "seen");
+  await shows(grace, "#messages .body", "seen");
+  equal(await messages(ada), [text, "seen"], "ada has both messages, once");
+  equal(await messages(grace), [text, "seen"], "grace has both messages, once");
+  await grace.locator("#rooms label", { hasText: "rust" }).click();
+  await shows(ada, "#count", "Only you are here");
+  ok("who goes to another room is missing here");
+  await grace.locator("#rooms label", { hasText: "lobby" }).click();
+  await shows(ada, "#count", "2 people here");
+  await grace.waitForFunction(() => document.querySelectorAll("#messages li:not(.note)").length === 2);
+  ok("who comes back finds what was said");
+}
+
+async function order(page, name, count = 1) {
+  await view(page, "orders");
+  const more = page.getByRole("button", { name: `One ${name} more` });
+  for (let clicks = 0; clicks < count; clicks++) await more.click();
+  await page.click("#order");
+}
+
+async function buy(ada, grace) {
+  await order(ada, "Espresso beans, 1 kg", 2);
+  await shows(ada, "#order-answer", "is placed");
+  await view(grace, "orders");
+  for (const [button, status] of [[null, "pending"], ["pay", "paid"], ["ship", "shipped"]]) {
+    if (button) await ada.getByRole("button", { name: `${button} order 1` }).click();
+    await shows(grace, "#orders [data-order='1'] .steps b", status);
+    await shows(ada, "#orders [data-order='1'] .steps b", status);
+    ok(`both see order 1 ${status}`);
+  }
+  equal(await grace.locator("#orders [data-order='1'] .doing button").count(), 0, "grace can do nothing to ada's order");
+}
+
+/** The server ends by `signal` while both go on; then it comes back. */
+async function interrupt(service, signal, ada, grace) {
+  const [said, ordered] = [await messages(ada), (await listed(ada)).length];
+  const code = await service.end(signal);
+  if (signal === "SIGTERM") equal(code, 0, "the service ends in order");
+  await Promise.all([lost(ada), lost(grace)]);
+  await shows(ada, "#notice", "The connection was lost");
+  ok(`both pages say that the connection is lost (${signal})`);
+  const words = [`ada while away (${signal})`, `ada again (${signal})`];
+  for (const text of words) await say(ada, text);
+  await ada.locator("#messages li.waiting", { hasText: words[1] }).waitFor();
+  await order(grace, "Hand grinder");
+  await shows(grace, "#order-answer", "under the same key");
+  ok("what is written and ordered meanwhile waits");
+  await shot(ada, `away-${signal}-desktop`);
+  await service.start();
+  await Promise.all([live(ada), live(grace)]);
+  await shows(grace, "#order-answer", "is placed");
+  for (const page of [ada, grace]) {
+    await page.waitForFunction((count) => document.querySelectorAll("#messages li:not(.note):not(.waiting)").length === count, said.length + 2);
+    await page.waitForFunction((count) => document.querySelectorAll("#orders li[data-order]").length === count, ordered + 1);
+    equal(await messages(page), [...said, ...words], `all messages are there, once and in order (${signal})`);
+    equal((await listed(page)).map(([id]) => id), Array.from({ length: ordered + 1 }, (_, index) => ordered + 1 - index), `all orders are there, once (${signal})`);
+    await page.locator("#notice", { hasText: "Back after" }).waitFor();
+    for (const part of ["Chat: ", "Orders: ", "Another process answers now"]) await shows(page, "#notice", part);
+    equal(await page.locator("#orders-note").textContent(), "Everybody's, live", `no event is missing (${signal})`);
+  }
+  ok(`both pages say what they caught up with (${signal})`);
+  await shot(ada, `back-${signal}-desktop`);
+}
+
+async function burden(ada, grace) {
+  await view(grace, "loop");
+  await grace.waitForFunction(() => Number(document.body.dataset.loopEvents) > 2);
+  equal(await grace.locator(".lane b").allTextContents(), ["timers", "pending", "idle", "prepare", "poll", "check", "close"], "the lanes are the phases of a turn");
+  await ada.click("#load");
+  await shows(ada, "#control-answer", "24 jobs queued");
+  await ada.waitForFunction(() => [...document.querySelectorAll("#pool tr")].some((row) => row.cells[0].textContent === "cpu" && Number(row.cells[2].textContent) > 0));
+  ok("the queue of the pool is seen");
+  await shot(ada, "load-desktop");
+  await grace.evaluate(() => {
+    window.stalled = new Promise((seen) => {
+      new MutationObserver(() => { if (document.body.classList.contains("stalled")) seen(); }).observe(document.body, { attributes: true });
+    });
+  });
+  await grace.click("#block");
+  await grace.evaluate(() => window.stalled); // looking now and then could miss it
+  ok("a loop that stands still is seen to, while it does");
+  await shot(grace, "stalled-phone", false);
+  await shows(grace, "#control-answer", "The loop stood still for 1");
+  await grace.waitForFunction(() => parseFloat(document.getElementById("delay-max").textContent) >= 900);
+  ok("the delay of the blocked loop is in the histogram");
+  await shows(grace, "#loop-note", "It just stood still for");
+  await shot(grace, "loop-phone");
+}
+
+// --- how it is shown ---------------------------------------------------------------------------------------------------
+
+/** Text below 4.5 to 1 against what is behind it, controls without a name, and what is wider than the screen. */
+function faults() {
+  const parse = (text) => { const [r, g, b, a = 1] = text.match(/[\d.]+/g).map(Number); return [r, g, b, a]; };
+  const light = ([r, g, b]) => [r, g, b].map((part) => part / 255).map((part) => (part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4))
+    .reduce((sum, part, index) => sum + part * [0.2126, 0.7152, 0.0722][index], 0);
+  const behind = (element) => {
+    for (let at = element; at; at = at.parentElement) {
+      const colour = parse(getComputedStyle(at).backgroundColor);
+      if (colour[3] === 1) return colour;
+    }
+    return [255, 255, 255, 1];
+  };
+  const found = [];
+  for (const element of document.querySelectorAll("body *")) {
+    if (!element.checkVisibility({ visibilityProperty: true }) || element.closest(".hidden, .skip, :disabled, .waiting, .fresh")) continue;
+    if ([...element.childNodes].some((node) => node.nodeType === 3 && node.data.trim())) {
+      const [a, b] = [light(parse(getComputedStyle(element).color)), light(behind(element))];
+      const contrast = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+      if (contrast < 4.5) found.push(`${contrast.toFixed(2)} to 1: ${element.tagName} ${element.className} “${element.textContent.slice(0, 30)}”`);
+    }
+    if (element.matches("button, input, a") && !(element.getAttribute("aria-label") || element.labels?.[0]?.textContent.trim() || element.textContent.trim())) {
+      found.push(`no name: ${element.outerHTML.slice(0, 80)}`);
+    }
+  }
+  const over = document.documentElement.scrollWidth - innerWidth;
+  if (over > 0) found.push(`${over} pixels too wide`);
+  return found;
+}
+
+async function looks(page, name) {
+  for (const colorScheme of ["light", "dark"]) {
+    await page.emulateMedia({ colorScheme });
+    for (const part of ["chat", "orders", "loop"]) {
+      await view(page, part);
+      equal(await page.evaluate(faults), [], `${name}, ${colorScheme}, ${part}: readable, named, and not too wide`);
+      if (name === "phone" || part === "chat") await shot(page, `${name}-${part}-${colorScheme}`);
+    }
+  }
+}
+
+async function keyboard(page) {
+  await page.locator("#text").focus();
+  await page.keyboard.type("by keyboard alone");
+  await page.keyboard.press("Enter");
+  await shows(page, "#messages .body", "by keyboard alone");
+  await page.locator("#rooms input:checked").focus();
+  await page.keyboard.press("ArrowRight");
+  await shows(page, "#count", "Only you are here");
+  equal(await page.locator("#rooms input:checked").inputValue(), "rust", "rooms are chosen with the arrow keys");
+}
+
+// --- all of it ---------------------------------------------------------------------------------------------------------
+
+async function main(browser) {
+  let service = new Service("plain");
+  let url = await service.start();
+  const [ada, grace] = [await visit(browser, url, "ada", DESKTOP), await visit(browser, url, "grace", PHONE)];
+  ok("two pages are live");
+  await talk(ada, grace);
+  await buy(ada, grace);
+  await interrupt(service, "SIGTERM", ada, grace);
+  await interrupt(service, "SIGKILL", ada, grace);
+  await burden(ada, grace);
+  await looks(ada, "desktop");
+  await looks(grace, "phone");
+  await keyboard(ada);
+  equal(trouble, [], "no script failed, and nothing was asked of anybody else");
+  await Promise.all([ada.context().close(), grace.context().close()]);
+  equal(await service.end("SIGTERM"), 0, "the service ends in order");
+
+  service = new Service("tls", { TLS: "dev" });
+  url = await service.start();
+  const [eve, joan] = [await visit(browser, url, "ada", DESKTOP), await visit(browser, url, "grace", PHONE)];
+  equal(await eve.evaluate(() => [location.protocol, performance.getEntriesByType("navigation")[0].nextHopProtocol]), ["https:", "h2"], "the page comes by HTTP/2 over TLS");
+  await talk(eve, joan);
+  await buy(eve, joan);
+  await interrupt(service, "SIGTERM", eve, joan);
+  equal(trouble, [], "no script failed over TLS");
+  await service.end("SIGTERM");
+}
+
+// A test that hangs is worse than one that fails.
+setTimeout(() => { console.log("not ok: it took longer than ten minutes"); process.exit(1); }, 600000).unref();
+let running;
+const spawned = Service.prototype.start;
+Service.prototype.start = function () { running = this; return spawned.call(this); };
+chromium.launch({ executablePath, args: ["--no-sandbox", "--disable-dev-shm-usage"] })
+  .then(async (browser) => { await main(browser); await browser.close(); ok("all"); process.exit(0); })
+  .catch((error) => { console.log(`not ok: ${error.stack}\n${trouble.join("\n")}`); running?.child?.kill("SIGKILL"); process.exit(1); });

@@ -1,4 +1,5 @@
 //! Users, profiles and the feed.
+#![allow(clippy::unwrap_used, reason = "in helpers of tests too, a failure names its line")]
 
 mod shop;
 

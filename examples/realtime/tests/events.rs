@@ -1,4 +1,5 @@
 //! Who follows orders hears of all of them, in order, whatever happens in between.
+#![allow(clippy::unwrap_used, reason = "in helpers of tests too, a failure names its line")]
 
 mod shop;
 

@@ -1,4 +1,5 @@
 //! Money is exact, and orders are placed once, whatever fails and whoever retries.
+#![allow(clippy::unwrap_used, reason = "in helpers of tests too, a failure names its line")]
 
 mod shop;
 

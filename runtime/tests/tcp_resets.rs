@@ -4,6 +4,7 @@
 use std::future::Future;
 use std::io::ErrorKind;
 use std::net::TcpStream as Peer;
+use std::pin::Pin;
 
 use phaseloop::EventLoop;
 use phaseloop::net::{ReadEvent, TcpListener, TcpStream};
@@ -70,8 +71,8 @@ fn writes_that_wait_fail_in_their_order_and_so_does_the_end() {
 #[test]
 fn futures_that_wait_are_told_each() {
     let lp = new_loop();
-    let tasks = |point: fn(TcpStream) -> std::pin::Pin<Box<dyn Future<Output = std::io::Result<()>>>>,
-                 fills| {
+    type Point = fn(TcpStream) -> Pin<Box<dyn Future<Output = std::io::Result<()>>>>;
+    let tasks = |point: Point, fills| {
         let (stream, peer) = stream(&lp);
         if fills {
             fill(&stream);

@@ -6,6 +6,8 @@
 
 mod config;
 mod controllers;
+mod descriptors;
+mod lead;
 mod log;
 mod middleware;
 mod models;
@@ -17,5 +19,7 @@ mod site;
 mod stores;
 
 pub use config::{Config, Database, Level, Mistakes, Secret, Stage, Tls};
+pub use descriptors::raise_descriptor_limit;
+pub use lead::lead;
 pub use log::Log;
 pub use service::{Service, StartError};

@@ -14,12 +14,18 @@ pub struct Log {
     write: Rc<dyn Fn(&str)>,
     is_json: bool,
     level: Level,
+    worker: Option<u32>,
 }
 
 impl Log {
     /// Lines for `write`, each without its end.
     pub fn new(is_json: bool, level: Level, write: impl Fn(&str) + 'static) -> Self {
-        Self { write: Rc::new(write), is_json, level }
+        Self { write: Rc::new(write), is_json, level, worker: None }
+    }
+
+    /// The same, with the worker's number in each line.
+    pub(crate) fn of_worker(&self, worker: u32) -> Self {
+        Self { worker: Some(worker), ..self.clone() }
     }
 
     /// A line: an event and its facts.
@@ -28,6 +34,14 @@ impl Log {
             return;
         }
         let at = now_ms();
+        let worker = self.worker.unwrap_or_default();
+        let named: Vec<_> = self
+            .worker
+            .iter()
+            .map(|_| ("worker", &worker as &dyn Display))
+            .chain(facts.iter().copied())
+            .collect();
+        let facts = &named[..];
         let line = if self.is_json { json(at, level, event, facts) } else { text(at, level, event, facts) };
         (self.write)(&line);
     }

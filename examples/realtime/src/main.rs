@@ -5,10 +5,13 @@
 use std::process::ExitCode;
 
 use phaseloop::EventLoop;
+use phaseloop::RunMode;
 use phaseloop::signal::{SecondSignal, shutdown_signal};
-use realtime::{Config, Log, Service};
+use phaseloop_server::cluster::Worker;
+use realtime::{Config, Log, Service, lead};
 
 fn main() -> ExitCode {
+    realtime::raise_descriptor_limit();
     if let Some(argument) = std::env::args().nth(1) {
         let is_help = argument == "--help" || argument == "-h";
         let usage =
@@ -37,9 +40,20 @@ fn main() -> ExitCode {
 }
 
 fn run(config: Config) -> Result<ExitCode, Box<dyn std::error::Error>> {
+    // The drivers of the stores are tokio's: it is the loop's host, on this thread.
     let lp = EventLoop::builder().with_tokio()?.build()?;
     let log = Log::new(config.log_json, config.log_level, |line| eprintln!("{line}"));
     let handle = lp.handle();
+    if let Some(worker) = Worker::from_env(&handle)? {
+        let service = lp.block_on(Service::start_worker(&worker, config, log))??;
+        lp.run(RunMode::Default)?; // until the primary says that it is over
+        drop(service);
+        return Ok(ExitCode::SUCCESS);
+    }
+    if config.workers > 1 {
+        let report = lp.block_on(lead(&handle, &config, log, |url| println!("open {url}")))??;
+        return Ok(if report.given_up.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+    }
     lp.block_on(async move {
         let signal = shutdown_signal(&handle, SecondSignal::Ends)?;
         let service = Service::start(&handle, config, log).await?;

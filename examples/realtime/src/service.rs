@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 use fs_pool::pool::Pool;
 use fs_pool::request::LoopPool;
 use phaseloop::LoopHandle;
-use phaseloop_server::http::{Limits, Server, Serving, ShutdownReport};
+use phaseloop_server::cluster::Worker;
+use phaseloop_server::http::{Handler, Limits, Server, Serving, ShutdownReport};
 use phaseloop_server::socketio::{Io, Options, Recovery};
 use phaseloop_server::tls::{Certificate, Certificates, DevCertificate, ServerTls, TlsError};
 use serde_json::json;
@@ -25,11 +26,14 @@ use crate::services::{
 };
 use crate::site::Site;
 use crate::stores::database::refusal;
-use crate::stores::{Cache, Database, Hub, LocalCache, LocalHub, LocalLocks, Locks};
+use crate::stores::{Cache, ClusterHub, Database, Hub, LocalCache, LocalHub, LocalLocks, Locks};
 
 /// How often the table of events is looked at, though nobody said that there is something new: another worker may have died
 /// between its commit and its word.
 const LOOK_PERIOD: Duration = Duration::from_secs(1);
+
+/// What workers know the primary's listener by.
+pub(crate) const LISTENER: &str = "web";
 
 /// What requests share.
 pub(crate) struct Parts {
@@ -56,14 +60,20 @@ impl Parts {
         self.is_stopping.get()
     }
 
-    async fn open(lp: &LoopHandle, config: Config, log: Log) -> Result<Self, StartError> {
+    async fn open(
+        lp: &LoopHandle,
+        config: Config,
+        log: Log,
+        member: Option<&Worker>,
+    ) -> Result<Self, StartError> {
+        let worker = member.map_or(0, |worker| worker.id().number());
+        let log = if member.is_some() { log.of_worker(worker) } else { log };
         let pool = Pool::builder().build().map_err(|error| StartError::Store(Refusal::internal(error)))?;
         let database = Database::open(&config).await.map_err(|error| StartError::Store(refusal(&error)))?;
         let (database, loop_pool) = (Rc::new(database), LoopPool::new(lp, &pool));
-        let cache: Rc<dyn Cache> = Rc::new(LocalCache::default());
-        let locks: Rc<dyn Locks> = Rc::new(LocalLocks::default());
-        let hub: Rc<dyn Hub> = Rc::new(LocalHub::default());
-        let posts: Rc<dyn Posts> = Rc::new(SqlPosts(Rc::clone(&database)));
+        let Shared { cache, locks, hub } =
+            shared(lp, &config, &log, member).await.map_err(StartError::Store)?;
+        let posts = posts(&config, &database).await.map_err(StartError::Store)?;
         let order_feed = OrderFeed::open(&database, &log, LOOK_PERIOD).await.map_err(StartError::Store)?;
         let feed = Rc::clone(&order_feed);
         hub.listen(NEWS, Box::new(move || feed.look()));
@@ -72,7 +82,7 @@ impl Parts {
         if let Some((name, password)) = &config.admin {
             users.ensure_admin(name, password.reveal()).await.map_err(StartError::Store)?;
         }
-        let (worker, started) = (0, Instant::now());
+        let started = Instant::now();
         Ok(Self {
             orders: Orders::new(&database, &cache, &locks, &hub),
             messages: Messages(Rc::clone(&database)),
@@ -94,6 +104,56 @@ impl Parts {
     }
 }
 
+/// What workers share, or what one has for itself.
+struct Shared {
+    cache: Rc<dyn Cache>,
+    locks: Rc<dyn Locks>,
+    hub: Rc<dyn Hub>,
+}
+
+impl Shared {
+    /// What there is without Redis. Locks of one process are enough for nobody but it: the database decides in the end.
+    fn without_redis(member: Option<&Worker>) -> Self {
+        let hub: Rc<dyn Hub> = match member {
+            Some(worker) => Rc::new(ClusterHub::new(worker)),
+            None => Rc::new(LocalHub::default()),
+        };
+        Self { cache: Rc::new(LocalCache::default()), locks: Rc::new(LocalLocks::default()), hub }
+    }
+}
+
+#[cfg(feature = "redis")]
+async fn shared(
+    lp: &LoopHandle,
+    config: &Config,
+    log: &Log,
+    member: Option<&Worker>,
+) -> Result<Shared, Refusal> {
+    use crate::stores::redis::{RedisCache, RedisHub, RedisLocks, connect};
+    let Some(url) = &config.redis else { return Ok(Shared::without_redis(member)) };
+    let client = connect(lp, url, log).await?;
+    let hub = Rc::new(RedisHub::new(&client, log));
+    Ok(Shared { cache: Rc::new(RedisCache(client.clone())), locks: Rc::new(RedisLocks(client)), hub })
+}
+
+#[cfg(not(feature = "redis"))]
+async fn shared(_: &LoopHandle, _: &Config, _: &Log, member: Option<&Worker>) -> Result<Shared, Refusal> {
+    Ok(Shared::without_redis(member))
+}
+
+#[cfg(feature = "mongo")]
+async fn posts(config: &Config, database: &Rc<Database>) -> Result<Rc<dyn Posts>, Refusal> {
+    match &config.mongodb {
+        Some(url) => Ok(Rc::new(crate::stores::mongo::MongoPosts::open(url).await?)),
+        None => Ok(Rc::new(SqlPosts(Rc::clone(database)))),
+    }
+}
+
+#[cfg(not(feature = "mongo"))]
+async fn posts(_: &Config, database: &Rc<Database>) -> Result<Rc<dyn Posts>, Refusal> {
+    Ok(Rc::new(SqlPosts(Rc::clone(database))))
+}
+
 /// A service that runs.
 pub struct Service {
     parts: Rc<Parts>,
@@ -108,7 +168,24 @@ impl Service {
     /// # Errors
     /// The address can not be listened on, a store can not be reached, a certificate is none.
     pub async fn start(lp: &LoopHandle, config: Config, log: Log) -> Result<Self, StartError> {
-        let parts = Rc::new(Parts::open(lp, config, log).await?);
+        Self::start_as(lp, config, log, None).await
+    }
+
+    /// The same as a worker of a primary, which listens. The worker sees to its end.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub async fn start_worker(worker: &Worker, config: Config, log: Log) -> Result<Self, StartError> {
+        Self::start_as(worker.lp(), config, log, Some(worker)).await
+    }
+
+    async fn start_as(
+        lp: &LoopHandle,
+        config: Config,
+        log: Log,
+        member: Option<&Worker>,
+    ) -> Result<Self, StartError> {
+        let parts = Rc::new(Parts::open(lp, config, log, member).await?);
         let (config, told) = (&parts.config, parts.log.clone());
         let io = chat_server(&parts);
         let site = io.beside(Site::new(&parts));
@@ -118,8 +195,7 @@ impl Service {
         if let Some(tls) = tls(config)? {
             server = server.tls(&tls);
         }
-        let address = config.address;
-        let serving = server.listen(lp, address).map_err(|error| StartError::Listen(address, error))?;
+        let serving = serve(lp, server, config.address, member)?;
         let (counted, sockets, feed) = (serving.clone(), io.clone(), Rc::clone(&parts.order_feed));
         let view = Rc::downgrade(&parts.loop_view);
         parts.loop_view.set_others(move || {
@@ -132,7 +208,12 @@ impl Service {
                 "sse": { "orders": feed.clients(), "loop": watching },
             })
         });
-        Ok(Self { parts, io, serving })
+        let service = Self { parts, io, serving };
+        if let Some(worker) = member {
+            let (parts, io) = (Rc::clone(&service.parts), service.io.clone());
+            worker.on_end(move |_| async move { let_go(&parts, &io) });
+        }
+        Ok(service)
     }
 
     /// Has steps of transactions fail: those for which `fails` says so. For tests of what then becomes of money.
@@ -153,19 +234,15 @@ impl Service {
     /// # Errors
     /// It is shut down.
     pub fn url(&self) -> io::Result<String> {
-        let scheme = if self.parts.config.tls == Tls::Off { "http" } else { "https" };
-        Ok(format!("{scheme}://{}/", self.local_addr()?))
+        Ok(self.parts.config.url(self.local_addr()?))
     }
 
     /// Stops accepting, tells clients to come back elsewhere, and waits for what is under way, up to the configured time.
     pub async fn shutdown(&self) -> ShutdownReport {
         let Parts { config, log, .. } = &*self.parts;
         log.info("shutdown", &[("grace_ms", &config.shutdown_grace.as_millis())]);
-        self.parts.is_stopping.set(true);
         let shutdown = self.serving.shutdown(config.shutdown_grace);
-        self.io.close();
-        self.parts.order_feed.close();
-        self.parts.loop_view.close();
+        let_go(&self.parts, &self.io);
         let report = match shutdown.await {
             Ok(report) => report,
             Err(error) => panic!("shutting down failed: {error}"),
@@ -182,11 +259,36 @@ impl fmt::Debug for Service {
     }
 }
 
+/// Listens, or takes what the primary listens for.
+fn serve<H: Handler>(
+    lp: &LoopHandle,
+    server: Server<H>,
+    address: SocketAddr,
+    member: Option<&Worker>,
+) -> Result<Serving, StartError> {
+    let Some(worker) = member else {
+        return server.listen(lp, address).map_err(|error| StartError::Listen(address, error));
+    };
+    let serving = server.serve_streams(lp);
+    worker.serve(LISTENER, &serving).map_err(StartError::Cluster)?;
+    Ok(serving)
+}
+
+/// Tells those who stay long that it is over: they come back, here or elsewhere.
+fn let_go(parts: &Parts, io: &Io) {
+    parts.is_stopping.set(true);
+    io.close();
+    parts.order_feed.close();
+    parts.loop_view.close();
+}
+
 fn chat_server(parts: &Rc<Parts>) -> Io {
     let config = &parts.config;
     let mut options = Options::default();
     options.recovery = Some(Recovery::default());
     options.engine.max_payload = 16 * 1024;
+    // A polling client comes by many connections, each to another worker.
+    options.engine.polling = config.workers == 1;
     options.engine.sessions_max = config.connections_max;
     options.engine.send_queue_len_max = 256 * 1024;
     if !config.origins.is_empty() {
@@ -201,7 +303,7 @@ fn chat_server(parts: &Rc<Parts>) -> Io {
 }
 
 /// What was configured, or what was made up once and is kept beside the database, so that tokens outlive a restart.
-fn token_secret(config: &Config) -> Result<Secret, StartError> {
+pub(crate) fn token_secret(config: &Config) -> Result<Secret, StartError> {
     let made_up = || random_secret().map_err(|error| StartError::Store(Refusal::internal(error)));
     let path = match (&config.token_secret, &config.database) {
         (Some(secret), _) => return Ok(secret.clone()),
@@ -257,6 +359,8 @@ pub enum StartError {
     Tls(TlsError),
     /// The file of the made-up secret can not be read or written.
     Secret(std::path::PathBuf, io::Error),
+    /// The cluster of workers does not come about.
+    Cluster(io::Error),
     /// A store can not be used.
     Store(Refusal),
 }
@@ -266,6 +370,7 @@ impl fmt::Display for StartError {
         match self {
             Self::Listen(address, error) => write!(f, "can not listen on {address}: {error}"),
             Self::Secret(path, error) => write!(f, "{}: {error}", path.display()),
+            Self::Cluster(error) => write!(f, "the workers can not be run: {error}"),
             Self::Store(refusal) => write!(f, "a store can not be used: {refusal}"),
             Self::Tls(error) => write!(f, "TLS_CERT, TLS_KEY: {error}"),
         }

@@ -127,3 +127,28 @@ fn an_admin_fills_the_shelves_and_reads_the_books() {
         );
     });
 }
+
+#[test]
+fn lists_come_from_the_replica_and_what_was_just_written_does_not() {
+    test(async |world| {
+        // A replica that is as far behind as one can be: a shop of its own.
+        let behind = format!("sqlite:{}", world.folder.file("behind.db").display());
+        world.open(&[("DATABASE_URL", &behind)]).await.service.shutdown().await;
+        let shop = world.open(&[("DATABASE_REPLICA_URL", &behind)]).await;
+        let token = shop.register("ada").await;
+        let (_, placed) = shop.order(&token, "an-order-of-ada", &[(1, 5)]).await;
+        assert_eq!(
+            shop.get("/api/products").await.1["products"][0]["stock"],
+            5_000,
+            "the replica has not heard of it"
+        );
+        assert_eq!(shop.with_token(&token, "GET", "/api/orders", None).await.1["orders"], json!([]));
+        let path = format!("/api/orders/{}", placed["order"]["id"]);
+        assert_eq!(
+            shop.with_token(&token, "GET", &path, None).await.1,
+            placed,
+            "one's own order is read where it is written"
+        );
+        assert_eq!(shop.get("/api/users/2").await.0, 200, "and so is what goes into the cache");
+    });
+}

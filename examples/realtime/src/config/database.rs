@@ -7,8 +7,8 @@ use super::secret::Secret;
 
 /// What this build can reach.
 const HAS_MYSQL: bool = cfg!(feature = "mysql");
-const HAS_MONGO: bool = false;
-const HAS_REDIS: bool = false;
+const HAS_MONGO: bool = cfg!(feature = "mongo");
+const HAS_REDIS: bool = cfg!(feature = "redis");
 
 /// A database.
 #[derive(Clone, Debug, PartialEq, Eq)]

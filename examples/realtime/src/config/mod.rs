@@ -24,7 +24,7 @@ pub struct Config {
     pub stage: Stage,
     /// Where orders and users are.
     pub database: Database,
-    /// Where lists and profiles are read, if not there.
+    /// Where lists are read, if not there.
     pub replica: Option<Database>,
     /// Connections to the database.
     pub database_pool: u32,
@@ -95,6 +95,12 @@ pub enum Level {
 }
 
 impl Config {
+    /// Where a browser finds the service at this address.
+    pub(crate) fn url(&self, address: SocketAddr) -> String {
+        let scheme = if self.tls == Tls::Off { "http" } else { "https" };
+        format!("{scheme}://{address}/")
+    }
+
     /// Reads the variables that `lookup` gives.
     ///
     /// # Errors

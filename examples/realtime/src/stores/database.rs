@@ -25,7 +25,7 @@ pub(crate) struct Database {
     writer: DatabaseConnection,
     /// For what must be read as it was written.
     fresh: DatabaseConnection,
-    /// For lists and profiles: a replica, where there is one.
+    /// For lists, which may be a little old: a replica, where there is one.
     lists: DatabaseConnection,
     wait: Duration,
     pub(crate) faults: Rc<Faults>,
@@ -76,10 +76,10 @@ impl Database {
         }
     }
 
-    /// Whether both ways answer.
+    /// Whether it answers. The one connection that writes to SQLite is not asked: it has better things to do.
     pub(crate) async fn check(&self) -> Result<(), Refusal> {
         self.within(async {
-            for way in [&self.writer, &self.lists] {
+            for way in [&self.fresh, &self.lists] {
                 way.query_one_raw(Statement::from_string(way.get_database_backend(), "SELECT 1")).await?;
             }
             Ok(())

@@ -1,15 +1,21 @@
 //! The ways to databases, caches and other workers.
 
 mod cache;
+mod cluster;
 pub(crate) mod database;
 mod faults;
 mod hub;
 mod locks;
+#[cfg(feature = "mongo")]
+pub(crate) mod mongo;
 #[cfg(feature = "mysql")]
 mod mysql;
+#[cfg(feature = "redis")]
+pub(crate) mod redis;
 mod schema;
 
 pub(crate) use cache::{Cache, LocalCache};
+pub(crate) use cluster::{ClusterHub, pass_on};
 pub(crate) use database::{Database, Tx};
 pub(crate) use hub::{Hub, LocalHub};
 pub(crate) use locks::{LocalLocks, Lock, Locks};

@@ -3,16 +3,20 @@
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 #![allow(clippy::unwrap_used, reason = "in helpers of tests too, a failure names its line")]
 
+pub(crate) mod books;
+pub(crate) mod servers;
+
 use std::cell::RefCell;
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use phaseloop::{EventLoop, LoopHandle};
-use phaseloop_server::client::{Client, ClientOptions};
+use phaseloop_server::client::{Client, ClientError, ClientOptions};
 use phaseloop_server::http::{Body, Method, Request, Response};
-use realtime::{Config, Level, Log, Service};
+use realtime::{Config, Level, Log, Service, StartError};
 use serde_json::{Value, json};
 
 /// How long a test may take before it is taken for stuck.
@@ -30,8 +34,21 @@ pub(crate) struct World {
 /// A service, and a client of it.
 pub(crate) struct Shop {
     pub(crate) service: Service,
+    asker: Asker,
+}
+
+/// Who asks a service, wherever it runs.
+pub(crate) struct Asker {
     pub(crate) base: String,
     client: Client,
+}
+
+impl Deref for Shop {
+    type Target = Asker;
+
+    fn deref(&self) -> &Asker {
+        &self.asker
+    }
 }
 
 /// Runs a test on a loop with tokio below it, in a folder that is removed afterwards.
@@ -45,7 +62,11 @@ pub(crate) fn test(work: impl AsyncFnOnce(&World)) {
 impl World {
     /// A service whose database is in the folder, and as it was left by the one before.
     pub(crate) async fn open(&self, more: &[(&str, &str)]) -> Shop {
-        let database = format!("sqlite:{}", self.folder.file("shop.db").display());
+        self.try_open(more).await.unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    async fn try_open(&self, more: &[(&str, &str)]) -> Result<Shop, StartError> {
+        let database = self.database();
         let mut variables = vec![
             ("PORT", "0"),
             ("DATABASE_URL", database.as_str()),
@@ -62,12 +83,27 @@ impl World {
         let config = Config::read(lookup).unwrap_or_else(|mistakes| panic!("{mistakes}"));
         let lines = Rc::clone(&self.lines);
         let log = Log::new(false, Level::Info, move |line| lines.borrow_mut().push(line.to_owned()));
-        let service = Service::start(&self.lp, config, log).await.unwrap_or_else(|error| panic!("{error}"));
+        let service = Service::start(&self.lp, config, log).await?;
         let base = format!("http://{}", service.local_addr().unwrap());
-        let mut options = ClientOptions::default();
-        options.head = Duration::from_secs(120);
-        options.kept_per_server_max = 2000;
-        Shop { service, base, client: Client::with_options(&self.lp, options) }
+        Ok(Shop { service, asker: Asker::new(&self.lp, base, 2000) })
+    }
+
+    /// The same with stores that were just started, and listen soon.
+    pub(crate) async fn open_when_there(&self, more: &[(&str, &str)]) -> Shop {
+        loop {
+            match self.try_open(more).await {
+                Ok(shop) => return shop,
+                Err(error @ StartError::Store(_)) if error.to_string().contains("os error") => {
+                    phaseloop::yield_now().await; // nobody listens yet
+                }
+                Err(error) => panic!("{error}"),
+            }
+        }
+    }
+
+    /// The database that [`open`](Self::open) makes.
+    pub(crate) fn database(&self) -> String {
+        format!("sqlite:{}", self.folder.file("shop.db").display())
     }
 
     pub(crate) fn log(&self) -> String {
@@ -80,7 +116,15 @@ impl World {
     }
 }
 
-impl Shop {
+impl Asker {
+    /// It keeps so many connections for the next question.
+    pub(crate) fn new(lp: &LoopHandle, base: String, kept_max: usize) -> Self {
+        let mut options = ClientOptions::default();
+        options.head = Duration::from_secs(120);
+        options.kept_per_server_max = kept_max;
+        Self { base, client: Client::with_options(lp, options) }
+    }
+
     /// Asks; gives the status and the JSON, which is null if it is none.
     pub(crate) async fn ask(
         &self,
@@ -102,6 +146,16 @@ impl Shop {
         fields: &[(&str, &str)],
         body: Option<&Value>,
     ) -> Response<Body> {
+        self.try_response(method, path, fields, body).await.unwrap()
+    }
+
+    async fn try_response(
+        &self,
+        method: &str,
+        path: &str,
+        fields: &[(&str, &str)],
+        body: Option<&Value>,
+    ) -> Result<Response<Body>, ClientError> {
         let mut request = Request::builder().method(Method::from_bytes(method.as_bytes()).unwrap());
         request = request.uri(format!("{}{path}", self.base));
         for (name, value) in fields {
@@ -114,7 +168,7 @@ impl Shop {
             }
             None => Body::empty(),
         };
-        self.client.request(request.body(body).unwrap()).await.unwrap()
+        self.client.request(request.body(body).unwrap()).await
     }
 
     pub(crate) async fn get(&self, path: &str) -> (u16, Value) {
@@ -147,12 +201,23 @@ impl Shop {
     }
 
     pub(crate) async fn order(&self, token: &str, key: &str, items: &[(i64, i64)]) -> (u16, Value) {
-        let items: Vec<_> = items
-            .iter()
-            .map(|(product, quantity)| json!({ "product": product, "quantity": quantity }))
-            .collect();
+        self.try_order(token, key, items).await.unwrap()
+    }
+
+    /// None if the connection broke.
+    pub(crate) async fn try_order(
+        &self,
+        token: &str,
+        key: &str,
+        items: &[(i64, i64)],
+    ) -> Option<(u16, Value)> {
+        let item = |(product, quantity): &(i64, i64)| json!({ "product": product, "quantity": quantity });
+        let body = json!({ "items": items.iter().map(item).collect::<Vec<_>>() });
         let fields = [("authorization", &*bearer(token)), ("idempotency-key", key)];
-        self.ask("POST", "/api/orders", &fields, Some(&json!({ "items": items }))).await
+        let response = self.try_response("POST", "/api/orders", &fields, Some(&body)).await.ok()?;
+        let status = response.status().as_u16();
+        let bytes = response.into_body().bytes().await.ok()?;
+        Some((status, serde_json::from_slice(&bytes).unwrap_or(Value::Null)))
     }
 
     /// The events of orders, from there on.

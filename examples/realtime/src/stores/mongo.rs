@@ -1,0 +1,130 @@
+//! Posts in MongoDB, or what speaks its protocol.
+
+use std::time::Duration;
+
+use futures::TryStreamExt;
+use mongodb::bson::{Document, doc};
+use mongodb::options::ClientOptions;
+use mongodb::{Client, Collection, Database, IndexModel};
+use serde::{Deserialize, Serialize};
+
+use super::Later;
+use crate::config::Secret;
+use crate::models::post::Post;
+use crate::refusal::Refusal;
+use crate::services::Posts;
+
+/// How long a request waits for a server.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// How long for an answer.
+const ANSWER: Duration = Duration::from_secs(10);
+const POOL_MAX: u32 = 10;
+
+pub(crate) struct MongoPosts {
+    database: Database,
+    posts: Collection<Stored>,
+}
+
+/// A post as a document: its id is the document's.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Stored {
+    #[serde(rename = "_id")]
+    id: String,
+    author: String,
+    text: String,
+    #[serde(default)]
+    tags: Vec<String>,
+    created_at: i64,
+}
+
+impl MongoPosts {
+    /// Connects, and sees to the index that lists are read by.
+    pub(crate) async fn open(url: &Secret) -> Result<Self, Refusal> {
+        let bad = |error: mongodb::error::Error| {
+            Refusal::unavailable("MONGODB_URL is no URL of MongoDB").because(error.kind)
+        };
+        let mut options = ClientOptions::parse(url.reveal()).await.map_err(bad)?;
+        options.app_name = Some("realtime".to_owned());
+        options.max_pool_size = Some(POOL_MAX);
+        options.server_selection_timeout = Some(PATIENCE);
+        options.connect_timeout = Some(PATIENCE);
+        let client = Client::with_options(options).map_err(|error| refusal(&error))?;
+        let database = client.default_database().unwrap_or_else(|| client.database("realtime"));
+        let posts = database.collection::<Stored>("posts");
+        let by_tag = IndexModel::builder().keys(doc! { "tags": 1, "_id": -1 }).build();
+        within(async { posts.create_index(by_tag).await }).await?;
+        Ok(Self { database, posts })
+    }
+}
+
+impl Posts for MongoPosts {
+    fn kind(&self) -> &'static str {
+        "mongodb"
+    }
+
+    fn check(&self) -> Later<'_, Result<(), Refusal>> {
+        Box::pin(async {
+            within(async { self.database.run_command(doc! { "ping": 1 }).await }).await.map(drop)
+        })
+    }
+
+    fn add<'a>(&'a self, post: &'a Post) -> Later<'a, Result<(), Refusal>> {
+        Box::pin(async move {
+            let Post { id, author, text, tags, created_at } = post.clone();
+            let stored = Stored { id, author, text, tags, created_at };
+            within(async { self.posts.insert_one(stored).await }).await.map(drop)
+        })
+    }
+
+    fn list<'a>(
+        &'a self,
+        tag: Option<&'a str>,
+        before: Option<&'a str>,
+        limit: u32,
+    ) -> Later<'a, Result<Vec<Post>, Refusal>> {
+        Box::pin(async move {
+            // Values are values here, whatever stands in them: no text becomes an operator.
+            let mut filter = Document::new();
+            if let Some(tag) = tag {
+                filter.insert("tags", tag);
+            }
+            if let Some(before) = before {
+                filter.insert("_id", doc! { "$lt": before });
+            }
+            let finding = async {
+                let found = self.posts.find(filter).sort(doc! { "_id": -1 }).limit(i64::from(limit)).await?;
+                found.try_collect::<Vec<_>>().await
+            };
+            let post = |stored: Stored| {
+                let Stored { id, author, text, tags, created_at } = stored;
+                Post { id, author, text, tags, created_at }
+            };
+            Ok(within(finding).await?.into_iter().map(post).collect())
+        })
+    }
+}
+
+async fn within<T>(work: impl Future<Output = mongodb::error::Result<T>>) -> Result<T, Refusal> {
+    match phaseloop::timeout(ANSWER, work).await {
+        Ok(outcome) => outcome.map_err(|error| refusal(&error)),
+        Err(_) => Err(Refusal::unavailable("the document store does not answer")),
+    }
+}
+
+fn refusal(error: &mongodb::error::Error) -> Refusal {
+    use mongodb::error::ErrorKind;
+    match &*error.kind {
+        ErrorKind::Io(_)
+        | ErrorKind::ServerSelection { .. }
+        | ErrorKind::ConnectionPoolCleared { .. }
+        | ErrorKind::DnsResolve { .. }
+        | ErrorKind::Authentication { .. } => {
+            Refusal::unavailable("the document store is away").because(&error.kind)
+        }
+        // What the server says of itself: shutting down, no primary, too busy.
+        ErrorKind::Command(_) | ErrorKind::Write(_) if error.contains_label("RetryableWriteError") => {
+            Refusal::unavailable("the document store can not do this now").because(&error.kind)
+        }
+        _ => Refusal::internal(&error.kind),
+    }
+}

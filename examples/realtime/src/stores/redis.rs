@@ -1,0 +1,151 @@
+//! Cache, locks and words in Redis, shared by all workers.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use futures::StreamExt;
+use phaseloop::LoopHandle;
+use phaseloop_server::redis::{Client, Cmd, Error, Options, Status, cmd};
+
+use super::cache::spread;
+use super::{Cache, Hub, Later, Lock, Locks};
+use crate::config::Secret;
+use crate::log::Log;
+use crate::refusal::Refusal;
+
+/// What all keys and channels begin with.
+const PREFIX: &str = "realtime:";
+/// How long a request waits for Redis.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// The longest pause between attempts to connect again.
+const BACKOFF_MAX: Duration = Duration::from_millis(500);
+
+/// A client whose losses are logged. Where there is no Redis yet, it goes on trying.
+pub(crate) async fn connect(lp: &LoopHandle, url: &Secret, log: &Log) -> Result<Client, Refusal> {
+    let mut options = Options::url(url.reveal()).map_err(|error| refusal(&error))?;
+    options.name = Some("realtime".to_owned());
+    options.connect_timeout = Duration::from_secs(2);
+    options.command_timeout = PATIENCE;
+    options.backoff_max = BACKOFF_MAX;
+    let client = Client::connect(lp, options).await.map_err(|error| refusal(&error))?;
+    let log = log.clone();
+    client.on_change(move |status| match status {
+        Status::Connected => log.info("redis", &[("state", &"connected")]),
+        other => log.warn("redis", &[("state", &format!("{other:?}"))]),
+    });
+    Ok(client)
+}
+
+fn refusal(error: &Error) -> Refusal {
+    let is_away = error.is_temporary() || error.may_have_run();
+    if is_away { Refusal::unavailable("Redis is away").because(error) } else { Refusal::internal(error) }
+}
+
+async fn ping(client: &Client) -> Result<(), Refusal> {
+    client.query::<()>(&cmd("PING")).await.map_err(|error| refusal(&error))
+}
+
+pub(crate) struct RedisCache(pub(crate) Client);
+
+impl RedisCache {
+    fn command(name: &str, key: &str) -> Cmd {
+        let mut command = cmd(name);
+        command.arg(format!("{PREFIX}{key}"));
+        command
+    }
+}
+
+impl Cache for RedisCache {
+    fn kind(&self) -> &'static str {
+        "redis"
+    }
+
+    fn check(&self) -> Later<'_, Result<(), Refusal>> {
+        Box::pin(ping(&self.0))
+    }
+
+    fn get<'a>(&'a self, key: &'a str) -> Later<'a, Result<Option<String>, Refusal>> {
+        Box::pin(async move {
+            let command = Self::command("GET", key);
+            self.0.query(&command).await.map_err(|error| refusal(&error))
+        })
+    }
+
+    fn set<'a>(&'a self, key: &'a str, value: String, ttl: Duration) -> Later<'a, Result<(), Refusal>> {
+        Box::pin(async move {
+            let salt = SystemTime::now()
+                .duration_since(UNIX_EPOCH)
+                .map_or(0, |since| u64::from(since.subsec_nanos()));
+            let ms = u64::try_from(spread(ttl, salt).as_millis()).unwrap_or(u64::MAX);
+            let mut command = Self::command("SET", key);
+            command.arg(value).arg("PX").arg(ms);
+            self.0.query::<()>(&command).await.map_err(|error| refusal(&error))
+        })
+    }
+
+    fn remove<'a>(&'a self, key: &'a str) -> Later<'a, Result<(), Refusal>> {
+        Box::pin(async move {
+            let command = Self::command("DEL", key);
+            self.0.query::<()>(&command).await.map_err(|error| refusal(&error))
+        })
+    }
+}
+
+pub(crate) struct RedisLocks(pub(crate) Client);
+
+impl Locks for RedisLocks {
+    fn try_lock<'a>(&'a self, name: &'a str, ttl: Duration) -> Later<'a, Result<Option<Lock>, Refusal>> {
+        Box::pin(async move {
+            let taken = self.0.try_lock(&format!("{PREFIX}lock:{name}"), ttl).await;
+            let taken = taken.map_err(|error| refusal(&error))?;
+            // Dropping it gives it back, by its token: never that of somebody else.
+            Ok(taken.map(|lock| Lock::new(move || drop(lock))))
+        })
+    }
+}
+
+pub(crate) struct RedisHub {
+    client: Client,
+    log: Log,
+}
+
+impl RedisHub {
+    pub(crate) fn new(client: &Client, log: &Log) -> Self {
+        Self { client: client.clone(), log: log.clone() }
+    }
+}
+
+impl Hub for RedisHub {
+    fn kind(&self) -> &'static str {
+        "redis"
+    }
+
+    fn check(&self) -> Later<'_, Result<(), Refusal>> {
+        Box::pin(ping(&self.client))
+    }
+
+    fn tell(&self, topic: &'static str) {
+        let mut publish = cmd("PUBLISH");
+        publish.arg(format!("{PREFIX}{topic}")).arg("");
+        if let Err(error) = self.client.tell(&publish) {
+            self.log.warn("word", &[("topic", &topic), ("error", &error)]);
+        }
+    }
+
+    fn listen(&self, topic: &'static str, on_news: Box<dyn Fn()>) {
+        let log = self.log.clone();
+        let mut words = match self.client.subscribe_soon(&format!("{PREFIX}{topic}")) {
+            Ok(words) => words,
+            Err(error) => return log.error("word", &[("topic", &topic), ("error", &error)]),
+        };
+        phaseloop::spawn(async move {
+            // A gap is as good as a word: there may be something new.
+            while let Some(word) = words.next().await {
+                match word {
+                    Ok(_) => on_news(),
+                    Err(error) => log.error("word", &[("topic", &topic), ("error", &error)]),
+                }
+            }
+        })
+        .unref();
+    }
+}

@@ -1,0 +1,87 @@
+// The chat, as the official client sees it: `node chat.cjs URL LAST_ID`. Prints `ok ...` for each thing that was as it should be, and the last id at the end.
+"use strict";
+
+const assert = require("node:assert/strict");
+const { io } = require("socket.io-client");
+
+const [url, lastId] = process.argv.slice(2);
+const ok = (what) => console.log(`ok ${what}`);
+const connect = () => new Promise((resolve, reject) => {
+  const socket = io(url, { transports: ["websocket"], reconnection: false });
+  socket.on("connect", () => resolve(socket));
+  socket.on("connect_error", reject);
+});
+const next = (socket, event, fits = () => true) => new Promise((resolve) => {
+  const listener = (value) => {
+    if (fits(value)) {
+      socket.off(event, listener);
+      resolve(value);
+    }
+  };
+  socket.on(event, listener);
+});
+const ask = (socket, event, value) => socket.timeout(20000).emitWithAck(event, value);
+
+async function first() {
+  const [ada, bob] = await Promise.all([connect(), connect()]);
+  const entered = await ask(ada, "join", { room: "kitchen", name: "ada" });
+  assert.deepEqual([entered.room, entered.count, entered.names, entered.history], ["kitchen", 1, ["ada"], []]);
+  ok("an empty room");
+  const members = next(ada, "members", (room) => room.count === 2);
+  assert.equal((await ask(bob, "join", { room: "kitchen", name: "bob" })).count, 2);
+  assert.deepEqual((await members).names, ["ada", "bob"]);
+  ok("who comes is told");
+
+  const heard = [next(ada, "message"), next(bob, "message")];
+  const said = await ask(ada, "message", { text: "  hello <b>&</b> 🦀 " });
+  assert.equal(said.message.text, "hello <b>&</b> 🦀");
+  assert.deepEqual(await Promise.all(heard), [said.message, said.message]);
+  ok("what is said is heard, by the sender too");
+  const typing = next(bob, "typing");
+  ada.emit("typing", { on: true });
+  assert.deepEqual(await typing, { room: "kitchen", name: "ada", on: true });
+  ok("typing");
+
+  for (const [event, value] of [
+    ["join", { room: "", name: "x" }], ["join", { room: "r".repeat(41), name: "x" }], ["join", { room: 7, name: "x" }],
+    ["join", "kitchen"], ["message", { text: "x".repeat(2001) }], ["message", { text: " " }], ["message", {}], ["typing", { on: "yes" }],
+  ]) {
+    const answer = await ask(ada, event, value);
+    assert.equal(answer.error.code, "bad_request", JSON.stringify([event, value, answer]));
+  }
+  ok("what is of another shape is refused");
+  const outsider = await connect();
+  assert.equal((await ask(outsider, "message", { text: "psst" })).error.code, "conflict");
+  ok("who is in no room says nothing");
+  const answers = await Promise.all(Array.from({ length: 40 }, () => ask(outsider, "typing", { on: true })));
+  assert.ok(answers.some((answer) => answer.error.code === "rate_limited"));
+  ok("who says too much is told so");
+
+  const rest = next(ada, "members", (room) => room.count === 1);
+  await ask(bob, "leave", {});
+  await rest;
+  ok("who goes is told");
+  const again = await ask(bob, "join", { room: "kitchen", name: "bob" });
+  assert.deepEqual(again.history.map((message) => message.text), ["hello <b>&</b> 🦀"]);
+  ok("who comes later reads what was said");
+  console.log(said.message.id);
+  [ada, bob, outsider].forEach((socket) => socket.close());
+}
+
+async function afterwards() {
+  const cyd = await connect();
+  const fresh = await ask(cyd, "join", { room: "kitchen", name: "cyd" });
+  assert.equal(fresh.history.at(-1).id, Number(lastId));
+  const said = await ask(cyd, "message", { text: "after the restart" });
+  assert.ok(said.message.id > Number(lastId));
+  const missed = await ask(cyd, "join", { room: "kitchen", name: "cyd", after: Number(lastId) });
+  assert.ok(missed.history.some((message) => message.text === "after the restart"));
+  ok("a restart loses nothing");
+  console.log(said.message.id);
+  cyd.close();
+}
+
+(lastId === "0" ? first() : afterwards()).then(() => process.exit(0), (error) => {
+  console.error(error);
+  process.exit(1);
+});

@@ -1,0 +1,154 @@
+//! The same shop on real servers: MariaDB, Redis and what speaks MongoDB's protocol; and what becomes of it when they die.
+
+#![allow(clippy::unwrap_used, reason = "in helpers of tests too, a failure names its line")]
+
+mod shop;
+
+use serde_json::{Value, json};
+use shop::books::{Books, a_thousand_orders};
+use shop::servers::{DATABASE_PASSWORD, mariadb, redis, secantus};
+use shop::{Shop, test};
+
+/// A status that is no 503, asked for until there is one.
+async fn until_it_is_back(ask: impl AsyncFn() -> (u16, Value)) -> (u16, Value) {
+    loop {
+        match ask().await {
+            (503, _) => phaseloop::yield_now().await,
+            answer => return answer,
+        }
+    }
+}
+
+#[test]
+fn money_is_exact_on_mariadb() {
+    test(async |world| {
+        let Some((_server, url)) = mariadb(world.folder.path()) else { return };
+        let shop = world.open_when_there(&[("DATABASE_URL", &url)]).await;
+        assert_eq!(shop.get("/api/health").await.1["database"], json!({ "kind": "mysql", "ok": true }));
+        a_thousand_orders(shop, &url).await;
+        assert!(!world.log().contains(DATABASE_PASSWORD));
+    });
+}
+
+#[test]
+fn a_mariadb_that_dies_is_a_503_and_loses_no_order() {
+    test(async |world| {
+        let Some((mut server, url)) = mariadb(world.folder.path()) else { return };
+        let shop = world.open_when_there(&[("DATABASE_URL", &url), ("DATABASE_WAIT_MS", "500")]).await;
+        let token = shop.register("ada").await;
+        let mut events = shop.follow("/api/orders/events", &[]).await;
+        let (status, before) = shop.order(&token, "before-it-dies", &[(1, 1)]).await;
+        assert_eq!(status, 201);
+        assert_eq!(events.next().await.unwrap()["id"], 1);
+
+        server.kill();
+        for (method, path) in
+            [("GET", "/api/products"), ("GET", "/api/orders"), ("GET", "/api/feed"), ("GET", "/api/users/1")]
+        {
+            let (status, answer) = shop.with_token(&token, method, path, None).await;
+            assert_eq!(
+                (status, &answer["error"]["code"]),
+                (503, &Value::from("unavailable")),
+                "{path} {answer}"
+            );
+        }
+        let refused = shop.response("GET", "/api/products", &[], None).await;
+        assert_eq!(refused.headers()["retry-after"], "1");
+        assert_eq!(shop.order(&token, "while-it-is-dead", &[(1, 1)]).await.0, 503);
+        assert_eq!(shop.get("/api/health").await.1["database"]["ok"], false);
+
+        server.start();
+        let (status, _) =
+            until_it_is_back(async || shop.order(&token, "while-it-is-dead", &[(1, 1)]).await).await;
+        assert_eq!(status, 201);
+        let path = format!("/api/orders/{}", before["order"]["id"]);
+        assert_eq!(
+            shop.with_token(&token, "GET", &path, None).await.1,
+            before,
+            "what was committed is there"
+        );
+        assert_eq!(events.next().await.unwrap()["id"], 2, "and who follows goes on following");
+        assert_eq!(Books::read(&url).await.orders, 2);
+    });
+}
+
+#[test]
+fn two_workers_share_words_locks_and_cache_through_redis() {
+    test(async |world| {
+        let Some((mut server, url)) = redis() else { return };
+        let stores = [("REDIS_URL", url.as_str())];
+        let (one, two) = (world.open_when_there(&stores).await, world.open_when_there(&stores).await);
+        let token = one.register("ada").await;
+        let mut events = two.follow("/api/orders/events", &[]).await;
+        let (_, placed) = one.order(&token, "told-to-the-other", &[(2, 1)]).await;
+        assert_eq!(events.next().await.unwrap()["order"], placed["order"]["id"]);
+        let cached = async |shop: &Shop| {
+            shop.response("GET", "/api/users/2", &[], None).await.headers()["x-cache"].clone()
+        };
+        assert_eq!(cached(&one).await, "miss");
+        assert_eq!(cached(&two).await, "hit", "what one has read the other need not");
+        let pay = format!("/api/orders/{}/pay", placed["order"]["id"]);
+        assert_eq!(two.with_token(&token, "POST", &pay, None).await.0, 200);
+        assert_eq!(cached(&one).await, "miss", "and what one has changed the other does not believe");
+
+        server.kill();
+        let cancel = format!("/api/orders/{}/cancel", placed["order"]["id"]);
+        let (status, answer) = one.with_token(&token, "POST", &cancel, None).await;
+        assert_eq!((status, &answer["error"]["message"]), (503, &Value::from("Redis is away")));
+        assert_eq!(one.get("/api/health").await.0, 503);
+        let (status, profile) = one.get("/api/users/2").await;
+        assert_eq!(
+            (status, &profile["orders"]["spent_cents"]),
+            (200, &json!(349)),
+            "without a cache it is slower, and no worse"
+        );
+        let (status, _) = one.order(&token, "without-any-word", &[(2, 1)]).await;
+        assert_eq!(status, 201, "orders need no Redis");
+        server.start();
+        assert_eq!(
+            until_it_is_back(async || one.with_token(&token, "POST", &cancel, None).await).await.0,
+            200
+        );
+        let mut told = Vec::new();
+        while told.len() < 3 {
+            told.push(events.next().await.unwrap()["status"].as_str().unwrap().to_owned());
+        }
+        assert_eq!(told, ["paid", "pending", "cancelled"], "nothing that happened meanwhile is missing");
+    });
+}
+
+#[test]
+fn posts_are_documents_in_a_document_store() {
+    test(async |world| {
+        let Some((mut server, url)) = secantus(world.folder.path()) else { return };
+        let shop = world.open_when_there(&[("MONGODB_URL", &url)]).await;
+        assert_eq!(shop.get("/api/health").await.1["documents"], json!({ "kind": "mongodb", "ok": true }));
+        let token = shop.register("ada").await;
+        let texts = ["first", "{\"$gt\": \"\"}", "$where: 'sleep(1)'", "last"];
+        for text in texts {
+            let body =
+                json!({ "text": text, "tags": ["news", if text == "last" { "end" } else { "begin" }] });
+            let (status, answer) = shop.with_token(&token, "POST", "/api/feed", Some(&body)).await;
+            assert_eq!((status, &answer["post"]["text"]), (201, &Value::from(text)));
+        }
+        let texts_of = |answer: &Value| {
+            answer["posts"].as_array().unwrap().iter().map(|post| post["text"].clone()).collect::<Vec<_>>()
+        };
+        assert_eq!(texts_of(&shop.get("/api/feed?tag=end").await.1), ["last"]);
+        let (_, page) = shop.get("/api/feed?tag=news&limit=3").await;
+        let (_, rest) =
+            shop.get(&format!("/api/feed?tag=news&before={}", page["next"].as_str().unwrap())).await;
+        let mut all = [texts_of(&page), texts_of(&rest)].concat();
+        all.sort_by_key(Value::to_string);
+        let mut wanted = texts.map(Value::from);
+        wanted.sort_by_key(Value::to_string);
+        assert_eq!(all, wanted);
+
+        server.kill();
+        let (status, answer) = shop.get("/api/feed").await;
+        assert_eq!((status, &answer["error"]["code"]), (503, &Value::from("unavailable")), "{answer}");
+        assert_eq!(shop.get("/api/products").await.0, 200, "the rest goes on");
+        server.start();
+        assert_eq!(until_it_is_back(async || shop.get("/api/feed?tag=end").await).await.0, 200);
+    });
+}

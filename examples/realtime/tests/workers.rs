@@ -1,0 +1,86 @@
+//! Three workers on one port, as processes of the real program.
+
+#![allow(clippy::unwrap_used, reason = "in helpers of tests too, a failure names its line")]
+
+mod shop;
+
+use std::collections::BTreeSet;
+
+use futures::AsyncBufReadExt;
+use futures::io::BufReader;
+use phaseloop::process::{Child, Command, Stdio};
+use phaseloop::signal::Signal;
+use shop::{Asker, SECRET, World, test};
+
+/// The program, and what asks it. Each question comes by a connection of its own, and so to another worker.
+async fn start(world: &World) -> (Child, Asker) {
+    let database = world.database();
+    let variables = [
+        ("WORKERS", "3"),
+        ("PORT", "0"),
+        ("DATABASE_URL", &database),
+        ("TOKEN_SECRET", SECRET),
+        ("RATE_LIMIT_PER_S", "0"),
+        ("LOG_LEVEL", "error"),
+        ("SHUTDOWN_GRACE_MS", "60000"),
+    ];
+    let command = Command::new(env!("CARGO_BIN_EXE_realtime")).env_clear().envs(variables);
+    let mut child = command.stdout(Stdio::pipe()).kill_on_drop().spawn(&world.lp).unwrap();
+    let mut lines = BufReader::new(child.take_stdout().unwrap());
+    let mut line = String::new();
+    lines.read_line(&mut line).await.unwrap();
+    let base =
+        line.trim().strip_prefix("open ").expect("it says where it is").trim_end_matches('/').to_owned();
+    (child, Asker::new(&world.lp, base, 0))
+}
+
+#[test]
+fn three_workers_are_one_shop_and_outlive_one_of_them() {
+    test(async |world| {
+        let (child, shop) = start(world).await;
+        let token = shop.register("ada").await;
+        let mut workers = BTreeSet::new();
+        while workers.len() < 3 {
+            workers.insert(shop.get("/api/health").await.1["worker"].as_u64().unwrap());
+        }
+        // Who follows at one worker hears of orders that were placed at any.
+        let mut events = shop.follow("/api/orders/events?after=0", &[]).await;
+        for number in 0..9 {
+            assert_eq!(shop.order(&token, &format!("order-number-{number}"), &[(1, 1)]).await.0, 201);
+        }
+        for id in 1..=9 {
+            assert_eq!(events.next().await.unwrap()["id"], id);
+        }
+        drop(events);
+
+        let victim = shop.get("/api/loop").await.1["pid"].as_u64().unwrap();
+        let killed =
+            Command::new("kill").args(["-KILL", &victim.to_string()]).spawn(&world.lp).unwrap().wait().await;
+        assert!(killed.unwrap().success());
+        let mut placed = 0;
+        while placed < 9 {
+            // A connection that the dead one had is lost: the client asks again, with the same key.
+            let key = format!("after-the-death-{placed}");
+            if let Some((status, answer)) = shop.try_order(&token, &key, &[(1, 1)]).await {
+                assert!([200, 201].contains(&status), "{answer}");
+                placed += 1;
+            }
+        }
+        let (_, page) = shop.with_token(&token, "GET", "/api/orders?limit=100", None).await;
+        assert_eq!(page["orders"].as_array().unwrap().len(), 18);
+        let mut events = shop.follow("/api/orders/events?after=0", &[]).await;
+        for id in 1..=18 {
+            assert_eq!(events.next().await.unwrap()["id"], id);
+        }
+        let mut pids = BTreeSet::<u64>::new();
+        while pids.len() < 3 {
+            pids.insert(shop.get("/api/loop").await.1["pid"].as_u64().unwrap());
+        }
+        assert!(!pids.contains(&victim), "a new one has taken the place");
+
+        child.kill(Signal::TERM).unwrap();
+        while events.next().await.is_some() {}
+        let status = child.wait().await.unwrap();
+        assert_eq!(status.code(), Some(0), "{status}");
+    });
+}

@@ -78,6 +78,9 @@ pub mod client;
 pub mod cluster;
 #[cfg(feature = "socketio")]
 pub mod engineio;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 #[cfg(feature = "http1")]
 pub mod http;
 #[cfg(feature = "http1")]

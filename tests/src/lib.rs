@@ -8,7 +8,7 @@ pub mod held;
 pub mod model;
 pub mod node;
 pub mod peers;
-mod random;
+pub mod random;
 pub mod ratchet;
 pub mod redis_server;
 pub mod runner;

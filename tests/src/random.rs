@@ -1,10 +1,11 @@
 //! Random numbers that are the same for the same seed, on every machine.
 
 /// The generator splitmix64: small, and good for any seed.
-pub(crate) struct Random(u64);
+pub struct Random(u64);
 
 impl Random {
-    pub(crate) fn new(seed: u64) -> Random {
+    /// The generator of a seed.
+    pub fn new(seed: u64) -> Random {
         Random(seed)
     }
 
@@ -16,7 +17,7 @@ impl Random {
     }
 
     /// A number below `end`, which is not 0.
-    pub(crate) fn below(&mut self, end: u64) -> u64 {
+    pub fn below(&mut self, end: u64) -> u64 {
         self.next() % end
     }
 }

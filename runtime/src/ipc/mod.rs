@@ -12,6 +12,9 @@ mod channel;
 mod core;
 mod error;
 mod frames;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod inherited;
 #[cfg(feature = "ipc-json")]
 mod json;

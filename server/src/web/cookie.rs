@@ -98,7 +98,7 @@ impl Cookie {
     }
 
     /// What is wrong with it.
-    pub(super) fn problem(&self) -> Option<String> {
+    pub(crate) fn problem(&self) -> Option<String> {
         let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
         if self.name.is_empty() || !self.name.bytes().all(is_token) {
             return Some(format!("{:?} is no name of a cookie", self.name));
@@ -136,7 +136,7 @@ impl std::fmt::Display for Cookie {
 const UNSAFE: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b',').add(b';').add(b'\\').add(b'%');
 
 /// The value of the first cookie of this name in a `Cookie` field. One that is badly encoded is given as it is.
-pub(super) fn find<'a>(field: &'a str, name: &str) -> Option<Cow<'a, str>> {
+pub(crate) fn find<'a>(field: &'a str, name: &str) -> Option<Cow<'a, str>> {
     let mut pairs = field.split(';').filter_map(|pair| pair.trim().split_once('='));
     let (_, value) = pairs.find(|(found, _)| *found == name)?;
     let value = value.strip_prefix('"').and_then(|value| value.strip_suffix('"')).unwrap_or(value);

@@ -23,16 +23,16 @@
 //! ```
 
 mod chain;
-mod cookie;
+pub(crate) mod cookie;
 mod error;
 pub mod express;
-mod files;
+pub(crate) mod files;
 mod fresh;
 pub mod koa;
 mod limits;
 pub mod middleware;
-mod negotiate;
-mod path;
+pub(crate) mod negotiate;
+pub(crate) mod path;
 mod read;
 mod req;
 mod res;

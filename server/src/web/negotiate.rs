@@ -1,7 +1,7 @@
 //! What a client takes: RFC 9110, section 12.4.2. Pure.
 
 /// The weight of a content coding in an `Accept-Encoding` field, in thousandths; 0 for one that is not taken.
-pub(super) fn quality(accepted: &str, coding: &str) -> u16 {
+pub(crate) fn quality(accepted: &str, coding: &str) -> u16 {
     let mut any = 0;
     for entry in accepted.split(',') {
         let (name, weight) = entry.split_once(';').unwrap_or((entry, ""));

@@ -8,13 +8,13 @@ use percent_encoding::percent_decode_str;
 use crate::http::{StatusCode, StatusError};
 
 /// The value of a parameter with its name.
-pub(super) type Param = (Rc<str>, String);
+pub(crate) type Param = (Rc<str>, String);
 
 /// A piece of a path without its percent-encoding.
 ///
 /// # Errors
 /// 400, if the encoding is broken or not of UTF-8.
-pub(super) fn decode(piece: &str) -> Result<Cow<'_, str>, StatusError> {
+pub(crate) fn decode(piece: &str) -> Result<Cow<'_, str>, StatusError> {
     let bad = |why: &str| {
         StatusError::new(StatusCode::BAD_REQUEST, format!("{why} in the path: {:?}", shortened(piece)))
     };
@@ -33,7 +33,7 @@ fn shortened(piece: &str) -> &str {
 
 /// What a path begins with: whole segments, those with a colon for any.
 #[derive(Debug)]
-pub(super) struct Prefix(Vec<Segment>);
+pub(crate) struct Prefix(Vec<Segment>);
 
 #[derive(Debug)]
 enum Segment {
@@ -43,7 +43,7 @@ enum Segment {
 
 impl Prefix {
     /// `/` and the empty prefix fit everything, and are none.
-    pub(super) fn parse(prefix: &str) -> Option<Self> {
+    pub(crate) fn parse(prefix: &str) -> Option<Self> {
         let names = prefix.split('/').filter(|name| !name.is_empty());
         let segments: Vec<_> = names
             .map(|name| match name.strip_prefix(':') {
@@ -55,7 +55,7 @@ impl Prefix {
     }
 
     /// How many bytes of `path` it covers, and its parameters.
-    pub(super) fn fit(&self, path: &str) -> Option<Result<(usize, Vec<Param>), StatusError>> {
+    pub(crate) fn fit(&self, path: &str) -> Option<Result<(usize, Vec<Param>), StatusError>> {
         let (mut at, mut params) = (0, Vec::new());
         for segment in &self.0 {
             let rest = path.get(at..)?.strip_prefix('/')?;
@@ -76,7 +76,7 @@ impl Prefix {
 
 /// A pattern as the router's library wants it, with numbers for names, so that two patterns that differ in names alone are the
 /// same; and the names.
-pub(super) fn shape(pattern: &str) -> (String, Vec<Rc<str>>) {
+pub(crate) fn shape(pattern: &str) -> (String, Vec<Rc<str>>) {
     let (mut shape, mut names) = (String::new(), Vec::new());
     for segment in pattern.split('/').filter(|segment| !segment.is_empty()) {
         shape.push('/');

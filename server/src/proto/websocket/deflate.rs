@@ -73,7 +73,7 @@ impl Inflater {
             spare.unwrap_or_else(|| Decompress::new(false))
         });
         loop {
-            to.reserve(STEP_LEN.min(len_max.saturating_sub(to.len()) + 1));
+            to.reserve(STEP_LEN.min(len_max.saturating_sub(to.len()).saturating_add(1)));
             let (read, wrote) = (state.total_in(), state.total_out());
             let status = state.decompress_vec(packed, to, FlushDecompress::None);
             let status = status.map_err(|_| Fault::Protocol("a message is packed wrongly"))?;

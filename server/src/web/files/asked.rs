@@ -10,15 +10,15 @@ use crate::web::path::decode;
 
 /// A path below the folder that is served: names only, neither `..` nor an absolute one.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Asked {
-    pub(super) path: PathBuf,
+pub(crate) struct Asked {
+    pub(crate) path: PathBuf,
     /// It ends with a slash.
     pub(super) is_folder: bool,
     pub(super) has_dotfile: bool,
 }
 
 /// Reads a path. Each segment is decoded for itself, so that nothing encoded can become a separator.
-pub(super) fn read(path: &str) -> Result<Asked, StatusError> {
+pub(crate) fn read(path: &str) -> Result<Asked, StatusError> {
     let bad = |what: &str| Err(StatusError::new(StatusCode::BAD_REQUEST, format!("{what} in the path")));
     let mut asked = Asked { path: PathBuf::new(), is_folder: path.ends_with('/'), has_dotfile: false };
     for segment in path.split('/') {
@@ -47,7 +47,7 @@ pub(super) fn encodings(req: &Req) -> Vec<(&'static str, &'static str)> {
 
 /// What a `Range` field asks of a file of `len` bytes.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Wanted {
+pub(crate) enum Wanted {
     All,
     Part(Range<u64>),
     /// Nothing that is there: 416.
@@ -55,7 +55,7 @@ pub(super) enum Wanted {
 }
 
 /// Reads a `Range` field: RFC 9110, section 14.1.2. What is not understood, and more than one range, is for all of it.
-pub(super) fn range(field: &str, len: u64) -> Wanted {
+pub(crate) fn range(field: &str, len: u64) -> Wanted {
     let Some((unit, range)) = field.split_once('=') else { return Wanted::All };
     let Some((first, last)) = range.trim().split_once('-') else { return Wanted::All };
     if !unit.trim().eq_ignore_ascii_case("bytes") || range.contains(',') {

@@ -4,7 +4,7 @@
 //! client takes it.
 
 mod answer;
-mod asked;
+pub(crate) mod asked;
 mod open;
 
 use std::path::{Path, PathBuf};

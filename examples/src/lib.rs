@@ -13,6 +13,7 @@ pub mod descriptors;
 pub mod echo;
 pub mod embed;
 pub mod event_order;
+pub mod express_users;
 pub mod gzip_file;
 pub mod http2_time;
 pub mod koa_users;
@@ -28,12 +29,15 @@ pub mod sha_tree;
 pub mod shell;
 pub mod soak;
 pub mod socketio_conformance;
+pub mod sse_ticks;
+pub mod static_site;
 pub mod tail_f;
 pub mod task_bus;
 pub mod threadpool;
 pub mod timers;
 pub mod tty_keys;
 pub mod udp_echo;
+pub mod upload_progress;
 pub mod ws_echo;
 
 /// The programs in the README compile and run.

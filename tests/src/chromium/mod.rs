@@ -25,6 +25,14 @@ impl Chromium {
         Chromium { binary }
     }
 
+    /// Opens a page of somebody else's, with more flags of the command line.
+    ///
+    /// # Errors
+    /// The browser does not start.
+    pub fn open(&self, url: &str, flags: &[&str]) -> std::io::Result<Browser> {
+        Process::start(&self.binary, url, flags).map(Browser)
+    }
+
     /// Runs scenarios, one after the other, and gives their traces.
     ///
     /// # Errors
@@ -40,11 +48,14 @@ impl Chromium {
             return Ok(Vec::new());
         }
         let server = Server::start(scenarios).map_err(|error| format!("the server of the pages: {error}"))?;
-        let _browser = Process::start(&self.binary, &server.url())
+        let _browser = Process::start(&self.binary, &server.url(), &[])
             .map_err(|error| format!("{}: {error}", self.binary.display()))?;
         scenarios.iter().enumerate().map(|(number, scenario)| trace(&server, number, scenario)).collect()
     }
 }
+
+/// A browser that shows a page. Dropping it ends the browser.
+pub struct Browser(#[allow(dead_code, reason = "it is there to be dropped")] Process);
 
 fn trace(server: &Server, number: usize, scenario: &Scenario) -> Result<Vec<String>, String> {
     let problem = |problem: String| format!("{} in Chromium: {problem}", scenario.name);

@@ -20,10 +20,11 @@ pub(super) struct Process {
 }
 
 impl Process {
-    pub(super) fn start(binary: &Path, url: &str) -> io::Result<Process> {
+    pub(super) fn start(binary: &Path, url: &str, flags: &[&str]) -> io::Result<Process> {
         let profile = fresh_folder()?;
         let started = Command::new(binary)
             .args(FLAGS)
+            .args(flags)
             .arg(format!("--user-data-dir={}", profile.display()))
             .arg(url)
             .process_group(0)

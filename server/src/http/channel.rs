@@ -23,7 +23,7 @@ pub(crate) fn channel(high_water: usize) -> (BodySender, BodyReceiver) {
 
 #[derive(Default)]
 struct Shared {
-    queue: VecDeque<Frame<Bytes>>,
+    queue: VecDeque<Piece>,
     /// Bytes in the queue.
     len: usize,
     high_water: usize,
@@ -33,6 +33,12 @@ struct Shared {
     receiver: Option<Waker>,
     /// Waits for room, or for the receiver to go.
     sender: Option<Waker>,
+}
+
+/// A frame, a third as long: trailers are rare.
+enum Piece {
+    Data(Bytes),
+    Trailers(Box<HeaderMap>),
 }
 
 enum End {
@@ -45,10 +51,26 @@ impl Shared {
         self.len >= self.high_water || self.queue.len() >= PIECES_MAX
     }
 
-    fn push(&mut self, frame: Frame<Bytes>) -> Option<Waker> {
-        self.len += frame.data_ref().map_or(0, Bytes::len);
-        self.queue.push_back(frame);
+    fn push(&mut self, piece: Piece) -> Option<Waker> {
+        if let Piece::Data(bytes) = &piece {
+            self.len += bytes.len();
+        }
+        self.queue.push_back(piece);
         self.receiver.take()
+    }
+
+    fn pop(&mut self) -> Option<Frame<Bytes>> {
+        let piece = self.queue.pop_front()?;
+        if self.queue.is_empty() {
+            self.queue = VecDeque::new(); // a body that is silent owns none
+        }
+        Some(match piece {
+            Piece::Data(bytes) => {
+                self.len -= bytes.len();
+                Frame::data(bytes)
+            }
+            Piece::Trailers(trailers) => Frame::trailers(*trailers),
+        })
     }
 }
 
@@ -99,7 +121,7 @@ impl BodySender {
         if piece.is_empty() {
             return Ok(()); // an empty chunk would end the body on the wire
         }
-        let waker = shared.push(Frame::data(piece));
+        let waker = shared.push(Piece::Data(piece));
         drop(shared);
         wake(waker);
         Ok(())
@@ -155,7 +177,7 @@ impl BodySender {
 
     /// Ends the body with trailers.
     pub fn finish_with(self, trailers: HeaderMap) {
-        wake(self.shared.borrow_mut().push(Frame::trailers(trailers)));
+        wake(self.shared.borrow_mut().push(Piece::Trailers(Box::new(trailers))));
         self.end(End::Finished);
     }
 
@@ -195,8 +217,7 @@ pub(crate) struct BodyReceiver {
 impl BodyReceiver {
     pub(crate) fn poll_frame(&self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let mut shared = self.shared.borrow_mut();
-        if let Some(frame) = shared.queue.pop_front() {
-            shared.len -= frame.data_ref().map_or(0, Bytes::len);
+        if let Some(frame) = shared.pop() {
             let waker = if shared.is_full() { None } else { shared.sender.take() };
             drop(shared);
             wake(waker);

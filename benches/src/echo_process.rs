@@ -49,7 +49,9 @@ const SERVERS: &[(&str, Serve)] = &[
     ("phaseloop-ws", peers::phaseloop_web::ws_echo),
     ("phaseloop-ws-callbacks", peers::phaseloop_web::ws_echo_callbacks),
     ("phaseloop-sse", peers::phaseloop_web::event_streams),
+    ("phaseloop-socketio", peers::phaseloop_web::socketio),
     ("tokio-ws", peers::tokio_ws::echo),
+    ("tokio-ws-small-buf", peers::tokio_ws::echo_small_buf),
 ];
 
 /// A server that runs in a child process. Dropping it ends the child.
@@ -76,6 +78,11 @@ impl EchoProcess {
         if server == "node" {
             let mut command = Command::new("node");
             command.arg(peers::node::script("echo.js"));
+            return Self::spawn(command);
+        }
+        if server == "node-socketio" {
+            let mut command = Command::new("node");
+            command.arg(peers::node::script("broadcast.js")).env("NODE_PATH", peers::node::packages());
             return Self::spawn(command);
         }
         Self::spawn(child::serve_command(server, buf_len, core)?)

@@ -24,6 +24,7 @@ pub mod pool_jobs;
 pub mod process_spawn;
 pub mod queues_tick_microtask;
 pub mod remote_wake;
+pub mod socketio_broadcast;
 pub mod tasks_oneshot_hop;
 pub mod tasks_spawn_join;
 pub mod tasks_yield;
@@ -41,7 +42,7 @@ use question::Question;
 
 /// Every question, in the order in which `compare` asks them.
 pub fn questions() -> Vec<&'static Question> {
-    let groups: [&'static [Question]; 21] = [
+    let groups: [&'static [Question]; 22] = [
         loop_turn::QUESTIONS,
         timers_fire::QUESTIONS,
         timers_cancel::QUESTIONS,
@@ -59,6 +60,7 @@ pub fn questions() -> Vec<&'static Question> {
         tokio_host::QUESTIONS,
         web_idle::QUESTIONS,
         ws_echo::QUESTIONS,
+        socketio_broadcast::QUESTIONS,
         phase_scheduling::QUESTIONS,
         pool_gzip_sha::QUESTIONS,
         pool_jobs::QUESTIONS,

@@ -31,6 +31,7 @@ pub const QUESTIONS: &[Question] = &[
             Contestant::ours("phaseloop", |count| sockets("phaseloop-ws", count)),
             Contestant::ours("phaseloop-callbacks", |count| sockets("phaseloop-ws-callbacks", count)),
             Contestant::peer("tokio-tungstenite", |count| sockets("tokio-ws", count)),
+            Contestant::peer("tokio-tungstenite-small-buf", |count| sockets("tokio-ws-small-buf", count)),
         ],
     },
     Question {

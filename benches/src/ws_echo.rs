@@ -22,6 +22,9 @@ macro_rules! contestants {
                 echo("phaseloop-ws-callbacks", $size, messages)
             }),
             Contestant::peer("tokio-tungstenite", |messages| echo("tokio-ws", $size, messages)),
+            Contestant::peer("tokio-tungstenite-small-buf", |messages| {
+                echo("tokio-ws-small-buf", $size, messages)
+            }),
         ]
     };
 }

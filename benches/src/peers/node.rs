@@ -39,3 +39,11 @@ pub(crate) fn run(name: &str, ops: u64) -> Sample {
 pub(crate) fn script(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("node").join(name)
 }
+
+/// Where `.ci/run setup` puts packages of npm: beside the folder that this program was built into.
+pub(crate) fn packages() -> PathBuf {
+    let program = std::env::current_exe().unwrap_or_default();
+    let found =
+        program.ancestors().map(|folder| folder.join("node/node_modules")).find(|folder| folder.is_dir());
+    found.expect("`.ci/run setup` installs the packages of npm")
+}

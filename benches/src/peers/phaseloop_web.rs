@@ -1,9 +1,10 @@
-//! `phaseloop-server`: WebSockets with a task each and with callbacks, and event streams.
+//! `phaseloop-server`: WebSockets with a task each and with callbacks, event streams, and Socket.IO.
 
 use std::net::TcpListener;
 
 use phaseloop::RunMode;
-use phaseloop_server::http::{Body, Handler, Request, Server};
+use phaseloop_server::http::{Body, Handler, Request, Server, StatusCode};
+use phaseloop_server::socketio::Io;
 use phaseloop_server::sse::{Channel, ChannelOptions, Event};
 use phaseloop_server::ws::{Acceptor, WsCallbacks, WsOptions};
 
@@ -55,6 +56,17 @@ pub(crate) fn event_streams(listener: TcpListener, _buf_len: usize) -> ! {
         let response = channel.subscribe(&request);
         async { response }
     })
+}
+
+/// Has an event from one client be an event to all.
+pub(crate) fn socketio(listener: TcpListener, _buf_len: usize) -> ! {
+    let io = Io::new();
+    let all = io.clone();
+    io.on_connection(move |socket| {
+        let all = all.clone();
+        socket.on("go", move |_| all.emit("news", "x".repeat(64)));
+    });
+    serve(listener, io.beside(async |_: Request<Body>| StatusCode::NOT_FOUND))
 }
 
 fn serve(listener: TcpListener, handler: impl Handler) -> ! {

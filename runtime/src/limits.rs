@@ -25,7 +25,8 @@ pub struct Limits {
     pub reads_per_turn: NonZeroU32,
     /// Connections that one listener may accept in one turn.
     pub accepts_per_turn: NonZeroU32,
-    /// Bytes of the buffer that the loop lends to reads, of which there is one.
+    /// Bytes of the buffer that the loop lends to reads, of which there is one. Callbacks for datagrams share another, with room for
+    /// eight of this length, or of 65,535 bytes if that is less; untouched room takes no memory.
     pub read_buffer_len: NonZeroUsize,
     /// Bytes that may wait on one stream to be written. `queue_write` refuses what might go beyond, also a single write
     /// that is longer.

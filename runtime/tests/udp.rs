@@ -251,6 +251,33 @@ fn a_turn_receives_no_more_than_its_budget() {
 }
 
 #[test]
+fn datagrams_of_any_length_that_come_together_arrive_whole() {
+    let lp = new_loop();
+    let (a, b) = (bind(&lp), bind(&lp));
+    let sent: Vec<Vec<u8>> = [1, 40_000, 3, 0, 50_000, 7, 64, 9, 8, 10, 11]
+        .iter()
+        .zip(1..)
+        .map(|(len, fill)| vec![fill; *len])
+        .collect();
+    for bytes in &sent {
+        a.try_send_to(bytes, &addr(&b)).unwrap();
+    }
+    let seen = Rc::new(RefCell::new(Vec::new()));
+    let (noted, expected) = (Rc::clone(&seen), sent.len());
+    b.recv_start(move |socket, event| {
+        let ReceiveEvent::Datagram(datagram) = event else { panic!("{event:?}") };
+        assert!(!datagram.is_truncated());
+        noted.borrow_mut().push(datagram.bytes.to_vec());
+        if noted.borrow().len() == expected {
+            socket.close();
+        }
+    })
+    .unwrap();
+    run(&lp);
+    assert!(*seen.borrow() == sent);
+}
+
+#[test]
 fn stopping_in_mid_batch_loses_nothing() {
     let lp = new_loop();
     let (a, b) = (bind(&lp), bind(&lp));

@@ -222,6 +222,7 @@ impl PreparedLoop {
             arrived: Queue::new(),
             taken: RefCell::default(),
             read_buffer: Cell::default(),
+            datagram_buffer: Cell::default(),
             alive: Liveness::new(),
             requests: Cell::new(0),
             requests_unreferenced: Cell::new(0),

@@ -134,6 +134,8 @@ pub(crate) struct LoopState {
     pub(crate) taken: RefCell<Vec<Message>>,
     /// The buffer that reads borrow while they run; `None` while one does.
     pub(crate) read_buffer: Cell<Option<Box<[u8]>>>,
+    /// As `read_buffer`, with room for several datagrams.
+    pub(crate) datagram_buffer: Cell<Option<Box<[u8]>>>,
 
     pub(crate) alive: Liveness,
     /// Requests whose completion is to come from another thread.

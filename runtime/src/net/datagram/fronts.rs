@@ -180,8 +180,8 @@ impl<K: DatagramFamily> DatagramSocket<K> {
 
     /// Sets the room that a datagram has in the callback front: longer ones are truncated, and reported as such.
     ///
-    /// The default is 65,535 bytes, which is all that a datagram can have. With less room several come with one system call, as
-    /// many as fit into [`Limits::read_buffer_len`](crate::Limits::read_buffer_len), at most 32.
+    /// The default is 65,535 bytes, which is all that a datagram can have, or [`Limits::read_buffer_len`](crate::Limits::read_buffer_len)
+    /// if that is less. One system call then brings up to eight; with less room more come with it, at most 32.
     pub fn set_recv_room(&self, len: usize) {
         self.core.receiver.room.set(len.clamp(1, DATAGRAM_LEN_MAX));
     }

@@ -12,10 +12,14 @@ use super::sys::{self, Slot};
 use crate::driver::Readiness;
 use crate::net::callback_slot::CallbackSlot;
 use crate::net::sys::RawAddr;
+use crate::state::LoopHandle;
 use crate::state::sources::gone;
 
 /// The longest datagram that UDP has, and what the kernel joins at most.
 pub(super) const DATAGRAM_LEN_MAX: usize = 65_535;
+
+/// Datagrams of any length that one call brings at most. The room for them is memory where a datagram has touched it.
+const LONG_BATCH: usize = 8;
 
 /// What a receive callback gets.
 #[derive(Debug)]
@@ -146,8 +150,8 @@ impl Core {
             return 1;
         }
         let lp = &self.base.lp;
-        let mut buffer = lp.borrow_read_buffer();
-        let room = self.receiver.room.get().min(buffer.len());
+        let mut buffer = lp.borrow_datagram_buffer();
+        let room = self.receiver.room.get().min(lp.state.limits.read_buffer_len.get());
         let len = buffer.len().min(room.saturating_mul(max));
         let mut slots = Vec::new();
         let received = self.base.with(|fd| {
@@ -170,12 +174,22 @@ impl Core {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => self.call_receiver(Arrived::Failed(error)),
         }
-        lp.return_read_buffer(buffer);
+        lp.state.datagram_buffer.set(Some(buffer));
         count
     }
 
     fn call_receiver(self: &Rc<Self>, arrived: Arrived<'_>) {
         self.base.lp.call(|_| self.receiver.on_receive.call(|on_receive| on_receive(self, arrived)));
+    }
+}
+
+impl LoopHandle {
+    /// The loop's buffer for datagrams, or a fresh one while a callback of another socket has it.
+    fn borrow_datagram_buffer(&self) -> Box<[u8]> {
+        let room = self.state.limits.read_buffer_len.get().min(DATAGRAM_LEN_MAX);
+        let lent = self.state.datagram_buffer.take();
+        // Zeroes that nobody writes, and so no memory yet.
+        lent.unwrap_or_else(|| vec![0; room * LONG_BATCH].into_boxed_slice())
     }
 }
 

@@ -38,6 +38,10 @@ pub(super) fn receive(
     mut found: impl FnMut(Slot),
 ) -> io::Result<usize> {
     let count = space.len().checked_div(slot_len).unwrap_or(1).clamp(1, BATCH_MAX);
+    if count == 1 && !wants_segments {
+        receive_one(fd, space).map(found)?;
+        return Ok(1);
+    }
     let mut names = [const { MaybeUninit::<SocketAddrStorage>::uninit() }; BATCH_MAX];
     let mut controls = [const { Control(MaybeUninit::uninit()) }; BATCH_MAX];
     let mut buffers = [libc::iovec { iov_base: std::ptr::null_mut(), iov_len: 0 }; BATCH_MAX];
@@ -67,6 +71,18 @@ pub(super) fn receive(
         found(slot);
     }
     Ok(received)
+}
+
+/// As `receive`, for one datagram: the shortest way in.
+fn receive_one(fd: BorrowedFd<'_>, space: &mut [u8]) -> io::Result<Slot> {
+    let mut name = MaybeUninit::<SocketAddrStorage>::uninit();
+    let mut name_len = size_of::<SocketAddrStorage>() as libc::socklen_t;
+    let flags = libc::MSG_TRUNC | libc::MSG_DONTWAIT;
+    let (buffer, len, at) = (space.as_mut_ptr().cast(), space.len(), name.as_mut_ptr().cast());
+    // SAFETY: buffer and name are ours, outlive the call and have the lengths that it is told.
+    let received = unsafe { libc::recvfrom(fd.as_raw_fd(), buffer, len, flags, at, &raw mut name_len) };
+    let full_len = usize::try_from(received).map_err(|_| io::Error::last_os_error())?;
+    Ok(Slot { full_len, from: name_of(&name, name_len), segment_len: None })
 }
 
 /// A header with room for a name, one buffer and perhaps control data.

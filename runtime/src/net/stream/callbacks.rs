@@ -10,7 +10,6 @@ use std::rc::Rc;
 
 use super::core::Core;
 use crate::driver::Readiness;
-use crate::net::sys;
 use crate::net::unix::sys as rights;
 use crate::state::sources::{Ready, gone};
 use crate::state::{Callback, LoopHandle};
@@ -97,10 +96,10 @@ impl Core {
             }
             lp.call(|lp| {
                 let mut buffer = lp.borrow_read_buffer();
-                let result = self.read_into(&mut buffer);
-                // A read that took descriptors stops at their message, so that a short one tells nothing.
-                let stopped = matches!(&result, Ok((_, passed)) if passed.came());
-                let full = if stopped { 0 } else { buffer.len() };
+                let (result, full) = match self.read_into(&mut buffer) {
+                    Ok((len, full, passed)) => (Ok((len, passed)), full),
+                    Err(error) => (Err(error), 0),
+                };
                 more = self.may_read_more(result.as_ref().map(|(len, _)| *len), full);
                 self.handle_read(result, &buffer);
                 lp.return_read_buffer(buffer);
@@ -111,13 +110,17 @@ impl Core {
         }
     }
 
-    fn read_into(&self, buffer: &mut [u8]) -> io::Result<(usize, Passed)> {
+    /// Reads, and says below which length that tells that nothing is left.
+    fn read_into(&self, buffer: &mut [u8]) -> io::Result<(usize, usize, Passed)> {
         if !self.takes_descriptors.get() {
-            return self.base.with(|fd| sys::read(fd, buffer)).map(|len| (len, Passed::default()));
+            let (len, full) = self.base.with(|fd| self.read(fd, buffer))?;
+            return Ok((len, full, Passed::default()));
         }
         let limit = self.base.lp.state.limits.descriptors_per_message;
         let (len, descriptors, truncated) = self.base.with(|fd| rights::receive(fd, buffer, limit))?;
-        Ok((len, Passed { descriptors, truncated }))
+        let passed = Passed { descriptors, truncated };
+        // A read that took descriptors stops at their message, so that a short one tells nothing.
+        Ok((len, if passed.came() { 0 } else { buffer.len() }, passed))
     }
 
     fn handle_read(self: &Rc<Self>, result: io::Result<(usize, Passed)>, buffer: &[u8]) {

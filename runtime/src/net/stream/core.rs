@@ -55,8 +55,8 @@ impl Core {
 
     #[inline]
     pub(super) fn poll_read(&self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
-        let full = self.read_full(buf.len());
-        self.base.poll_op(cx, Direction::Read, |fd| sys::read(fd, buf).map(|len| transferred(len, full)))
+        self.base
+            .poll_op(cx, Direction::Read, |fd| self.read(fd, buf).map(|(len, full)| transferred(len, full)))
     }
 
     pub(super) fn poll_read_vectored(
@@ -182,12 +182,22 @@ impl Core {
             return Err(gone());
         }
         let result = self.base.with(read);
-        self.may_read_more(result.as_ref().map(len_of), full);
+        self.may_read_more(result.as_ref().map(len_of), self.read_full(full));
         result
     }
 
-    /// Below which length a read tells that nothing is left. A read of a Unix socket also stops at a message with descriptors,
-    /// whoever takes them: there only an attempt tells.
+    /// Reads, and says below which length that tells that nothing is left. A read of a Unix socket also stops at a message with
+    /// descriptors, whoever takes them.
+    #[inline]
+    pub(super) fn read(&self, fd: BorrowedFd<'_>, buf: &mut [u8]) -> io::Result<(usize, usize)> {
+        let len = buf.len();
+        if !self.stops_at_descriptors {
+            return sys::read(fd, buf).map(|read| (read, len));
+        }
+        rights::read(fd, buf).map(|(read, stopped)| (read, if stopped { 0 } else { len }))
+    }
+
+    /// As `read` says it of a call that does not tell where it stopped.
     #[inline]
     fn read_full(&self, len: usize) -> usize {
         if self.stops_at_descriptors { 0 } else { len }
@@ -196,7 +206,6 @@ impl Core {
     /// Notes what a read says of the source: whether the next one may find something too.
     pub(super) fn may_read_more(&self, result: Result<usize, &io::Error>, full: usize) -> bool {
         let (sources, token) = (&self.base.lp.state.sources, self.base.token);
-        let full = self.read_full(full);
         let left = match result {
             Ok(len) if (1..full).contains(&len) => sources.exhaust(token, Readiness::READABLE),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {

@@ -61,6 +61,15 @@ pub(in crate::net) fn receive(
     Ok((received.bytes, descriptors, beyond || received.flags.contains(ReturnFlags::CTRUNC)))
 }
 
+/// Reads, and says whether that ended at a message with descriptors, which the system has closed: then more may be there. Other
+/// systems than Linux are not known to say so.
+#[inline]
+pub(in crate::net) fn read(fd: BorrowedFd<'_>, buf: &mut [u8]) -> io::Result<(usize, bool)> {
+    let (space, no_control) = (&mut [IoSliceMut::new(buf)], &mut RecvAncillaryBuffer::default());
+    let received = recvmsg(fd, space, no_control, RecvFlags::empty())?;
+    Ok((received.bytes, received.flags.contains(ReturnFlags::CTRUNC) || cfg!(not(target_os = "linux"))))
+}
+
 /// The process, if it can be seen, the user and the group of the peer.
 ///
 /// Not by rustix, whose type has no room for the process number 0 of a peer in another namespace.

@@ -256,7 +256,7 @@ fn killing(policy: Policy) {
     let lp = EventLoop::new().unwrap();
     in_time(&lp, async {
         let (primary, mut events, address) = start(&lp, options(4, policy), "web").await;
-        let load = Load::start(&lp, address, 16);
+        let (load, begun) = (Load::start(&lp, address, 16), std::time::Instant::now());
         let mut hit = BTreeSet::new();
         for kill in 0..kills {
             load.until_answered((kill + 1) * requests).await;
@@ -266,6 +266,8 @@ fn killing(policy: Policy) {
             let exited = until(&mut events, |event| matches!(event, Event::Exited(_))).await;
             let Event::Exited(end) = exited else { unreachable!() };
             assert_eq!((end.worker, end.was_told, end.was_killed), (victim.id, false, false));
+            let (answered, at) = (load.tally.answered.get(), begun.elapsed());
+            eprintln_for_hand(&format!("{policy:?}: kill {kill}, {answered} answered, {at:?}"));
         }
         load.until_answered((kills + 1) * requests).await;
         let tally = load.finish().await;

@@ -17,7 +17,7 @@ use futures::AsyncReadExt;
 use phaseloop::net::TcpStream;
 use phaseloop::{EventLoop, LoopHandle, RunMode};
 use phaseloop_server::cluster::{
-    Ending, Event, Events, Options, Policy, Primary, Setup, Worker, WorkerEnd, Workers,
+    Ending, Event, Events, Options, Policy, Primary, Setup, Stickiness, Worker, WorkerEnd, Workers,
 };
 use phaseloop_server::http::{Body, Request, Server};
 use serde_json::{Value, json};
@@ -195,4 +195,52 @@ fn connections_that_a_paused_worker_does_not_want_go_to_others() {
         primary.end();
         primary.ended().await;
     });
+}
+
+#[test]
+fn silent_clients_keep_nobody_else_from_a_sticky_cluster() {
+    let lp = EventLoop::new().unwrap();
+    in_time(&lp, async {
+        let mut options = options(1, Policy::Sticky(Stickiness::SessionId));
+        (options.limits.connections_waiting_max, options.limits.first_line_timeout) = (2, LIMIT * 2);
+        let (primary, _events, address) = start(&lp, options, Workers::threads(serve_it)).await;
+        let mut silent = Vec::new();
+        for _ in 0..4 {
+            silent.push(TcpStream::connect(&lp, address).await.unwrap());
+        }
+        assert_eq!(get(&lp, address, "/").await, "1");
+        primary.kill();
+        let report = primary.ended().await;
+        assert_eq!((&report.workers[0].ending, report.workers[0].was_killed), (&Ending::Thread, true));
+    });
+}
+
+#[test]
+fn a_cluster_that_is_told_to_end_before_it_begins_is_over() {
+    let lp = EventLoop::new().unwrap();
+    in_time(&lp, async {
+        let setup = Setup::new(options(2, Policy::Shared)).listen("web", "127.0.0.1:0".parse().unwrap());
+        let primary = setup.start(&lp, Workers::threads(serve_it)).unwrap();
+        primary.end();
+        assert!(primary.ended().await.workers.is_empty());
+        assert!(primary.rolling_restart().await.is_err());
+        assert!(primary.workers().is_empty());
+    });
+    lp.run(RunMode::Default).unwrap(); // nothing keeps it alive
+}
+
+#[test]
+fn what_can_not_be_set_up_is_refused_with_the_reason() {
+    let lp = EventLoop::new().unwrap();
+    let address = "127.0.0.1:0".parse().unwrap();
+    let twice = Setup::new(options(1, Policy::Shared)).listen("web", address).listen("web", address);
+    let error = twice.start(&lp, Workers::threads(serve_it)).unwrap_err();
+    assert!(error.to_string().contains("\"web\""), "{error}");
+    let taken = phaseloop::net::TcpListener::bind(&lp, address).unwrap();
+    let setup = Setup::new(options(1, Policy::Shared)).listen("web", taken.local_addr().unwrap());
+    let error = setup.start(&lp, Workers::threads(serve_it)).unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::AddrInUse);
+    let node = Workers::node(|_| phaseloop::process::Command::new("node"));
+    let error = Setup::new(options(1, Policy::Shared)).listen("web", address).start(&lp, node).unwrap_err();
+    assert!(error.to_string().contains("themselves"), "{error}");
 }

@@ -155,6 +155,7 @@ impl Core {
 
     /// A worker ends by its own decision.
     pub(super) fn is_leaving(self: &Rc<Self>, member: &Member) {
+        member.is_leaving.set(true);
         self.leave_all(member.id);
         self.decide(|supervisor, now, out| supervisor.leaving(member.id, now, out));
     }

@@ -91,7 +91,11 @@ impl Core {
     ) {
         match stream {
             Err(error) => self.failed(listening, error),
-            Ok(stream) if listening.policy == Policy::Sticky(Stickiness::SessionId) => {
+            // Beyond that, silent clients would keep others from being accepted: they go to anyone.
+            Ok(stream)
+                if listening.policy == Policy::Sticky(Stickiness::SessionId)
+                    && listening.reading.get() < self.options.limits.connections_waiting_max =>
+            {
                 self.read_first_line(listening, stream);
             }
             Ok(stream) => self.submit(listening, stream, Vec::new(), wish),
@@ -102,7 +106,6 @@ impl Core {
     fn read_first_line<K: StreamFamily>(self: &Rc<Self>, listening: &Rc<Listening>, stream: ByteStream<K>) {
         let (core, listening) = (Rc::clone(self), Rc::clone(listening));
         listening.reading.set(listening.reading.get() + 1);
-        self.pause_if_full(&listening);
         let task = self.lp.spawn(async move {
             let mut first = Vec::new();
             let reading = read_first(&stream, &mut first);
@@ -113,7 +116,7 @@ impl Core {
                 // Slow or broken: a worker has the limits and the answers for that.
                 Err(_) if !first.is_empty() => core.submit(&listening, stream, first, Wish::Anyone),
                 // It came and went, or says nothing.
-                Ok(Ok(None) | Err(_)) | Err(_) => core.pause_if_full(&listening),
+                Ok(Ok(None) | Err(_)) | Err(_) => {}
             }
         });
         task.detach();
@@ -155,8 +158,7 @@ impl Core {
 
     fn pause_if_full(&self, listening: &Listening) {
         if listening.is_handed() {
-            let reading_max = self.options.limits.connections_waiting_max.max(1);
-            listening.pause(listening.dispatch.borrow().is_full() || listening.reading.get() >= reading_max);
+            listening.pause(listening.dispatch.borrow().is_full());
         }
     }
 

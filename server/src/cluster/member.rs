@@ -14,11 +14,12 @@ use phaseloop::threads::{self, WorkerError};
 
 use super::core::Core;
 use super::event::{Drained, Ending, WorkerEnd, WorkerId};
-use super::wire::{Seat, VARIABLE};
+use super::wire::{OWN_ROOM, Seat, VARIABLE};
 use super::worker::Worker;
 use super::workers::{Kind, NewWorker};
 
-/// How long the channel of a worker that has ended may stay open: somebody else may hold its other end.
+/// How long the channel of a worker that has ended may stay open, since somebody else may hold its other end; and how long a thread may take
+/// to stop.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// How a worker and the primary talk.
@@ -36,6 +37,8 @@ pub(super) struct Member {
     pub(super) drained: Cell<Option<Drained>>,
     pub(super) was_told: Cell<bool>,
     pub(super) was_killed: Cell<bool>,
+    /// It ends by its own decision.
+    pub(super) is_leaving: Cell<bool>,
     /// Its channel has no room: it gets no connections until it has.
     pub(super) is_full: Cell<bool>,
     pub(super) is_ready: Cell<bool>,
@@ -54,7 +57,7 @@ impl Member {
     pub(super) fn start(core: &Rc<Core>, seat: &Seat) -> io::Result<Rc<Self>> {
         let limits = ChannelLimits {
             message_len_max: core.options.limits.message_len_max,
-            send_queue_len_max: core.options.limits.send_queue_len_max,
+            send_queue_len_max: core.options.limits.send_queue_len_max.saturating_add(OWN_ROOM),
             receive_queue_len_max: core.options.limits.send_queue_len_max,
             ..ChannelLimits::default()
         };
@@ -74,12 +77,12 @@ impl Member {
             Kind::Threads(main) => {
                 let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
                 let ours = UnixStream::from_std(&core.lp, ours)?;
-                let (main, seat, theirs_limits) = (Arc::clone(main), seat.clone(), limits.clone());
+                let (main, seat) = (Arc::clone(main), seat.clone());
                 let builder = threads::Builder::default().name(format!("worker-{}", seat.id));
                 let thread = builder.spawn(&core.lp, move |lp, _port: threads::Port<(), ()>| {
                     // It fails only without descriptors; the primary sees that the channel ended.
                     if let Ok(stream) = UnixStream::from_std(lp, theirs) {
-                        let channel = Channel::new(stream, Framing::OWN, theirs_limits);
+                        let channel = Channel::new(stream, Framing::OWN, Worker::channel_limits());
                         main(lp, Worker::open(channel, seat));
                     }
                 })?;
@@ -94,6 +97,7 @@ impl Member {
             drained: Cell::default(),
             was_told: Cell::default(),
             was_killed: Cell::default(),
+            is_leaving: Cell::default(),
             is_full: Cell::default(),
             is_ready: Cell::default(),
             body,
@@ -113,17 +117,27 @@ impl Member {
     }
 
     /// Ends it at once, as far as that can be done.
-    pub(super) fn kill(&self, core: &Rc<Core>) {
+    pub(super) fn kill(self: &Rc<Self>, core: &Rc<Core>) {
         self.was_killed.set(true);
         match &self.body {
             // It fails only for a process that has ended.
             Body::Process(child) => drop(child.kill(Signal::KILL)),
             Body::Thread(thread) => {
-                thread.stop(); // it helps if the loop runs and something only keeps it alive
-                thread.unref();
-                self.has_ended(core, Ending::Abandoned);
-                self.channel.close();
+                thread.stop(); // enough for one whose loop runs
+                let (member, core) = (Rc::clone(self), Rc::clone(core));
+                core.lp.clone().timer(LAST_WORDS, move |_| member.abandon(&core));
             }
+        }
+    }
+
+    /// Gives a thread up that did not stop.
+    fn abandon(&self, core: &Rc<Core>) {
+        if self.ending.borrow().is_none() {
+            if let Body::Thread(thread) = &self.body {
+                thread.unref();
+            }
+            self.has_ended(core, Ending::Abandoned);
+            self.channel.close();
         }
     }
 

@@ -149,7 +149,8 @@ pub struct ClusterLimits {
     pub events_waiting_max: usize,
     /// Connections that one worker was handed and has not confirmed; 32. It is passed over meanwhile.
     pub unconfirmed_max: usize,
-    /// Connections that wait for a worker; 1024. Then nothing is accepted any more, and they wait in the system's backlog.
+    /// Connections that wait for a worker; 1024. Then nothing is accepted any more, and they wait in the system's backlog. As many may be
+    /// about to say their first line; further ones go to any worker.
     pub connections_waiting_max: usize,
     /// How long the first line of a request may take to arrive where the policy reads it; 5 s. After that the connection goes to the
     /// next worker, which has limits of its own.

@@ -18,7 +18,9 @@ use super::core::Core;
 use super::event::{EndReport, Event, RestartError, RestartReport, WorkerId};
 use super::events::Events;
 use super::listening::{Address, Listening};
+use super::member::Member;
 use super::options::Options;
+use super::wire::send_user;
 use super::workers::{Kind, Workers};
 
 /// A cluster that is being set up: where it listens, and how it behaves.
@@ -143,7 +145,7 @@ impl Primary {
             slot: member.slot,
             pid: member.pid(),
             is_ready: member.is_ready.get(),
-            is_ending: member.was_told.get() || member.was_killed.get(),
+            is_ending: member.was_told.get() || member.was_killed.get() || member.is_leaving.get(),
         });
         info.collect()
     }
@@ -165,9 +167,13 @@ impl Primary {
     /// `Disconnected` if there is no such worker, or no more; `Full` if it takes too little of what waits; `TooLong`; `NotJson`.
     pub fn send(&self, worker: WorkerId, value: &(impl Serialize + ?Sized)) -> Result<(), SendError> {
         match self.core.member(worker.0) {
-            Some(member) => member.channel.send_json(value),
+            Some(member) => self.send_to(&member, value),
             None => Err(SendError::Disconnected(Message::json(value).unwrap_or_else(|_| Message::new([])))),
         }
+    }
+
+    fn send_to(&self, member: &Member, value: &(impl Serialize + ?Sized)) -> Result<(), SendError> {
+        send_user(&member.channel, value, self.core.options.limits.send_queue_len_max)
     }
 
     /// Sends a value to all workers, as JSON, and gives the errors there were.
@@ -175,7 +181,7 @@ impl Primary {
         let members: Vec<_> = self.core.members.borrow().values().cloned().collect();
         let sent = members
             .iter()
-            .filter_map(|member| Some((WorkerId(member.id), member.channel.send_json(value).err()?)));
+            .filter_map(|member| Some((WorkerId(member.id), self.send_to(member, value).err()?)));
         sent.collect()
     }
 
@@ -263,6 +269,6 @@ pub struct WorkerInfo {
     pub pid: Option<u32>,
     /// It serves what it is to serve.
     pub is_ready: bool,
-    /// It was told to end.
+    /// It was told to end, or does so by itself.
     pub is_ending: bool,
 }

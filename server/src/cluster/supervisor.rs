@@ -134,6 +134,9 @@ impl Supervisor {
 
     /// Starts a worker in each slot.
     pub(super) fn start(&mut self, now: Duration, out: &mut Vec<Action>) {
+        if self.ending {
+            return; // told to end before it began
+        }
         for slot in 0..self.slots.len() {
             self.spawn(slot, now, out);
         }
@@ -200,11 +203,7 @@ impl Supervisor {
 
     /// Tells all workers to end; no new ones are started.
     pub(super) fn end_all(&mut self, now: Duration, out: &mut Vec<Action>) {
-        self.ending = true;
-        self.slots.iter_mut().for_each(|slot| slot.spawn_at = None);
-        if self.rolling.take().is_some() {
-            out.push(Action::Tell(Notice::Rolled(Err(RollingFailed::Ending))));
-        }
+        self.begin_end(out);
         let ids: Vec<u32> = self.members.keys().copied().collect();
         ids.into_iter().for_each(|id| self.end(id, now, out));
         self.look_whether_over(out);
@@ -212,19 +211,29 @@ impl Supervisor {
 
     /// Kills all that are left.
     pub(super) fn kill_all(&mut self, out: &mut Vec<Action>) {
-        self.ending = true;
+        self.begin_end(out);
         for (id, member) in &mut self.members {
             if member.phase != Phase::Killed {
                 member.phase = Phase::Killed;
                 out.push(Action::Kill(*id));
             }
         }
+        self.look_whether_over(out);
+    }
+
+    /// Nothing is started any more.
+    fn begin_end(&mut self, out: &mut Vec<Action>) {
+        self.ending = true;
+        self.slots.iter_mut().for_each(|slot| slot.spawn_at = None);
+        if self.rolling.take().is_some() {
+            out.push(Action::Tell(Notice::Rolled(Err(RollingFailed::Ending))));
+        }
     }
 
     /// Replaces each worker by a new one, one after the other: the successor is ready before the worker is told to end, and the worker is
     /// gone before the next one's turn. False if one is under way, or all are to end.
     pub(super) fn roll(&mut self, now: Duration, out: &mut Vec<Action>) -> bool {
-        if self.rolling.is_some() || self.ending {
+        if self.rolling.is_some() || self.ending || self.over {
             return false;
         }
         let mut left: VecDeque<usize> = (0..self.slots.len()).collect();
@@ -304,7 +313,6 @@ impl Supervisor {
     fn enrol(&mut self, slot: usize, now: Duration, out: &mut Vec<Action>) -> u32 {
         let id = self.next_id;
         self.next_id += 1;
-        self.over = false;
         let until = self.options.start_timeout.map(|timeout| now + timeout);
         let phase = Phase::Starting { until };
         self.members.insert(id, Member { slot, since: now, phase, online: false, unanswered: 0 });

@@ -238,3 +238,25 @@ fn one_that_leaves_by_itself_is_replaced_before_it_is_gone() {
     watched.gone(1);
     assert_eq!(watched.took(), []);
 }
+
+#[test]
+fn one_that_is_told_to_end_before_it_begins_starts_nobody() {
+    let options = Options::default();
+    let (mut supervisor, mut out) = (Supervisor::new(&options, true), Vec::new());
+    supervisor.end_all(secs(1), &mut out);
+    supervisor.start(secs(1), &mut out);
+    assert_eq!(out, [Action::Tell(Notice::Over)]);
+}
+
+#[test]
+fn a_kill_stops_what_was_to_be_started() {
+    let mut watched = Watched::ready(1, |_| {});
+    watched.gone(1);
+    watched.gone(2);
+    watched.out.clear();
+    watched.supervisor.kill_all(&mut watched.out);
+    assert_eq!(watched.took(), [Action::Tell(Notice::Over)]);
+    assert!(!watched.supervisor.roll(watched.now, &mut watched.out), "it is over");
+    watched.pass(secs(3600));
+    assert!(!watched.took().iter().any(|action| matches!(action, Action::Spawn { .. })));
+}

@@ -1,11 +1,34 @@
-//! What the primary and a worker of ours say to each other: a line of JSON, and behind it bytes of any kind. Pure.
+//! What the primary and a worker of ours say to each other: a line of JSON, and behind it bytes of any kind.
 
-use phaseloop::ipc::Message;
+use phaseloop::ipc::{Channel, Message, SendError};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 /// The variable by which a worker's process learns what it is.
 pub(super) const VARIABLE: &str = "PHASELOOP_CLUSTER_WORKER";
+
+/// Bytes of a channel's queue that the user's messages leave to the protocol: answers are given, and connections confirmed, also by one who
+/// sends more than is taken.
+pub(super) const OWN_ROOM: usize = 4 * 1024 * 1024;
+
+/// Sends a value of the user.
+pub(super) fn send_user(
+    channel: &Channel,
+    value: &(impl Serialize + ?Sized),
+    limit: usize,
+) -> Result<(), SendError> {
+    let message = match Message::json(value) {
+        Ok(message) => message,
+        Err(error) => {
+            return Err(SendError::NotJson { message: Message::new([]), reason: error.to_string() });
+        }
+    };
+    let queued = channel.send_queue_len();
+    if queued > 0 && queued.saturating_add(message.bytes().len()) > limit {
+        return Err(SendError::Full { message, queued, limit });
+    }
+    channel.send(message)
+}
 
 /// What a worker is, from its first moment.
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -19,11 +19,14 @@ use serde::Serialize;
 use super::connection::{Accepting, Connection, OnConnection, Stream, give};
 use super::event::WorkerId;
 use super::sticky::MARK;
-use super::wire::{Seat, ToPrimary, ToWorker, VARIABLE, decode, encode};
+use super::wire::{OWN_ROOM, Seat, ToPrimary, ToWorker, VARIABLE, decode, encode, send_user};
 use crate::http::Serving;
 
 /// Messages that wait for somebody to take them. Later ones are dropped and counted.
 const MESSAGES_WAITING_MAX: usize = 1024;
+
+/// Bytes of messages to the primary that may wait.
+const SEND_QUEUE_LEN_MAX: usize = 8 * 1024 * 1024;
 
 /// This end of a cluster: a process or a thread that a [`Primary`](super::Primary) started.
 ///
@@ -98,7 +101,7 @@ impl Worker {
     pub fn from_env(lp: &LoopHandle) -> io::Result<Option<Self>> {
         let Some(seat) = env::var_os(VARIABLE) else { return Ok(None) };
         // The variable alone is inherited by processes that a worker starts; the channel is not.
-        let limits = ChannelLimits::default();
+        let limits = Self::channel_limits();
         let Some(channel) = ipc::from_env(lp, Framing::OWN, limits)? else { return Ok(None) };
         let seat = seat.to_string_lossy();
         let seat = serde_json::from_str(&seat).map_err(|error| {
@@ -108,6 +111,11 @@ impl Worker {
         let worker = Self::open(channel, seat);
         worker.watch_signals()?;
         Ok(Some(worker))
+    }
+
+    /// What bounds the worker's end of the channel.
+    pub(super) fn channel_limits() -> ChannelLimits {
+        ChannelLimits { send_queue_len_max: SEND_QUEUE_LEN_MAX + OWN_ROOM, ..ChannelLimits::default() }
     }
 
     pub(super) fn open(channel: Channel, seat: Seat) -> Self {
@@ -225,7 +233,7 @@ impl Worker {
     /// # Errors
     /// `Disconnected` once the primary is gone or the worker has ended; `Full` if it takes too little of what waits; `TooLong`; `NotJson`.
     pub fn send(&self, value: &(impl Serialize + ?Sized)) -> Result<(), SendError> {
-        self.inner.channel.send_json(value)
+        send_user(&self.inner.channel, value, SEND_QUEUE_LEN_MAX)
     }
 
     /// Calls `on_message` with each message of the primary, those that waited first. Replaces the callback there was.

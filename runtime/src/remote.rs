@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::error::RemoteError;
 use crate::state::LoopHandle;
-use crate::state::inbox::{Inbox, Posted, Refused};
+use crate::state::inbox::{Inbox, Message, Posted, Refused};
 
 /// Reaches a loop from any thread: posts closures, spawns futures, wakes.
 ///
@@ -80,6 +80,11 @@ impl Remote {
             Refused::Closed => RemoteError::Closed(work),
             Refused::Full => RemoteError::Full(work),
         })
+    }
+
+    /// Runs `f` however much was posted, for what is bounded by itself. A loop that is gone drops it.
+    pub(crate) fn post_at_any_rate(&self, f: impl FnOnce(&LoopHandle) + Send + 'static) {
+        let _ = self.inbox.send(Message::Call(Box::new(f))); // a loop that is gone gives it back
     }
 
     /// Ends the wait that the loop is in, or else its next one, and has it turn once.

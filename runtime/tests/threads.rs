@@ -238,3 +238,23 @@ fn who_joins_hears_of_the_end_also_if_the_exit_callback_panics() {
     assert!(matches!(block_on(&lp, joined).unwrap(), Err(WorkerError::AlreadyTold)));
     assert_eq!(panics.get(), 1);
 }
+
+#[test]
+fn a_thread_is_stopped_however_much_was_posted_to_it() {
+    let lp = new_loop();
+    let (release, released) = mpsc::channel::<()>();
+    let limits = phaseloop::Limits { remote_queue_len_max: 1, ..phaseloop::Limits::default() };
+    let builder = Builder::default().event_loop(phaseloop::EventLoop::builder().limits(limits));
+    let main = move |_: &LoopHandle, port: Port<(), ()>| {
+        port.on_message(|_, ()| {}); // holds the loop
+        // Fails when the sender is dropped, which ends it as well.
+        let _ = released.recv();
+    };
+    let worker = builder.spawn(&lp, main).unwrap();
+    worker.remote().post(|_| {}).unwrap();
+    assert!(worker.remote().post(|_| {}).is_err(), "it is full");
+    worker.stop();
+    worker.stop();
+    drop(release);
+    assert_eq!(block_on(&lp, worker.join()).unwrap(), Ended::Stopped);
+}

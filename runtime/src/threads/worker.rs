@@ -9,6 +9,8 @@ use std::io;
 use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Poll, Waker};
 use std::thread;
 use std::time::Duration;
@@ -137,7 +139,7 @@ impl Builder {
             }
         }
         state.exit.replace(Some(exit));
-        Ok(Worker { port: ours.open(lp), remote, state })
+        Ok(Worker { port: ours.open(lp), remote, state, stop_sent: Arc::default() })
     }
 }
 
@@ -229,6 +231,8 @@ pub struct Worker<S, R> {
     port: Port<S, R>,
     remote: Remote,
     state: Rc<State>,
+    /// A stop is on its way, so that the next one need not be sent.
+    stop_sent: Arc<AtomicBool>,
 }
 
 #[derive(Default)]
@@ -286,8 +290,13 @@ impl<S: Send + 'static, R: Send + 'static> Worker<S, R> {
     /// Asks its loop to stop, as [`LoopHandle::stop`] does on its thread: after the turn that is under way. A callback that does not
     /// return, or ticks without an end, keep it from that.
     pub fn stop(&self) {
-        // One that is gone has stopped; one that is full has a host that posts without end, and a second call may succeed.
-        let _ = self.remote.post(LoopHandle::stop);
+        if !self.stop_sent.swap(true, Ordering::AcqRel) {
+            let sent = Arc::clone(&self.stop_sent);
+            self.remote.post_at_any_rate(move |lp| {
+                sent.store(false, Ordering::Release);
+                lp.stop();
+            });
+        }
     }
 
     /// Waits until it has ended, and says how. A panic of it is an error here, and nothing else happens for it.

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use loopback::{Log, block_on, ms, new_loop, run};
-use phaseloop::process::{Command, ExecError, ExecOptions};
+use phaseloop::process::{Command, ExecError, ExecOptions, Stdio};
 use phaseloop::signal::{Signal, SignalWatcher};
 
 fn shell(line: &str) -> Command {
@@ -116,4 +116,31 @@ fn an_exit_callback_that_panics_keeps_nobody_from_hearing_of_the_exit() {
     assert!(block_on(&lp, waits).unwrap().unwrap().success());
     run(&lp);
     assert!(closed.get());
+}
+
+#[test]
+fn a_tree_that_is_stopped_stays_so_until_it_may_go_on() {
+    let lp = new_loop();
+    let child = Command::new("sleep").arg("1000").kill_on_drop().spawn(&lp).unwrap();
+    let state = || {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", child.id())).unwrap();
+        stat.rsplit_once(") ").unwrap().1.chars().next()
+    };
+    // A stop is for the process to notice, so it is awaited.
+    child.kill_tree(Signal::STOP).unwrap();
+    loopback::run_while(&lp, || state() != Some('T'));
+    child.kill_tree(Signal::CONT).unwrap();
+    loopback::run_while(&lp, || state() == Some('T'));
+}
+
+#[test]
+fn a_descriptor_above_the_limit_is_refused_with_the_limit() {
+    let lp = new_loop();
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current.unwrap_or(u64::MAX);
+    let Ok(number) = u16::try_from(limit - 1) else { return }; // no number is too high here
+    let command = Command::new("true").descriptor(number, Stdio::pipe_from_child());
+    let error = command.spawn(&lp).unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::InvalidInput);
+    let text = error.to_string();
+    assert!(text.contains(&number.to_string()) && text.contains(&limit.to_string()), "{text}");
 }

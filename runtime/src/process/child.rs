@@ -263,7 +263,7 @@ impl Child {
     }
 
     /// Sends a signal to it and to all its descendants, and gives their number. They are stopped first, so that none is
-    /// born meanwhile, and go on after a signal that does not end them. A descendant whose parent has ended before is no
+    /// born meanwhile, and go on after a signal that neither ends nor stops them. A descendant whose parent has ended before is no
     /// longer known as one.
     ///
     /// # Errors

@@ -105,6 +105,7 @@ impl Prepared {
     ) -> io::Result<Self> {
         let mut prepared = Self::default();
         let above = stdio.keys().next_back().copied().unwrap_or(2).max(2) + 1;
+        sys::check_number(above)?;
         for number in 0..=2 {
             if !stdio.contains_key(&number) {
                 set_standard(command, number, process::Stdio::inherit());

@@ -138,6 +138,18 @@ fn close_gaps_at_exec(_numbers: &[RawFd]) -> io::Result<()> {
     Err(io::Error::from_raw_os_error(libc::ENOSYS))
 }
 
+/// Refuses a number for a child's descriptor that this process could not hold one above.
+pub(super) fn check_number(above: RawFd) -> io::Result<()> {
+    match rustix::process::getrlimit(rustix::process::Resource::Nofile).current {
+        Some(limit) if u64::from(above.cast_unsigned()) >= limit => {
+            let number = above - 1;
+            let problem = format!("descriptor {number} is too high: this process may open {limit} files");
+            Err(io::Error::new(io::ErrorKind::InvalidInput, problem))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// A duplicate at `min` or above, which children do not inherit.
 pub(super) fn duplicate_from(fd: impl AsFd, min: RawFd) -> io::Result<OwnedFd> {
     Ok(fcntl_dupfd_cloexec(fd, min)?)

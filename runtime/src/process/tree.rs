@@ -11,6 +11,9 @@ use crate::signal::Signal;
 /// Rounds of looking for descendants. Each finds a generation that was born while the last one was stopped.
 const ROUNDS_MAX: usize = 64;
 
+/// Signals after which a process is to stay as it is.
+const STOPPING: [Signal; 4] = [Signal::STOP, Signal::TSTP, Signal::TTIN, Signal::TTOU];
+
 /// Sends `signal` to a process that is not reaped, and to its descendants. Gives how many got it.
 pub(super) fn kill(root: u32, pidfd: Option<&OwnedFd>, signal: Signal) -> io::Result<usize> {
     let Some(pidfd) = pidfd.filter(|_| cfg!(target_os = "linux")) else {
@@ -28,7 +31,9 @@ pub(super) fn kill(root: u32, pidfd: Option<&OwnedFd>, signal: Signal) -> io::Re
     for pidfd in found.values() {
         // One that fails has ended meanwhile.
         told += usize::from(sys::signal_pidfd(pidfd, signal.number()).is_ok());
-        let _ = sys::signal_pidfd(pidfd, Signal::CONT.number());
+        if !STOPPING.contains(&signal) {
+            let _ = sys::signal_pidfd(pidfd, Signal::CONT.number());
+        }
     }
     match listed {
         Err(Some(error)) => Err(error), // those that were found are told all the same

@@ -24,6 +24,8 @@ pub mod page;
 pub mod panics;
 pub mod port_forward;
 pub mod progress_bar;
+#[cfg(feature = "redis")]
+pub mod redis_kit;
 pub mod serve;
 pub mod sha_tree;
 pub mod shell;

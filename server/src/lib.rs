@@ -64,6 +64,7 @@
 //! - `tls`: encryption, by rustls with ring. `dev-certificates`: certificates made up for development.
 //! - `cluster`: several workers on one port, processes or threads, that are watched and replaced.
 //! - `socketio`: Socket.IO v5 over Engine.IO v4, by polling and by WebSocket.
+//! - `socketio-redis`: rooms that servers share through Redis, with Node's too.
 //! - `redis`: a client of Redis, without a runtime. `redis-aio`: the crate redis' own `AsyncCommands` on it, for which the code of tokio's
 //!   runtime is built and not started.
 //!

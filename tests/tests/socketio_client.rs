@@ -173,7 +173,7 @@ fn speaks(io: &Io, socket: &Socket) {
 fn asks(io: &Io, socket: &Socket) {
     let server = io.clone();
     socket.on_async("fetch", async move |event: Event| {
-        let found = server.in_(text(&event, 0)).fetch_sockets().await;
+        let found = server.in_(text(&event, 0)).fetch_sockets().await.unwrap();
         event.ack(json!(found.iter().map(|socket| socket.id.as_str()).collect::<Vec<_>>()));
     });
     let server = io.clone();

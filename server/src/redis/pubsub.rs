@@ -58,7 +58,7 @@ pub enum Gap {
     Overflow(u64),
 }
 
-/// The messages of a channel or a pattern, as a stream of [`Event`]s. Made by [`Client::subscribe`] and its kin; dropping it unsubscribes.
+/// The messages of channels and patterns, as a stream of [`Event`]s. Made by [`Client::subscribe`] and its kin; dropping it unsubscribes.
 ///
 /// The client subscribes again after each reconnect, and then gives [`Gap::Connection`]. What is not taken waits, within
 /// [`Options::subscription_queue_max`] messages and [`Options::subscription_len_max`] bytes; then the oldest are dropped, and
@@ -86,7 +86,7 @@ pub enum Gap {
 /// ```
 pub struct Subscription {
     client: Client,
-    name: Name,
+    names: Vec<Name>,
     queue: Rc<Queue>,
 }
 
@@ -136,13 +136,24 @@ impl Client {
         self.subscribe_to(Name { is_pattern: true, text: pattern.into() }).await
     }
 
+    /// Subscribes to channels and patterns together: their messages come in the order in which the server sends them. It does not wait:
+    /// [`Gap::Connection`] says when all are subscribed, at first and after each reconnect.
+    ///
+    /// # Errors
+    /// `Full`, as [`subscribe`](Self::subscribe).
+    pub fn subscribe_all_soon(&self, channels: &[&str], patterns: &[&str]) -> Result<Subscription, Error> {
+        let name = |is_pattern| move |text: &&str| Name { is_pattern, text: text.as_bytes().to_vec() };
+        let names = channels.iter().map(name(false)).chain(patterns.iter().map(name(true)));
+        self.subscription(names.collect())
+    }
+
     /// As [`subscribe`](Self::subscribe), without waiting: [`Gap::Connection`] says when it begins, which may be after a
     /// connection could be made at last.
     ///
     /// # Errors
     /// `Full`, as there.
     pub fn subscribe_soon(&self, channel: &str) -> Result<Subscription, Error> {
-        self.subscription(Name { is_pattern: false, text: channel.into() })
+        self.subscribe_all_soon(&[channel], &[])
     }
 
     /// As [`psubscribe`](Self::psubscribe), without waiting: see [`subscribe_soon`](Self::subscribe_soon).
@@ -150,37 +161,40 @@ impl Client {
     /// # Errors
     /// `Full`, as there.
     pub fn psubscribe_soon(&self, pattern: &str) -> Result<Subscription, Error> {
-        self.subscription(Name { is_pattern: true, text: pattern.into() })
+        self.subscribe_all_soon(&[], &[pattern])
     }
 
     async fn subscribe_to(&self, name: Name) -> Result<Subscription, Error> {
         let asking = name.subscribe();
-        let subscription = self.register(name, false)?;
+        let subscription = self.register(vec![name], false)?;
         let limit = self.options().command_timeout;
         let replies = self.idempotent().request(asking, 1, limit).await?;
         super::answer::one::<()>(replies)?;
         Ok(subscription)
     }
 
-    fn subscription(&self, name: Name) -> Result<Subscription, Error> {
-        let asking = name.subscribe();
-        let subscription = self.register(name, true)?;
-        // Without a connection the next one asks for it.
-        let _ = self.send(&asking);
+    fn subscription(&self, names: Vec<Name>) -> Result<Subscription, Error> {
+        let subscription = self.register(names, true)?;
+        for name in &subscription.names {
+            // Without a connection the next one asks for it.
+            let _ = self.send(&name.subscribe());
+        }
         Ok(subscription)
     }
 
-    fn register(&self, name: Name, has_gap: bool) -> Result<Subscription, Error> {
-        let queue = self.core().registry.add(&name, has_gap)?;
-        Ok(Subscription { client: self.clone(), name, queue })
+    fn register(&self, names: Vec<Name>, has_gap: bool) -> Result<Subscription, Error> {
+        let queue = self.core().registry.add(&names, has_gap)?;
+        Ok(Subscription { client: self.clone(), names, queue })
     }
 }
 
 impl Drop for Subscription {
     fn drop(&mut self) {
-        if self.client.core().registry.remove(&self.name, &self.queue) {
-            // A connection that is gone has forgotten it.
-            let _ = self.client.send(&self.name.unsubscribe());
+        for name in &self.names {
+            if self.client.core().registry.remove(name, &self.queue) {
+                // A connection that is gone has forgotten it.
+                let _ = self.client.send(&name.unsubscribe());
+            }
         }
     }
 }
@@ -196,7 +210,8 @@ impl Stream for Subscription {
 impl fmt::Debug for Subscription {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut out = f.debug_struct("Subscription");
-        out.field("name", &String::from_utf8_lossy(&self.name.text)).finish_non_exhaustive()
+        let names: Vec<_> = self.names.iter().map(|name| String::from_utf8_lossy(&name.text)).collect();
+        out.field("names", &names).finish_non_exhaustive()
     }
 }
 
@@ -208,8 +223,9 @@ struct Queue {
     dropped: Cell<u64>,
     error: RefCell<Option<Error>>,
     has_ended: Cell<bool>,
-    /// Its gap is told once it is subscribed.
-    has_gap: Cell<bool>,
+    names: usize,
+    /// Names that are to be confirmed before its gap is told.
+    unconfirmed: Cell<usize>,
     waker: RefCell<Option<Waker>>,
 }
 
@@ -290,14 +306,17 @@ impl Registry {
         Rc::new(Self { names: RefCell::default(), names_max: options.in_flight_max, bounds })
     }
 
-    fn add(&self, name: &Name, has_gap: bool) -> Result<Rc<Queue>, Error> {
+    fn add(&self, wanted: &[Name], has_gap: bool) -> Result<Rc<Queue>, Error> {
         let mut names = self.names.borrow_mut();
-        if names.len() >= self.names_max && !names.contains_key(name) {
+        let new = wanted.iter().filter(|name| !names.contains_key(name)).count();
+        if names.len() + new > self.names_max {
             return Err(Error::Full { limit: "in_flight_max", max: self.names_max });
         }
-        let queue = Rc::new(Queue::default());
-        queue.has_gap.set(has_gap);
-        names.entry(name.clone()).or_default().push(Rc::clone(&queue));
+        let queue = Rc::new(Queue { names: wanted.len(), ..Queue::default() });
+        queue.unconfirmed.set(if has_gap { wanted.len() } else { 0 });
+        for name in wanted {
+            names.entry(name.clone()).or_default().push(Rc::clone(&queue));
+        }
         Ok(queue)
     }
 
@@ -348,7 +367,7 @@ impl Registry {
 
     /// The connection is gone.
     pub(super) fn lost(&self) {
-        self.all().iter().for_each(|queue| queue.has_gap.set(true));
+        self.all().iter().for_each(|queue| queue.unconfirmed.set(queue.names));
     }
 
     /// There is no other connection.
@@ -381,8 +400,13 @@ impl Registry {
 
     fn confirmed(&self, name: &Name) {
         for queue in self.queues(name) {
-            if queue.has_gap.replace(false) {
-                queue.push(Event::Gap(Gap::Connection), self.bounds);
+            match queue.unconfirmed.get() {
+                0 => {}
+                1 => {
+                    queue.unconfirmed.set(0);
+                    queue.push(Event::Gap(Gap::Connection), self.bounds);
+                }
+                more => queue.unconfirmed.set(more - 1),
             }
         }
     }

@@ -21,6 +21,8 @@ pub enum AckError {
     Disconnected,
     /// More acknowledgements than [`Options::acks_max`](super::Options::acks_max) are awaited from it.
     TooMany,
+    /// Another server did not say whom it has asked, so answers are missing.
+    ServerMissing,
 }
 
 impl fmt::Display for AckError {
@@ -28,6 +30,7 @@ impl fmt::Display for AckError {
         f.write_str(match self {
             Self::TimedOut => "the client did not acknowledge in time",
             Self::Disconnected => "the client disconnected before it acknowledged",
+            Self::ServerMissing => "another server did not say whom it has asked",
             Self::TooMany => "too many acknowledgements of the client are awaited",
         })
     }

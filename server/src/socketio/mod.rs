@@ -41,16 +41,20 @@ mod namespace;
 mod operator;
 mod outgoing;
 mod recovery;
+#[cfg(feature = "socketio-redis")]
+mod redis;
 mod rooms;
 mod server;
 mod socket;
 
 pub use ack::AckError;
-pub use adapter::{Adapter, Fetching, Local, Target};
+pub use adapter::{Adapter, Asking, Broadcast, Local, Partial, Target};
 pub use args::{Args, IntoArgs};
 pub use connect::{ConnectError, Handshake};
-pub use namespace::Namespace;
+pub use namespace::{Namespace, ServerEvent};
 pub use operator::{Operator, RemoteSocket};
 pub use recovery::Recovery;
+#[cfg(feature = "socketio-redis")]
+pub use redis::{RedisAdapter, RedisAdapterOptions};
 pub use server::{Io, Options};
 pub use socket::{DisconnectReason, Event, Socket};

@@ -1,20 +1,21 @@
 //! A place of its own on the same connections: its handlers, its middleware, its rooms.
 
-use std::cell::{OnceCell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
+use std::collections::HashMap;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
 
 use phaseloop::current;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::adapter::{Adapter, Local, Target};
+use super::adapter::{Adapter, Asking, Broadcast, Local, Partial, Target, with_own};
 use super::args::{Args, IntoArgs};
 use super::client::Client;
 use super::connect::{ConnectError, Handshake};
 use super::flags::Flags;
-use super::operator::Operator;
+use super::operator::{Operator, RemoteSocket};
 use super::outgoing::Outgoing;
 use super::recovery::{Away, Memory};
 use super::rooms::Rooms;
@@ -40,6 +41,41 @@ struct Inner {
     middlewares: RefCell<Vec<Middleware>>,
     memory: Option<RefCell<Memory>>,
     adapter: OnceCell<Box<dyn Adapter>>,
+    on_server_event: RefCell<HashMap<String, OnServerEvent>>,
+}
+
+type OnServerEvent = Rc<dyn Fn(ServerEvent)>;
+pub(crate) type ServerAck = Box<dyn FnOnce(Value)>;
+
+/// Something that another server said to this one.
+#[non_exhaustive]
+pub struct ServerEvent {
+    /// The event's name.
+    pub name: String,
+    /// What it carries.
+    pub args: Args,
+    pub(crate) ack: Cell<Option<ServerAck>>,
+}
+
+impl ServerEvent {
+    /// Answers. False if the server does not ask for that, or has its answer.
+    pub fn ack(&self, answer: impl Into<Value>) -> bool {
+        let ack = self.ack.take();
+        let is_wanted = ack.is_some();
+        if let Some(ack) = ack {
+            ack(answer.into());
+        }
+        is_wanted
+    }
+}
+
+impl fmt::Debug for ServerEvent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServerEvent")
+            .field("name", &self.name)
+            .field("args", &self.args)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Namespace {
@@ -52,6 +88,7 @@ impl Namespace {
             middlewares: RefCell::default(),
             memory: options.recovery.clone().map(Memory::new).map(RefCell::new),
             adapter: OnceCell::new(),
+            on_server_event: RefCell::default(),
         }))
     }
 
@@ -138,9 +175,12 @@ impl Namespace {
 
     /// All sockets, those of other servers too.
     ///
+    /// # Errors
+    /// As [`Operator::fetch_sockets`].
+    ///
     /// # Cancel safety
     /// Nothing is lost.
-    pub async fn fetch_sockets(&self) -> Vec<super::RemoteSocket> {
+    pub async fn fetch_sockets(&self) -> Result<Vec<RemoteSocket>, Partial<RemoteSocket>> {
         self.all().fetch_sockets().await
     }
 
@@ -159,12 +199,78 @@ impl Namespace {
         self.0.rooms.borrow().names()
     }
 
+    /// The rooms that anybody has joined, on other servers too, in no order. Each socket's own room is among those of other servers.
+    ///
+    /// # Errors
+    /// As [`Operator::fetch_sockets`].
+    ///
+    /// # Cancel safety
+    /// Nothing is lost.
+    pub async fn all_room_names(&self) -> Result<Vec<String>, Partial<String>> {
+        let unique = |mut names: Vec<String>| {
+            names.sort_unstable();
+            names.dedup();
+            names
+        };
+        let names = with_own(self.room_names(), self.adapter().rooms()).await;
+        names.map(unique).map_err(|Partial { found, why }| Partial { found: unique(found), why })
+    }
+
+    /// Sends an event to the other servers, for what they have set with [`on_server_side_emit`](Self::on_server_side_emit).
+    pub fn server_side_emit(&self, event: &str, args: impl IntoArgs) {
+        self.adapter().server_side_emit(event, &args.into_args());
+    }
+
+    /// Sends an event to the other servers, each of which answers with one value.
+    ///
+    /// # Errors
+    /// As [`Operator::fetch_sockets`].
+    ///
+    /// # Cancel safety
+    /// Dropping it gives the answers up.
+    pub fn server_side_emit_with_ack(&self, event: &str, args: impl IntoArgs) -> Asking<Value> {
+        self.adapter().server_side_emit_with_ack(event, &args.into_args())
+    }
+
+    /// Sets what is called for an event that another server sends to servers. It replaces what was set before.
+    pub fn on_server_side_emit(&self, event: impl Into<String>, on_event: impl Fn(ServerEvent) + 'static) {
+        let old = self.0.on_server_event.borrow_mut().insert(event.into(), Rc::new(on_event));
+        drop(old);
+    }
+
+    /// How many servers share this namespace, this one included.
+    ///
+    /// # Errors
+    /// Why that is not known.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost.
+    pub async fn server_count(&self) -> Result<usize, String> {
+        self.adapter().server_count().await
+    }
+
     pub(crate) fn rooms(&self) -> &RefCell<Rooms> {
         &self.0.rooms
     }
 
     pub(crate) fn options(&self) -> &Options {
         &self.0.options
+    }
+
+    /// For an adapter, which the namespace owns.
+    #[cfg(feature = "socketio-redis")]
+    pub(crate) fn downgrade(&self) -> impl Fn() -> Option<Self> + use<> {
+        let weak = Rc::downgrade(&self.0);
+        move || weak.upgrade().map(Self)
+    }
+
+    /// Another server said something to this one.
+    #[cfg(feature = "socketio-redis")]
+    pub(crate) fn server_said(&self, event: ServerEvent) {
+        let on_event = self.0.on_server_event.borrow().get(&event.name).cloned();
+        if let Some(on_event) = on_event {
+            on_event(event);
+        }
     }
 
     pub(crate) fn adapter(&self) -> &dyn Adapter {
@@ -229,7 +335,9 @@ impl Namespace {
     /// Sends an event to whom it is for: encoded once here, and once by an adapter.
     pub(crate) fn broadcast(&self, target: &Target, flags: Flags, event: &str, mut args: Args) {
         if !flags.local {
-            self.adapter().broadcast(target, event, &args, !flags.uncompressed);
+            let Flags { volatile, uncompressed, .. } = flags;
+            let what = Broadcast { target, event, args: &args, volatile, compress: !uncompressed };
+            self.adapter().broadcast(&what);
         }
         let memory = self.0.memory.as_ref().filter(|_| !flags.volatile);
         let kept = memory.map(|memory| {

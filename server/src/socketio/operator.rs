@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use super::ack::AckError;
-use super::adapter::Target;
+use super::adapter::{Broadcast, Partial, Target, with_own};
 use super::args::{Args, IntoArgs};
 use super::flags::Flags;
 use super::namespace::Namespace;
@@ -77,8 +77,9 @@ impl Operator {
         self.namespace.broadcast(&self.target, self.flags, event, args.into_args());
     }
 
-    /// Sends an event to the sockets of this server and waits for their answers, no longer than `limit`; one for each
-    /// socket, in the order in which they connected.
+    /// Sends an event and waits for answers, no longer than `limit`; one for each socket, in the order in which they
+    /// connected. Answers from other servers follow, in no order, each of one argument. A server that does not even say how many
+    /// sockets it has asked is one [`AckError::ServerMissing`].
     ///
     /// # Cancel safety
     /// Dropping it gives the answers up.
@@ -90,13 +91,18 @@ impl Operator {
     ) -> impl Future<Output = Vec<Result<Args, AckError>>> + use<A> {
         let args = args.into_args();
         let send = |socket: &Socket| socket.emit_with_ack(event, args.clone(), limit);
+        let others = (!self.flags.local)
+            .then(|| self.namespace.adapter().broadcast_with_ack(&self.says(event, &args), limit));
         let waiting: Vec<_> = self.sockets().iter().map(send).collect();
         async move {
             let mut answers = Vec::with_capacity(waiting.len());
             for one in waiting {
                 answers.push(one.await); // their time runs together
             }
-            answers
+            match others {
+                Some(others) => with_own(answers, others).await.unwrap_or_else(Partial::into_found),
+                None => answers,
+            }
         }
     }
 
@@ -107,15 +113,22 @@ impl Operator {
 
     /// All that are meant, those of other servers too.
     ///
+    /// # Errors
+    /// A server did not answer in time, or can not be reached: [`Partial`] has those that were found.
+    ///
     /// # Cancel safety
     /// Nothing is lost.
-    pub async fn fetch_sockets(&self) -> Vec<RemoteSocket> {
-        let mut found: Vec<_> = self.sockets().iter().map(RemoteSocket::of).collect();
-        if !self.flags.local {
-            let others = self.namespace.adapter().fetch(&self.target);
-            found.extend(others.await);
+    pub async fn fetch_sockets(&self) -> Result<Vec<RemoteSocket>, Partial<RemoteSocket>> {
+        let found = self.sockets().iter().map(RemoteSocket::of).collect();
+        if self.flags.local {
+            return Ok(found);
         }
-        found
+        with_own(found, self.namespace.adapter().fetch(&self.target)).await
+    }
+
+    fn says<'a>(&'a self, event: &'a str, args: &'a Args) -> Broadcast<'a> {
+        let Flags { volatile, uncompressed, .. } = self.flags;
+        Broadcast { target: &self.target, event, args, volatile, compress: !uncompressed }
     }
 
     /// Has them join a room.

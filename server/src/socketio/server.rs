@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use http::{Request, Response};
 
+use super::adapter::Adapter;
 use super::client::Client;
 use super::connect::Handshake;
 use super::namespace::Namespace;
@@ -70,7 +71,10 @@ pub(crate) struct Inner {
     pub(crate) options: Rc<Options>,
     namespaces: RefCell<BTreeMap<String, Namespace>>,
     makers: RefCell<Vec<Maker>>,
+    adapters: RefCell<Option<MakeAdapter>>,
 }
+
+type MakeAdapter = Rc<dyn Fn(&Namespace)>;
 
 /// Says of a name whether there is such a namespace, and sets it up.
 struct Maker {
@@ -98,7 +102,8 @@ impl Io {
         let options = Rc::new(options);
         let main = Namespace::new("/", &options);
         let namespaces = RefCell::new(BTreeMap::from([("/".to_owned(), main.clone())]));
-        let inner = Rc::new(Inner { options, namespaces, makers: RefCell::default() });
+        let inner =
+            Rc::new(Inner { options, namespaces, makers: RefCell::default(), adapters: RefCell::default() });
         // The engine does not keep what holds it.
         let weak = Rc::downgrade(&inner);
         let engine =
@@ -112,9 +117,19 @@ impl Io {
     /// The namespace of that name, made if there is none. A `/` in front may be left out.
     pub fn of(&self, name: &str) -> Namespace {
         let name = if name.starts_with('/') { name.to_owned() } else { format!("/{name}") };
-        let mut namespaces = self.inner.namespaces.borrow_mut();
-        let new = |name: &String| Namespace::new(name, &self.inner.options);
-        namespaces.entry(name).or_insert_with_key(new).clone()
+        let known = self.inner.namespaces.borrow().get(&name).cloned();
+        known.unwrap_or_else(|| self.inner.make(&name))
+    }
+
+    /// Has other servers share the rooms of all namespaces: those there are and those to come. Once, before the first client.
+    ///
+    /// # Panics
+    /// A namespace has an adapter, or has had to do without one.
+    pub fn set_adapters<A: Adapter>(&self, make: impl Fn(&Namespace) -> A + 'static) {
+        let make: MakeAdapter = Rc::new(move |namespace| namespace.set_adapter(make(namespace)));
+        let there: Vec<Namespace> = self.inner.namespaces.borrow().values().cloned().collect();
+        there.iter().for_each(|namespace| make(namespace));
+        self.inner.adapters.replace(Some(make));
     }
 
     /// Makes namespaces when clients ask for them: those whose names `accepts` takes, set up by `set_up`.
@@ -195,10 +210,19 @@ impl Inner {
         if self.namespaces.borrow().len() >= MADE_NAMESPACES_MAX {
             return None;
         }
-        let made = Namespace::new(name, &self.options);
-        self.namespaces.borrow_mut().insert(name.to_owned(), made.clone());
+        let made = self.make(name);
         set_up(&made);
         Some(made)
+    }
+
+    fn make(&self, name: &str) -> Namespace {
+        let made = Namespace::new(name, &self.options);
+        self.namespaces.borrow_mut().insert(name.to_owned(), made.clone());
+        let make = self.adapters.borrow().clone();
+        if let Some(make) = make {
+            make(&made);
+        }
+        made
     }
 }
 

@@ -2,6 +2,8 @@
 #![cfg(feature = "redis")]
 #![allow(clippy::unwrap_used, reason = "in helpers of tests too, a failure names its line")]
 
+#[cfg(feature = "socketio-redis")]
+mod adapter;
 mod cache;
 mod client;
 #[cfg(feature = "redis-aio")]

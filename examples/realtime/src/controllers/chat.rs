@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use phaseloop_server::socketio::{Event, Io, Socket};
+use phaseloop_server::socketio::{Event, Io, Partial, Socket};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -146,7 +146,7 @@ impl Chat {
     }
 
     async fn members(&self, room: &str) -> Value {
-        let sockets = self.io.in_(key(room)).fetch_sockets().await;
+        let sockets = self.io.in_(key(room)).fetch_sockets().await.unwrap_or_else(Partial::into_found);
         let mut names: Vec<_> =
             sockets.iter().filter_map(|socket| socket.data.get("name")?.as_str()).collect();
         names.sort_unstable();

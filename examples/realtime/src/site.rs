@@ -16,6 +16,10 @@ use crate::service::Parts;
 /// Bytes of a request's body: the largest that is good for anything is a post.
 const BODY_LEN_MAX: usize = 16 * 1024;
 
+/// Passwords that an address may try at once, and a second: who guesses needs more.
+const LOGINS_BURST: u32 = 10;
+const LOGINS_PER_S: f64 = 0.5;
+
 /// The page and the API in one style, what is for admins in the other, and the same around both.
 pub(crate) struct Site {
     koa: koa::App,
@@ -33,6 +37,9 @@ impl Site {
         for middleware in around {
             koa.with(middleware.clone());
             express.with(middleware);
+        }
+        if parts.config.rate_limit.is_some() {
+            koa.with_at("/api/login", RateLimit::new(LOGINS_BURST, LOGINS_PER_S));
         }
         koa.mount("/api", routes::api(parts));
         koa.mount("/", routes::page());

@@ -196,6 +196,19 @@ fn what_is_too_much_is_refused_with_a_time() {
 }
 
 #[test]
+fn passwords_are_not_guessed_fast() {
+    test(async |world| {
+        let shop = world.open(&[("RATE_LIMIT_PER_S", "1000"), ("RATE_LIMIT_BURST", "1000")]).await;
+        let body = json!({ "name": "boss", "password": "a wild guess" });
+        let guesses = (0..30).map(|_| shop.ask("POST", "/api/login", &[], Some(&body)));
+        let answers = futures::future::join_all(guesses).await;
+        assert!(answers.iter().filter(|(status, _)| *status == 401).count() >= 10);
+        assert!(answers.iter().filter(|(status, _)| *status == 429).count() >= 10);
+        assert_eq!(shop.get("/api/products").await.0, 200, "who shops notices nothing");
+    });
+}
+
+#[test]
 fn no_secret_is_in_the_log() {
     test(async |world| {
         let shop = world.open(&[]).await;

@@ -34,6 +34,18 @@ async fn start(world: &World) -> (Child, Asker) {
     (child, Asker::new(&world.lp, base, 0))
 }
 
+/// The names of a process's threads, as the system cuts them off.
+fn threads(pid: u64) -> Vec<String> {
+    let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap();
+    // One may have ended since.
+    tasks.filter_map(|task| std::fs::read_to_string(task.unwrap().path().join("comm")).ok()).collect()
+}
+
+/// The loop's, the pool's, and one for each connection to SQLite, which is how its driver works. None of tokio's.
+fn is_meant(name: &str) -> bool {
+    ["realtime", "phaseloop", "sqlx-sqlite"].iter().any(|meant| name.starts_with(meant))
+}
+
 #[test]
 fn three_workers_are_one_shop_and_outlive_one_of_them() {
     test(async |world| {
@@ -77,6 +89,10 @@ fn three_workers_are_one_shop_and_outlive_one_of_them() {
             pids.insert(shop.get("/api/loop").await.1["pid"].as_u64().unwrap());
         }
         assert!(!pids.contains(&victim), "a new one has taken the place");
+        for pid in pids {
+            let others: Vec<_> = threads(pid).into_iter().filter(|name| !is_meant(name)).collect();
+            assert!(others.is_empty(), "threads that nobody asked for: {others:?}");
+        }
 
         child.kill(Signal::TERM).unwrap();
         while events.next().await.is_some() {}

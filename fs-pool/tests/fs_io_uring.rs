@@ -140,8 +140,8 @@ fn many_small_files_in_the_kernels_memory_take_two_turns() {
     run(&world.lp);
     assert_eq!(
         (ended.get(), stats(&fs).jobs, stats(&fs).calls),
-        (1000, 1000, 3000),
-        "opened, read and closed"
+        (1000, 1000, 2000),
+        "opened; read and closed"
     );
     assert_eq!(descriptors(&path), 0);
 }

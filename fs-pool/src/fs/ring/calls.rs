@@ -118,6 +118,24 @@ impl Calls {
         }
     }
 
+    /// Reads once at `offset`, and closes the file whatever comes of it: one way into the kernel for both.
+    ///
+    /// An interrupted read is not made again, for the file is closed.
+    pub(super) async fn read_last(
+        &self,
+        mut file: RingFile,
+        buf: Vec<u8>,
+        into: Room,
+        offset: u64,
+    ) -> (Vec<u8>, io::Result<usize>) {
+        let file = file.file.take().and_then(Arc::into_inner);
+        let file = file.expect("a job that has opened a file has it alone");
+        match self.call(Call::ReadLast { file, buf, into, offset }).await {
+            Answer::ReadLast { buf, result } => (buf, result),
+            _ => unreachable!("each call has an answer of its own kind"),
+        }
+    }
+
     /// Writes once what a buffer has behind `from`.
     pub(super) async fn write(
         &self,

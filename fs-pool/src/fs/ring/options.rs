@@ -45,7 +45,7 @@ impl Default for IoUringLimits {
 pub struct IoUringStats {
     /// Jobs that were taken: what a pool would have counted, so one for each hop of an operation.
     pub jobs: u64,
-    /// Calls that were handed to the kernel for them.
+    /// Calls that were handed to the kernel for them. A read that is to close the file counts once.
     pub calls: u64,
     /// Jobs that wait for their turn.
     pub queued: usize,

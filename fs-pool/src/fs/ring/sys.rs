@@ -4,7 +4,7 @@ use std::ffi::CString;
 use std::fs::File;
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::Arc;
 
 use io_uring::types::Fd;
@@ -30,6 +30,13 @@ pub(super) enum Call {
         into: Room,
         offset: Option<u64>,
     },
+    /// Reads, and then closes the file whatever came of it. The answer comes when both are done.
+    ReadLast {
+        file: File,
+        buf: Vec<u8>,
+        into: Room,
+        offset: u64,
+    },
     Write {
         file: Arc<File>,
         buf: Vec<u8>,
@@ -46,6 +53,13 @@ pub(super) enum Call {
     Sync {
         file: Arc<File>,
         data_only: bool,
+    },
+    /// The first half of `ReadLast`; the second has the file.
+    Borrowed {
+        fd: RawFd,
+        buf: Vec<u8>,
+        into: Room,
+        offset: u64,
     },
     /// Waits until there is something to read, or nobody who could write it any more.
     Readable {
@@ -68,6 +82,10 @@ pub(super) enum Answer {
     Closed,
     Read {
         file: Arc<File>,
+        buf: Vec<u8>,
+        result: io::Result<usize>,
+    },
+    ReadLast {
         buf: Vec<u8>,
         result: io::Result<usize>,
     },
@@ -100,6 +118,16 @@ struct Flight {
     call: Call,
     /// Where the kernel writes what it knows of a file.
     statx: Option<Box<MaybeUninit<libc::statx>>>,
+    /// The call that the kernel makes next, whatever comes of this one.
+    next: Option<Slot>,
+    /// What came of the call before it.
+    before: Option<Answer>,
+}
+
+impl Slot {
+    fn place(self) -> usize {
+        self.0 as u32 as usize // the lower half
+    }
 }
 
 /// A ring, and the calls that are in the kernel.
@@ -112,7 +140,7 @@ pub(super) struct Kernel {
 impl Kernel {
     /// Makes a ring that has all that is needed here.
     pub(super) fn new(entries: u32) -> io::Result<Self> {
-        let ring: IoUring = IoUring::builder().setup_clamp().build(entries)?;
+        let ring = setup(entries.max(LINKED))?;
         let params = ring.params();
         if !(params.is_feature_nodrop()
             && params.is_feature_submit_stable()
@@ -148,22 +176,34 @@ impl Kernel {
         if let Err(error) = self.make_room() {
             return Err(Box::new((call, error)));
         }
+        let Call::ReadLast { file, buf, into, offset } = call else { return Ok(self.put(token, call)) };
+        let read = Call::Borrowed { fd: file.as_raw_fd(), buf, into, offset };
+        // Nothing is submitted in between, so the kernel sees both together.
+        let (read, close) = (self.put(token, read), self.put(token, Call::Close(file.into())));
+        if let Some(flight) = self.in_flight.get_mut(read.place()) {
+            flight.next = Some(close);
+        }
+        Ok(read)
+    }
+
+    /// Puts a call in line, for which there is room.
+    fn put(&mut self, token: u64, call: Call) -> Slot {
         let is_stat = matches!(call, Call::Stat { .. } | Call::FileStat { .. });
         let statx = is_stat.then(|| Box::new(MaybeUninit::uninit()));
         let place = self.in_flight.vacant_entry();
         self.serial = self.serial.wrapping_add(1) % SERIAL_MAX;
         let name = u64::from(self.serial) << 32 | place.key() as u64;
-        let flight = place.insert(Flight { name, token, call, statx });
+        let flight = place.insert(Flight { name, token, call, statx, next: None, before: None });
         let entry = flight.entry().user_data(name);
         // SAFETY: all that the entry points to is owned by the flight, which stays until the answer (INVARIANT pinned).
         let pushed = unsafe { self.ring.submission().push(&entry) };
-        pushed.expect("room was made above");
-        Ok(Slot(name))
+        pushed.expect("room was made before");
+        Slot(name)
     }
 
     /// Asks for a call to be given up. It has an answer all the same.
     pub(super) fn cancel(&mut self, slot: Slot) -> io::Result<()> {
-        let flight = self.in_flight.get(slot.0 as u32 as usize).filter(|flight| flight.name == slot.0);
+        let flight = self.in_flight.get(slot.place()).filter(|flight| flight.name == slot.0);
         // A descriptor is closed in any case.
         if flight.is_none_or(|flight| matches!(flight.call, Call::Close(_))) {
             return Ok(());
@@ -204,15 +244,24 @@ impl Kernel {
     pub(super) fn reap(&mut self) -> Option<(u64, Answer)> {
         loop {
             let done = self.ring.completion().next()?;
-            if done.user_data() != CANCEL {
-                let flight = self.in_flight.remove(done.user_data() as u32 as usize);
-                return Some((flight.token, flight.answer(done.result())));
+            if done.user_data() == CANCEL {
+                continue;
+            }
+            let mut flight = self.in_flight.remove(Slot(done.user_data()).place());
+            let (token, next, before) = (flight.token, flight.next, flight.before.take());
+            let answer = flight.answer(done.result());
+            match next.and_then(|next| self.in_flight.get_mut(next.place())) {
+                Some(next) => next.before = Some(answer),
+                None => return Some((token, before.unwrap_or(answer))),
             }
         }
     }
 
     fn make_room(&mut self) -> io::Result<()> {
-        if self.ring.submission().is_full() { self.submit() } else { Ok(()) }
+        let queue = self.ring.submission();
+        let has_room = queue.capacity() - queue.len() >= LINKED as usize;
+        drop(queue);
+        if has_room { Ok(()) } else { self.submit() }
     }
 
     /// Gives up what is in the kernel, and waits until it has let go of all memory.
@@ -256,6 +305,13 @@ impl Flight {
                 let fd = Fd(file.as_raw_fd());
                 opcode::Read::new(fd, at, at_once(*len)).offset(offset.unwrap_or(POSITION)).build()
             }
+            Call::Borrowed { fd, buf, into: Room { start, len }, offset } => {
+                assert!(*start <= buf.len() && *len <= buf.capacity() - *start, "a read stays in its buffer");
+                let at = buf.as_mut_ptr().wrapping_add(*start);
+                let read = opcode::Read::new(Fd(*fd), at, at_once(*len)).offset(*offset);
+                read.build().flags(squeue::Flags::IO_HARDLINK)
+            }
+            Call::ReadLast { .. } => unreachable!("it was taken apart"),
             Call::Write { file, buf, from, offset } => {
                 let rest = &buf[*from..];
                 let fd = Fd(file.as_raw_fd());
@@ -299,19 +355,15 @@ impl Flight {
                 }
                 Answer::Closed
             }
-            Call::Read { file, mut buf, into, offset: _ } => {
-                let result = len(result);
-                if let Ok(read) = result {
-                    let end = into.start + read;
-                    assert!(read <= into.len, "the kernel wrote behind the buffer");
-                    if end > buf.len() {
-                        // SAFETY: `start` was within the length, and the kernel has filled what lies between; the room
-                        // was within the capacity.
-                        unsafe { buf.set_len(end) };
-                    }
-                }
+            Call::Read { file, buf, into, offset: _ } => {
+                let (buf, result) = filled(buf, into, len(result));
                 Answer::Read { file, buf, result }
             }
+            Call::Borrowed { buf, into, .. } => {
+                let (buf, result) = filled(buf, into, len(result));
+                Answer::ReadLast { buf, result }
+            }
+            Call::ReadLast { .. } => unreachable!("it was taken apart"),
             Call::Write { file, buf, .. } => Answer::Wrote { file, buf, result: len(result) },
             Call::Stat { .. } => Answer::Stat { file: None, result: result.map(|_| metadata(self.statx)) },
             Call::FileStat { file } => {
@@ -335,6 +387,9 @@ impl Call {
                 Answer::Closed
             }
             Self::Read { file, buf, .. } => Answer::Read { file, buf, result: Err(error) },
+            Self::ReadLast { buf, .. } | Self::Borrowed { buf, .. } => {
+                Answer::ReadLast { buf, result: Err(error) }
+            }
             Self::Write { file, buf, .. } => Answer::Wrote { file, buf, result: Err(error) },
             Self::Stat { .. } => Answer::Stat { file: None, result: Err(error) },
             Self::FileStat { file } => Answer::Stat { file: Some(file), result: Err(error) },
@@ -342,6 +397,31 @@ impl Call {
             Self::Nothing => Answer::Nothing,
         }
     }
+}
+
+/// A ring of one thread, which asks for what there is whenever it has waited, so nobody need interrupt it.
+fn setup(entries: u32) -> io::Result<IoUring> {
+    let mut builder = IoUring::builder();
+    builder.setup_clamp();
+    let plain = builder.clone();
+    match builder.setup_single_issuer().setup_coop_taskrun().build(entries) {
+        Err(error) if error.kind() == io::ErrorKind::InvalidInput => plain.build(entries), // before Linux 6.0
+        made => made,
+    }
+}
+
+/// Gives a buffer the length that a read has brought it to.
+fn filled(mut buf: Vec<u8>, into: Room, result: io::Result<usize>) -> (Vec<u8>, io::Result<usize>) {
+    if let Ok(read) = result {
+        let end = into.start + read;
+        assert!(read <= into.len, "the kernel wrote behind the buffer");
+        if end > buf.len() {
+            // SAFETY: `start` was within the length, and the kernel has filled what lies between; the room was within the
+            // capacity.
+            unsafe { buf.set_len(end) };
+        }
+    }
+    (buf, result)
 }
 
 /// Whether opening with these flags waits for somebody who writes, if it is a pipe that is opened.
@@ -449,6 +529,9 @@ fn at_once(len: usize) -> u32 {
 fn too_old(what: &str) -> io::Error {
     io::Error::new(io::ErrorKind::Unsupported, format!("this kernel's io_uring has not {what}"))
 }
+
+/// Places that the longest chain of calls takes.
+const LINKED: u32 = 2;
 
 /// The name of all requests to give up a call.
 const CANCEL: u64 = u64::MAX;

@@ -152,6 +152,29 @@ async fn read_at_once(calls: Calls, path: &Path, limits: FsLimits) -> io::Result
     if reading.len > limits.piece_len_max {
         return Ok(AtOnce::TooLong(reading));
     }
+    if reading.len > 0 {
+        let Reading { calls, file, bytes, len, .. } = reading;
+        let (bytes, read) = calls.read_last(file, bytes, Room { start: 0, len }, 0).await;
+        return match read {
+            Ok(read) if read == len => Ok(AtOnce::All(bytes)),
+            Err(error) if error.kind() != io::ErrorKind::Interrupted => Err(error),
+            // Some file systems say that a file is longer than it is, or read less than there is.
+            _ => read_by_steps(calls, path, limits).await,
+        };
+    }
+    finish(reading).await
+}
+
+/// As `read_at_once`, with a call for each step, and to where the file ends.
+async fn read_by_steps(calls: Calls, path: &Path, limits: FsLimits) -> io::Result<AtOnce> {
+    let (file, known) = calls.open_known(path, OpenOptions::new().read(true)).await?;
+    let mut reading = Reading::new(calls, file, limits);
+    reading.measure(known.len)?;
+    if reading.len > limits.piece_len_max { Ok(AtOnce::TooLong(reading)) } else { finish(reading).await }
+}
+
+/// Reads what one job may, and closes the file if that was all.
+async fn finish(mut reading: Reading) -> io::Result<AtOnce> {
     let read = reading.read_piece().await;
     if read.is_ok() && !reading.is_over {
         return Ok(AtOnce::TooLong(reading));

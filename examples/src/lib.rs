@@ -40,6 +40,7 @@ pub mod timers;
 pub mod tty_keys;
 pub mod udp_echo;
 pub mod upload_progress;
+pub mod watch;
 pub mod ws_echo;
 
 /// The programs in the README compile and run.

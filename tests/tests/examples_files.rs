@@ -13,6 +13,7 @@ use examples::page::Page;
 use examples::progress_bar::{bar, bytes};
 use examples::sha_tree::{self, Summary};
 use examples::threadpool::{self, Classes, Kind, Run, Span};
+use examples::watch::{self, Depth};
 use phaseloop::EventLoop;
 use phaseloop_tests::peers::peer;
 use phaseloop_tests::source::workspace_root;
@@ -284,6 +285,63 @@ fn gunzip_agrees() {
     let packed = gzip_file::run(&Page::memory(), &Page::memory(), &folder.path("file"), Options::default());
     let gunzip = Command::new("gunzip").arg("--stdout").arg(packed.unwrap()).output().unwrap();
     assert!(gunzip.status.success() && gunzip.stdout == [7; 1 << 20], "{:?}", gunzip.status);
+}
+
+// --- watch ------------------------------------------------------------------------------------------------------------
+
+#[test]
+fn what_happens_in_a_tree_is_told_line_by_line_until_it_is_gone() {
+    let (folder, page, lp) = (Folder::new(), Page::memory(), EventLoop::new().unwrap());
+    let tree = folder.path("tree");
+    fs::create_dir(&tree).unwrap();
+    let (said, at) = (page.clone(), tree.clone());
+    lp.spawn(async move {
+        let has_said = async |what: &str| {
+            while !said.text().contains(what) {
+                phaseloop::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        has_said("watching").await;
+        fs::create_dir(at.join("below")).unwrap();
+        has_said("created     ").await;
+        fs::write(at.join("below/a"), "text").unwrap();
+        has_said("below/a").await;
+        fs::rename(at.join("below/a"), at.join("b")).unwrap();
+        has_said("renamed     ").await;
+        fs::remove_dir_all(&at).unwrap();
+    })
+    .detach();
+    let end = watch::run(&lp, &page, &[&tree], Depth::Tree, futures::future::pending::<()>()).unwrap();
+    assert_eq!(end, watch::End::Gone);
+    let text = page.text();
+    let root = tree.display();
+    for line in [
+        format!("watching    {root}\n"),
+        format!("created     {root}/below\n"),
+        format!("created     {root}/below/a\n"),
+        format!("renamed     {root}/below/a -> {root}/b\n"),
+        format!("removed     {root}/b\n"),
+        format!("gone        {root}\n"),
+    ] {
+        assert!(text.contains(&line), "{line} is not in {text}");
+    }
+}
+
+#[test]
+fn watching_ends_when_it_is_told_to_and_what_is_not_there_is_named() {
+    let (folder, page, lp) = (Folder::new(), Page::memory(), EventLoop::new().unwrap());
+    folder.write("file", b"");
+    let paths = [folder.path("file"), folder.path("")];
+    let end = watch::run(&lp, &page, &paths, Depth::Folder, async {
+        fs::write(&paths[0], "text").unwrap();
+        while page.text().matches("changed     ").count() < 2 {
+            phaseloop::sleep(Duration::from_millis(1)).await; // told by both
+        }
+    });
+    assert_eq!(end.unwrap(), watch::End::Cancelled);
+    let missing = folder.path("missing");
+    let error = watch::run(&lp, &page, &[&missing], Depth::Tree, std::future::ready(())).unwrap_err();
+    assert!(error.to_string().starts_with(&format!("watch {missing:?}: No such file")), "{error}");
 }
 
 // --- what they share --------------------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ use crate::request::LoopPool;
 ///
 /// # Errors
 /// `start` and `stream` fail with an [`FsError`] that names the path: it is not there, is unreadable, or the system has no
-/// inotify instance or watch left, and then it says which limit to raise.
+/// inotify instance, watch or descriptor left, and then it says which limit to raise.
 #[derive(Clone, Debug)]
 #[must_use = "it does nothing until `start` or `stream`"]
 pub struct Watch {

@@ -47,7 +47,11 @@ impl Inotify {
     pub(super) fn new() -> io::Result<Self> {
         let made = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK);
         made.map(Self).map_err(|errno| match errno {
-            Errno::MFILE => limit("no inotify instance is left: raise fs.inotify.max_user_instances", errno),
+            // The kernel says the same of two limits; where another file can be opened it is the user's.
+            Errno::MFILE if std::fs::File::open("/").is_ok() => {
+                limit("no inotify instance is left: raise fs.inotify.max_user_instances", errno)
+            }
+            Errno::MFILE => limit("too many files are open: raise RLIMIT_NOFILE", errno),
             errno => errno.into(),
         })
     }

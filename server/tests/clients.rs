@@ -21,8 +21,9 @@ async fn answer(request: Request<Body>) -> Result<Response<Body>, BoxError> {
     let says = format!("{} {} {name:?}", connection.protocol, request.method());
     match request.uri().path() {
         "/echo" => Ok(Response::new(request.into_body())),
-        "/stream" => {
-            let (mut sender, body) = Body::channel(64 * 1024);
+        path @ ("/stream" | "/lasting") => {
+            let make = if path == "/stream" { Body::channel } else { Body::lasting };
+            let (mut sender, body) = make(64 * 1024);
             phaseloop::spawn(async move {
                 for n in 0..1000 {
                     if sender.send(format!("{n:0>1023}\n")).await.is_err() {
@@ -136,6 +137,32 @@ fn curl_agrees_on_a_version_with_encryption() {
         }
         let output = run(&lp, &program, &["--silent", &url]).await;
         assert_eq!(output.status.code(), Some(60), "whoever does not trust the certificate is not served");
+    });
+}
+
+#[test]
+fn an_answer_that_lasts_ends_whole_in_each_version() {
+    let Some(program) = peer("curl") else { return };
+    on_loop(async |lp| {
+        let dev = DevCertificate::generate(["localhost"]).unwrap();
+        let (plain, address) = listen(&lp, None);
+        let (secure, secure_address) = listen(&lp, Some(&Certificates::new(dev.certificate())));
+        let plain_url = format!("http://{address}/lasting");
+        let secure_url = format!("https://localhost:{}/lasting", secure_address.port());
+        for (version, url) in [
+            ("--http1.0", &plain_url),
+            ("--http1.1", &plain_url),
+            ("--http2-prior-knowledge", &plain_url),
+            ("--http1.1", &secure_url),
+            ("--http2", &secure_url),
+        ] {
+            let said = curl(&lp, &program, &["--insecure", version, url]).await;
+            assert_eq!(said.len(), 1_024_000, "{version} {url}");
+            assert!(said.ends_with("0999\n"), "{version} {url}");
+        }
+        // A second request of HTTP/1.1 takes a second connection.
+        curl(&lp, &program, &["--http1.1", &plain_url, &plain_url]).await;
+        assert_eq!((plain.stats().accepted, secure.stats().accepted), (5, 2));
     });
 }
 

@@ -8,6 +8,8 @@ use crate::http::{Body, BodySender, Gone};
 
 /// An answer that goes on, and the end that feeds it. Beyond `high_water` bytes that wait for the client, the sender does.
 ///
+/// It is a [lasting](Body::lasting) one: over HTTP/1.1 the last of its connection.
+///
 /// # Examples
 /// ```
 /// use std::time::Duration;

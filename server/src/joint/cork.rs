@@ -135,7 +135,10 @@ impl Cork {
             return Poll::Ready(Ok(len));
         }
         ready!(self.poll_drain(cx))?;
-        self.0.poll_counted(|| self.0.stream.poll_write_vectored(cx, bufs))
+        self.0.poll_counted(|| match bufs {
+            [buf] => self.0.stream.poll_write(cx, buf),
+            _ => self.0.stream.poll_write_vectored(cx, bufs),
+        })
     }
 }
 

@@ -52,13 +52,11 @@ impl Outbox {
         cx: &mut Context<'_>,
         wrote: &mut usize,
     ) -> Poll<io::Result<()>> {
-        while !self.pieces.is_empty() {
-            let mut slices = [IoSlice::new(&[]); SLICES_MAX];
-            let count = slices.len().min(self.pieces.len());
-            for (slice, piece) in slices.iter_mut().zip(&self.pieces) {
-                *slice = IoSlice::new(piece);
-            }
-            let len = ready!(Pin::new(&mut *to).poll_write_vectored(cx, &slices[..count]))?;
+        while let Some(first) = self.pieces.front() {
+            let len = match self.pieces.len() {
+                1 => ready!(Pin::new(&mut *to).poll_write(cx, first))?, // the cheaper call, and the usual case
+                _ => ready!(self.poll_write_many(to, cx))?,
+            };
             if len == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
@@ -69,6 +67,19 @@ impl Outbox {
             self.pieces = VecDeque::new();
         }
         Pin::new(to).poll_flush(cx)
+    }
+
+    fn poll_write_many<W: AsyncWrite + Unpin>(
+        &self,
+        to: &mut W,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<usize>> {
+        let mut slices = [IoSlice::new(&[]); SLICES_MAX];
+        let count = slices.len().min(self.pieces.len());
+        for (slice, piece) in slices.iter_mut().zip(&self.pieces) {
+            *slice = IoSlice::new(piece);
+        }
+        Pin::new(to).poll_write_vectored(cx, &slices[..count])
     }
 
     fn forget(&mut self, mut len: usize) {

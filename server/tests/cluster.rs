@@ -19,10 +19,10 @@ use phaseloop::net::{ByteStream, StreamFamily, TcpStream, UnixAddr, UnixStream};
 use phaseloop::process::{Command, Stdio};
 use phaseloop::{EventLoop, LoopHandle, RunMode};
 use phaseloop_server::cluster::{
-    Ending, Event, Events, NewWorker, Options, Policy, Primary, Setup, Stickiness, Stream, Worker, WorkerId,
-    Workers,
+    Ending, Event, Events, Heartbeat, NewWorker, Options, Policy, Primary, Setup, Stickiness, Stream, Worker,
+    WorkerId, Workers,
 };
-use phaseloop_server::http::{Body, Request, Server};
+use phaseloop_server::http::{Body, Limits, Request, Server};
 use serde_json::{Value, json};
 
 /// A test that takes longer fails. It is long, since the machine may be busy with other things.
@@ -105,11 +105,18 @@ fn serve_web(lp: &LoopHandle, worker: &Worker) {
         }
         own.id().to_string()
     });
-    let serving = server.serve_streams(lp);
+    let serving = server.limits(patient()).serve_streams(lp);
     for name in worker.listeners().map(str::to_owned).collect::<Vec<_>>() {
         worker.serve(&name, &serving).unwrap();
     }
     assert!(worker.serve("nowhere", &serving).is_err());
+}
+
+/// A client of a busy machine may take long from its connection to its request.
+fn patient() -> Limits {
+    let mut limits = Limits::default();
+    limits.first_request_at_shutdown = LIMIT;
+    limits
 }
 
 fn serve_by_callbacks(worker: &Worker) {
@@ -153,6 +160,7 @@ fn options(workers: usize, policy: Policy) -> Options {
     options.restart.storm_exits = 1000.try_into().unwrap();
     options.restart.delay_max = Duration::from_millis(100);
     options.start_timeout = Some(LIMIT);
+    options.heartbeat = None; // a busy machine may let a worker wait for long
     options
 }
 
@@ -313,8 +321,9 @@ fn a_worker_that_never_comes_back_to_its_loop_is_noticed_and_replaced() {
     let lp = EventLoop::new().unwrap();
     in_time(&lp, async {
         let mut options = options(1, Policy::Shared);
-        let heartbeat = options.heartbeat.as_mut().unwrap();
-        (heartbeat.interval, heartbeat.unanswered_max) = (Duration::from_millis(100), 5);
+        let mut heartbeat = Heartbeat::default();
+        (heartbeat.interval, heartbeat.unanswered_max) = (Duration::from_millis(400), 5);
+        options.heartbeat = Some(heartbeat);
         let (primary, mut events, address) = start(&lp, options, "web").await;
         assert_eq!(get(&lp, address, "/").await, "1");
         let stream = TcpStream::connect(&lp, address).await.unwrap();

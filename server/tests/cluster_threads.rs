@@ -19,7 +19,7 @@ use phaseloop::{EventLoop, LoopHandle, RunMode};
 use phaseloop_server::cluster::{
     Ending, Event, Events, Options, Policy, Primary, Setup, Stickiness, Worker, WorkerEnd, Workers,
 };
-use phaseloop_server::http::{Body, Request, Server};
+use phaseloop_server::http::{Body, Limits, Request, Server};
 use serde_json::{Value, json};
 
 /// A test that takes longer fails. It is long, since the machine may be busy with other things.
@@ -44,7 +44,10 @@ fn serve(lp: &LoopHandle, worker: &Worker) {
         }
         own.id().to_string()
     });
-    worker.serve("web", &server.serve_streams(lp)).unwrap();
+    let mut limits = Limits::default();
+    // A client of a busy machine may take long from its connection to its request.
+    limits.first_request_at_shutdown = LIMIT;
+    worker.serve("web", &server.limits(limits).serve_streams(lp)).unwrap();
 }
 
 async fn start(lp: &LoopHandle, options: Options, workers: Workers) -> (Primary, Events, SocketAddr) {
@@ -153,7 +156,7 @@ fn a_thread_that_is_stuck_is_given_up_and_replaced() {
         });
         let mut options = options(1, Policy::Shared);
         let heartbeat = options.heartbeat.as_mut().unwrap();
-        (heartbeat.interval, heartbeat.unanswered_max) = (Duration::from_millis(100), 3);
+        (heartbeat.interval, heartbeat.unanswered_max) = (Duration::from_millis(400), 5);
         let (primary, mut events, address) = start(&lp, options, workers).await;
         primary.send(primary.workers()[0].id, "get stuck").unwrap();
         let end = exited(&mut events).await;

@@ -1,6 +1,9 @@
 //! The queues of user code: ticks, microtasks, immediates and deferred callbacks.
 
+use std::panic::Location;
+
 use crate::state::immediates::ImmediateId;
+use crate::state::watch::Queued;
 use crate::state::{Callback, LoopHandle};
 use crate::task::raw::Thunk;
 
@@ -23,6 +26,7 @@ impl LoopHandle {
     /// # Ok::<(), std::io::Error>(())
     /// ```
     #[inline]
+    #[track_caller]
     pub fn next_tick(&self, f: impl FnOnce(&Self) + 'static) {
         self.push(&self.state.ticks, f);
     }
@@ -33,6 +37,7 @@ impl LoopHandle {
     /// Microtasks and tasks that were woken share one queue, first in, first out. Microtasks that are queued by
     /// microtasks run in the same drain. Source: Node, `queueMicrotask`; SEMANTICS Q3.
     #[inline]
+    #[track_caller]
     pub fn queue_microtask(&self, f: impl FnOnce(&Self) + 'static) {
         self.push(&self.state.microtasks, f);
     }
@@ -43,6 +48,7 @@ impl LoopHandle {
     /// In the order of setting. An immediate that is set in the check phase waits for the next one, so from an I/O
     /// callback an immediate always beats a timer. Source: Node, `setImmediate`; SEMANTICS I1, W4.
     #[inline]
+    #[track_caller]
     pub fn set_immediate(&self, f: impl FnOnce(&Self) + 'static) -> ImmediateId {
         let callback = self.wrap(f);
         let id = self.state.immediates.push(callback);
@@ -76,6 +82,7 @@ impl LoopHandle {
     }
 
     /// Runs `f` in the next pending phase: for callbacks that an operation owes and must not run inside its own call.
+    #[track_caller]
     pub fn defer(&self, f: impl FnOnce(&Self) + 'static) {
         if self.push(&self.state.pending, move |lp: &Self| {
             lp.state.alive.release();
@@ -87,6 +94,7 @@ impl LoopHandle {
 
     /// False if the loop is closed: then the closure is dropped.
     #[inline]
+    #[track_caller]
     fn push(&self, queue: &crate::task::queue::Queue<Callback>, f: impl FnOnce(&Self) + 'static) -> bool {
         if self.state.closed.get() {
             return false;
@@ -97,18 +105,44 @@ impl LoopHandle {
 
     /// Makes a callback that runs in the context that is in force now.
     #[inline]
+    #[track_caller]
     pub(crate) fn wrap<const N: usize>(&self, f: impl FnOnce(&Self) + 'static) -> Thunk<Self, N> {
-        match self.captured_context() {
-            None => Thunk::new(f),
-            Some(context) => Thunk::new(move |lp: &Self| lp.in_context(Some(context), || f(lp))),
+        if !self.state.watching.is_carrying() {
+            return Thunk::new(f);
         }
+        self.wrap_carrying(f, Location::caller())
+    }
+
+    #[cold]
+    fn wrap_carrying<const N: usize>(
+        &self,
+        f: impl FnOnce(&Self) + 'static,
+        site: &'static Location<'static>,
+    ) -> Thunk<Self, N> {
+        let (context, queued) = (self.captured_context(), self.state.queued(site));
+        Thunk::new(move |lp: &Self| {
+            lp.state.watching.note_queued(queued);
+            match context {
+                None => f(lp),
+                context => lp.in_context(context, || f(lp)),
+            }
+        })
     }
 
     /// As `wrap`, for callbacks that run again and again.
+    #[track_caller]
     pub(crate) fn wrap_mut(&self, mut f: impl FnMut(&Self) + 'static) -> crate::state::HandleCallback {
-        match self.captured_context() {
-            None => Box::new(f),
-            Some(context) => Box::new(move |lp: &Self| lp.in_context(Some(context.clone()), || f(lp))),
+        if !self.state.watching.is_carrying() {
+            return Box::new(f);
         }
+        let context = self.captured_context();
+        let queued = self.state.queued(Location::caller()).map(|queued| Queued { since: None, ..queued });
+        Box::new(move |lp: &Self| {
+            lp.state.watching.note_queued(queued);
+            match &context {
+                None => f(lp),
+                Some(context) => lp.in_context(Some(context.clone()), || f(lp)),
+            }
+        })
     }
 }

@@ -59,6 +59,7 @@ impl LoopHandle {
     /// lp.run(RunMode::Default)?;
     /// # Ok::<(), std::io::Error>(())
     /// ```
+    #[track_caller]
     pub fn timer(&self, delay: Duration, f: impl FnOnce(&Self) + 'static) -> TimerId {
         let callback = self.wrap(f);
         let deadline = self.deadline_after(delay);

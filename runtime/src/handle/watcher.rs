@@ -193,6 +193,7 @@ impl LoopHandle {
     pub(crate) fn call_handle(&self, key: HandleKey) {
         let taken = self.state.handles.borrow_mut().get_mut(key).and_then(|handle| handle.callback.take());
         let Some(callback) = taken else { return };
+        self.state.watching.note_handle(key);
         let outer = self.state.calling.replace(Some(key));
         let mut restore = PutBack { lp: self, key, outer, callback: Some(callback) };
         if let Some(callback) = &mut restore.callback {

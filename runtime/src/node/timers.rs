@@ -36,6 +36,7 @@ impl LoopHandle {
     /// lp.run(RunMode::Default)?;
     /// # Ok::<(), std::io::Error>(())
     /// ```
+    #[track_caller]
     pub fn set_timeout(&self, delay: Duration, f: impl FnOnce(&Self) + 'static) -> TimeoutId {
         let callback = self.wrap(f);
         self.set_listed(self.delay_of(delay), ListedTimer::Timeout(callback))
@@ -44,6 +45,7 @@ impl LoopHandle {
     /// As [`set_timeout`](Self::set_timeout), with any number of milliseconds, as Node takes it: one that is negative or
     /// not a number becomes 1 ms too, where the schedule says so with a [warning](Self::on_warning).
     /// Source: SEMANTICS T1, T2.
+    #[track_caller]
     pub fn set_timeout_ms(&self, ms: f64, f: impl FnOnce(&Self) + 'static) -> TimeoutId {
         let callback = self.wrap(f);
         self.set_listed(self.delay_of_ms(ms), ListedTimer::Timeout(callback))
@@ -56,6 +58,7 @@ impl LoopHandle {
     /// It is armed again after its callback, counted from when the callback began, so it drifts and never runs twice in
     /// one phase. In a browser it keeps to its grid and loses the beats it missed. One that panics goes on.
     /// Source: Node, `setInterval`; SEMANTICS T8, T9, X9.
+    #[track_caller]
     pub fn set_interval(&self, period: Duration, f: impl FnMut(&Self) + 'static) -> TimeoutId {
         let callback = self.wrap_mut(f);
         self.set_listed(self.delay_of(period), ListedTimer::Interval(callback))
@@ -63,6 +66,7 @@ impl LoopHandle {
 
     /// As [`set_interval`](Self::set_interval), with any number of milliseconds: see
     /// [`set_timeout_ms`](Self::set_timeout_ms).
+    #[track_caller]
     pub fn set_interval_ms(&self, ms: f64, f: impl FnMut(&Self) + 'static) -> TimeoutId {
         let callback = self.wrap_mut(f);
         self.set_listed(self.delay_of_ms(ms), ListedTimer::Interval(callback))
@@ -70,6 +74,7 @@ impl LoopHandle {
 
     /// As [`set_timeout`](Self::set_timeout), but it stays after it ran, so that
     /// [`refresh_timeout`](Self::refresh_timeout) arms it anew: for idle timeouts. Clear it when it is of no more use.
+    #[track_caller]
     pub fn set_refreshable_timeout(&self, delay: Duration, f: impl FnMut(&Self) + 'static) -> TimeoutId {
         let callback = self.wrap_mut(f);
         self.set_listed(self.delay_of(delay), ListedTimer::Refreshable(callback))
@@ -77,6 +82,7 @@ impl LoopHandle {
 
     /// As [`set_refreshable_timeout`](Self::set_refreshable_timeout), with any number of milliseconds: see
     /// [`set_timeout_ms`](Self::set_timeout_ms).
+    #[track_caller]
     pub fn set_refreshable_timeout_ms(&self, ms: f64, f: impl FnMut(&Self) + 'static) -> TimeoutId {
         let callback = self.wrap_mut(f);
         self.set_listed(self.delay_of_ms(ms), ListedTimer::Refreshable(callback))

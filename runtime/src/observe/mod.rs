@@ -7,6 +7,7 @@
 //! | how much of the time the loop works | [`LoopHandle::utilization`] | nothing |
 //! | how late what is due runs | [`LoopHandle::monitor_delay`] | a timer |
 //! | what the callbacks of each phase cost | [`LoopHandle::observe`] | two readings of the clock a callback |
+//! | what ran when, from which line | [`LoopHandle::timeline`] | the same, and one more for each that is queued |
 //!
 //! A loop that nobody observes reads no clock for it and takes no branch that it would not take otherwise.
 //!
@@ -15,15 +16,21 @@
 //! [`LoopHandle::utilization`]: crate::LoopHandle::utilization
 //! [`LoopHandle::monitor_delay`]: crate::LoopHandle::monitor_delay
 //! [`LoopHandle::observe`]: crate::LoopHandle::observe
+//! [`LoopHandle::timeline`]: crate::LoopHandle::timeline
 
 mod delay;
 mod histogram;
 mod observer;
+mod timeline;
 mod times;
+mod trace;
 mod utilization;
 
 pub use delay::DelayMonitor;
 pub use histogram::Histogram;
 pub use observer::Observer;
+pub use timeline::{Moment, Timeline};
 pub use times::{LoopTimes, PhaseTimes, Ran};
 pub use utilization::Utilization;
+
+pub use crate::state::watch::What;

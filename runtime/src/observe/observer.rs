@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::times::LoopTimes;
 use crate::state::LoopHandle;
 use crate::state::metrics::Metrics;
-use crate::state::watch::{Call, Watch};
+use crate::state::watch::{Call, Named, Watch};
 use crate::time::clock::Nanos;
 
 /// Counts the callbacks of a loop and how long they run, by phase: what [`LoopHandle::observe`] gives. It ends when it is dropped.
@@ -32,7 +32,7 @@ struct Counting {
 }
 
 impl Watch for Counting {
-    fn ended(&self, call: &Call, end: Nanos) {
+    fn ended(&self, call: &Call, _: &Named, end: Nanos) {
         if call.number > self.made_in {
             self.times.borrow_mut().add(call, end.saturating_sub(call.at));
         }

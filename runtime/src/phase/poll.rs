@@ -212,11 +212,13 @@ fn run_events(lp: &LoopHandle) {
     for _ in 0..lp.state.sources.batch.len() {
         let Some(event) = lp.state.sources.batch.pop() else { break };
         if let Some(waiting) = lp.state.sources.dispatch(event) {
+            lp.state.watching.note_source(Some(event.token));
             let left = LeftByPanic { lp, token: event.token };
             waiting.notify(lp);
             std::mem::forget(left);
         }
     }
+    lp.state.watching.note_source(None);
 }
 
 /// Puts a source whose callback panicked in line again: the driver reports only what is new.

@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task;
 
-use super::LoopHandle;
+use super::{LoopHandle, LoopState};
 
 /// The values in force: a list that shares its tail with the contexts it grew from.
 #[derive(Clone)]
@@ -50,7 +50,15 @@ struct Restore<'a> {
 
 impl Drop for Restore<'_> {
     fn drop(&mut self) {
-        self.lp.state.context.replace(self.before.take());
+        self.lp.state.replace_context(self.before.take());
+    }
+}
+
+impl LoopState {
+    fn replace_context(&self, context: Option<Context>) -> Option<Context> {
+        let before = self.context.replace(context);
+        self.watching.has_context(self.context.borrow().is_some());
+        before
     }
 }
 
@@ -62,7 +70,7 @@ impl LoopHandle {
 
     /// Runs `f` with `context` in force.
     pub(crate) fn in_context<R>(&self, context: Option<Context>, f: impl FnOnce() -> R) -> R {
-        let before = self.state.context.replace(context);
+        let before = self.state.replace_context(context);
         let _restore = Restore { lp: self, before };
         f()
     }

@@ -59,6 +59,7 @@ impl LoopHandle {
     #[inline]
     fn run_task(&self, task: ReadyTask<Self>) {
         self.state.io_budget.set(self.state.limits.task_io_budget.get());
+        self.state.watching.note_task(task.site());
         task.run();
     }
 

@@ -290,6 +290,11 @@ impl<S: Scheduler> Drop for Task<S> {
 pub(crate) struct ReadyTask<S: Scheduler>(NonNull<Header<S>>);
 
 impl<S: Scheduler> ReadyTask<S> {
+    /// The line that spawned the task.
+    pub(crate) fn site(&self) -> &'static Location<'static> {
+        header_of(&self.0).site
+    }
+
     pub(crate) fn is_referenced(&self) -> bool {
         header_of(&self.0).has(REFERENCED)
     }

@@ -44,7 +44,7 @@ fn texts_of_attackers_are_texts() {
 }
 
 #[test]
-fn bodies_of_another_shape_are_refused_with_words() {
+fn orders_of_another_shape_are_refused_with_words() {
     test(async |world| {
         let shop = world.open(&[]).await;
         let token = shop.register("ada").await;
@@ -84,6 +84,14 @@ fn bodies_of_another_shape_are_refused_with_words() {
             let body = item(json!(1), json!(1));
             assert_eq!(shop.ask("POST", "/api/orders", &fields, Some(&body)).await.0, 400, "{key:?}");
         }
+    });
+}
+
+#[test]
+fn posts_and_questions_of_another_shape_are_refused() {
+    test(async |world| {
+        let shop = world.open(&[]).await;
+        let token = shop.register("ada").await;
         let long = json!({ "text": "x".repeat(2001) });
         assert_eq!(shop.with_token(&token, "POST", "/api/feed", Some(&long)).await.0, 400);
         let huge = json!({ "text": "x".repeat(20_000) });

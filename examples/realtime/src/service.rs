@@ -52,6 +52,7 @@ pub(crate) struct Parts {
     pub(crate) messages: Messages,
     pub(crate) order_feed: Rc<OrderFeed>,
     pub(crate) loop_view: Rc<LoopView>,
+    share_rooms: ShareRooms,
     is_stopping: std::cell::Cell<bool>,
 }
 
@@ -71,7 +72,7 @@ impl Parts {
         let pool = Pool::builder().build().map_err(|error| StartError::Store(Refusal::internal(error)))?;
         let database = Database::open(&config).await.map_err(|error| StartError::Store(refusal(&error)))?;
         let (database, loop_pool) = (Rc::new(database), LoopPool::new(lp, &pool));
-        let Shared { cache, locks, hub } =
+        let Shared { cache, locks, hub, share_rooms } =
             shared(lp, &config, &log, member).await.map_err(StartError::Store)?;
         let posts = posts(&config, &database).await.map_err(StartError::Store)?;
         let order_feed = OrderFeed::open(&database, &log, LOOK_PERIOD).await.map_err(StartError::Store)?;
@@ -88,6 +89,7 @@ impl Parts {
             messages: Messages(Rc::clone(&database)),
             loop_view: LoopView::new(lp, &pool, worker),
             pool: loop_pool,
+            share_rooms,
             is_stopping: std::cell::Cell::new(false),
             config,
             log,
@@ -109,7 +111,11 @@ struct Shared {
     cache: Rc<dyn Cache>,
     locks: Rc<dyn Locks>,
     hub: Rc<dyn Hub>,
+    share_rooms: ShareRooms,
 }
+
+/// Has the chat share its rooms, before its first client.
+type ShareRooms = Box<dyn Fn(&Io)>;
 
 impl Shared {
     /// What there is without Redis. Locks of one process are enough for nobody but it: the database decides in the end.
@@ -118,7 +124,8 @@ impl Shared {
             Some(worker) => Rc::new(ClusterHub::new(worker)),
             None => Rc::new(LocalHub::default()),
         };
-        Self { cache: Rc::new(LocalCache::default()), locks: Rc::new(LocalLocks::default()), hub }
+        let (cache, locks) = (LocalCache::default(), LocalLocks::default());
+        Self { cache: Rc::new(cache), locks: Rc::new(locks), hub, share_rooms: Box::new(|_| {}) }
     }
 }
 
@@ -129,11 +136,13 @@ async fn shared(
     log: &Log,
     member: Option<&Worker>,
 ) -> Result<Shared, Refusal> {
-    use crate::stores::redis::{RedisCache, RedisHub, RedisLocks, connect};
+    use crate::stores::redis::{RedisCache, RedisHub, RedisLocks, connect, share_rooms};
     let Some(url) = &config.redis else { return Ok(Shared::without_redis(member)) };
     let client = connect(lp, url, log).await?;
     let hub = Rc::new(RedisHub::new(&client, log));
-    Ok(Shared { cache: Rc::new(RedisCache(client.clone())), locks: Rc::new(RedisLocks(client)), hub })
+    let share_rooms = share_rooms(&client, log);
+    let (cache, locks) = (RedisCache(client.clone()), RedisLocks(client));
+    Ok(Shared { cache: Rc::new(cache), locks: Rc::new(locks), hub, share_rooms })
 }
 
 #[cfg(not(feature = "redis"))]
@@ -296,6 +305,7 @@ fn chat_server(parts: &Rc<Parts>) -> Io {
             Some(phaseloop_server::engineio::Cors::origins(config.origins.iter().map(String::as_str)));
     }
     let io = Io::with_options(options);
+    (parts.share_rooms)(&io);
     let origins = Origins::new(&config.origins);
     io.engine().allow_request(move |request| origins.check(request));
     chat::set_up(&io, parts);

@@ -1,13 +1,13 @@
-// The chat, as the official client sees it: `node chat.cjs URL LAST_ID`. Prints `ok ...` for each thing that was as it should be, and the last id at the end.
+// The chat, as the official client sees it: `node chat.cjs URL LAST_ID [URL]`, with a second service that shares rooms with the first. Prints `ok ...` for each thing that was as it should be, and the last id at the end.
 "use strict";
 
 const assert = require("node:assert/strict");
 const { io } = require("socket.io-client");
 
-const [url, lastId] = process.argv.slice(2);
+const [url, lastId, otherUrl = url] = process.argv.slice(2);
 const ok = (what) => console.log(`ok ${what}`);
-const connect = () => new Promise((resolve, reject) => {
-  const socket = io(url, { transports: ["websocket"], reconnection: false });
+const connect = (to = url) => new Promise((resolve, reject) => {
+  const socket = io(to, { transports: ["websocket"], reconnection: false });
   socket.on("connect", () => resolve(socket));
   socket.on("connect_error", reject);
 });
@@ -23,7 +23,7 @@ const next = (socket, event, fits = () => true) => new Promise((resolve) => {
 const ask = (socket, event, value) => socket.timeout(20000).emitWithAck(event, value);
 
 async function first() {
-  const [ada, bob] = await Promise.all([connect(), connect()]);
+  const [ada, bob] = await Promise.all([connect(), connect(otherUrl)]);
   const entered = await ask(ada, "join", { room: "kitchen", name: "ada" });
   assert.deepEqual([entered.room, entered.count, entered.names, entered.history], ["kitchen", 1, ["ada"], []]);
   ok("an empty room");

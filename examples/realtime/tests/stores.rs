@@ -7,6 +7,7 @@ mod shop;
 use serde_json::{Value, json};
 use shop::books::{Books, a_thousand_orders};
 use shop::servers::{DATABASE_PASSWORD, mariadb, redis, secantus};
+use shop::talk::{FIRST_CHECKS, checks, talk};
 use shop::{Shop, test};
 
 /// A status that is no 503, asked for until there is one.
@@ -114,6 +115,17 @@ fn two_workers_share_words_locks_and_cache_through_redis() {
             told.push(events.next().await.unwrap()["status"].as_str().unwrap().to_owned());
         }
         assert_eq!(told, ["paid", "pending", "cancelled"], "nothing that happened meanwhile is missing");
+    });
+}
+
+#[test]
+fn people_at_two_workers_are_in_one_room_through_redis() {
+    test(async |world| {
+        let Some((_server, url)) = redis() else { return };
+        let stores = [("REDIS_URL", url.as_str())];
+        let (one, two) = (world.open_when_there(&stores).await, world.open_when_there(&stores).await);
+        let Some(said) = talk(world, &[&one.base, "0", &two.base]).await else { return };
+        assert_eq!(checks(&said), FIRST_CHECKS, "{said}");
     });
 }
 

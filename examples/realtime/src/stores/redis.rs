@@ -1,10 +1,12 @@
 //! Cache, locks and words in Redis, shared by all workers.
 
+use std::rc::Rc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures::StreamExt;
 use phaseloop::LoopHandle;
 use phaseloop_server::redis::{Client, Cmd, Error, Options, Status, cmd};
+use phaseloop_server::socketio::{Io, RedisAdapter, RedisAdapterOptions};
 
 use super::cache::spread;
 use super::{Cache, Hub, Later, Lock, Locks};
@@ -38,6 +40,22 @@ pub(crate) async fn connect(lp: &LoopHandle, url: &Secret, log: &Log) -> Result<
 fn refusal(error: &Error) -> Refusal {
     let is_away = error.is_temporary() || error.may_have_run();
     if is_away { Refusal::unavailable("Redis is away").because(error) } else { Refusal::internal(error) }
+}
+
+/// Rooms that all workers share, and Node's servers with the official adapter and this prefix.
+pub(crate) fn share_rooms(client: &Client, log: &Log) -> Box<dyn Fn(&Io)> {
+    let (client, log) = (client.clone(), log.clone());
+    Box::new(move |io| {
+        let (client, log) = (client.clone(), log.clone());
+        io.set_adapters(move |namespace| {
+            let mut options = RedisAdapterOptions::default();
+            options.prefix = format!("{PREFIX}chat");
+            options.requests_timeout = PATIENCE;
+            let log = log.clone();
+            options.on_error = Some(Rc::new(move |why| log.warn("rooms", &[("error", &why)])));
+            RedisAdapter::new(&client, namespace, options)
+        });
+    })
 }
 
 async fn ping(client: &Client) -> Result<(), Refusal> {

@@ -5,6 +5,7 @@
 
 pub(crate) mod books;
 pub(crate) mod servers;
+pub(crate) mod talk;
 
 use std::cell::RefCell;
 use std::ops::Deref;
@@ -59,6 +60,12 @@ pub(crate) fn test(work: impl AsyncFnOnce(&World)) {
     assert!(done, "still at it after {PATIENCE:?}; the log ends:\n{}", world.last_lines());
 }
 
+/// Whether a store did not listen yet: refused, or still so after all tries.
+fn is_of_nobody_there(error: &StartError) -> bool {
+    let told = error.to_string();
+    ["os error", "timed out"].iter().any(|word| told.contains(word))
+}
+
 impl World {
     /// A service whose database is in the folder, and as it was left by the one before.
     pub(crate) async fn open(&self, more: &[(&str, &str)]) -> Shop {
@@ -93,7 +100,7 @@ impl World {
         loop {
             match self.try_open(more).await {
                 Ok(shop) => return shop,
-                Err(error @ StartError::Store(_)) if error.to_string().contains("os error") => {
+                Err(error @ StartError::Store(_)) if is_of_nobody_there(&error) => {
                     phaseloop::yield_now().await; // nobody listens yet
                 }
                 Err(error) => panic!("{error}"),

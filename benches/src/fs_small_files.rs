@@ -1,14 +1,15 @@
-//! How fast are files read through a pool: small ones, one and 64 at a time, and a large one in chunks of 64 KiB?
+//! How fast are files read through a pool, and by io_uring: small ones, one and 64 at a time, and a large one in chunks of 64 KiB?
 //!
 //! Files are hot: they were just written, so no disk is asked. A small file is 4 KiB, and is opened, read whole and closed, by
 //! each peer as its users do it. All pools have four threads.
 
 use std::fs::File;
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process;
 
-use fs_pool::fs::Fs;
+use compio::io::AsyncReadAt as _;
+use fs_pool::fs::{Fs, IoUring};
 use fs_pool::pool::Pool;
 use fs_pool::request::LoopPool;
 use futures::io::AsyncReadExt as _;
@@ -25,7 +26,7 @@ const CHUNK_LEN: usize = 64 * 1024;
 /// Files that there are; they are read over and over.
 const FILES: u64 = 1000;
 
-/// One small file after the other, 64 at a time, and chunks.
+/// One small file after the other, 64 at a time, and chunks; by pools, and by io_uring.
 pub const QUESTIONS: &[Question] = &[
     Question {
         name: "fs_small_files",
@@ -72,6 +73,47 @@ pub const QUESTIONS: &[Question] = &[
             Contestant::peer("libuv", chunks_libuv),
             Contestant::peer("tokio", chunks_tokio),
             Contestant::peer("smol", chunks_smol),
+        ],
+    },
+    Question {
+        name: "fs_small_files_io_uring",
+        operation: "file of 4 KiB by io_uring, one at a time",
+        unit: Unit::WallUs,
+        full: 50_000,
+        brief: 100,
+        goals: &[Goal { of: "phaseloop", bound: Bound::Times(1.1, "monoio") }],
+        contestants: &[
+            Contestant::floor("floor", floor),
+            Contestant::ours("phaseloop", |files| phaseloop_by(IoUring::Require, 1, files)),
+            Contestant::peer("monoio", |files| monoio(1, files)),
+            Contestant::peer("compio", |files| compio(1, files)),
+        ],
+    },
+    Question {
+        name: "fs_small_files_io_uring_64",
+        operation: "file of 4 KiB by io_uring, 64 at a time",
+        unit: Unit::WallUs,
+        full: 50_000,
+        brief: 100,
+        goals: &[],
+        contestants: &[
+            Contestant::floor("floor", floor),
+            Contestant::ours("phaseloop", |files| phaseloop_by(IoUring::Require, 64, files)),
+            Contestant::peer("monoio", |files| monoio(64, files)),
+            Contestant::peer("compio", |files| compio(64, files)),
+        ],
+    },
+    Question {
+        name: "fs_chunks_64k_io_uring",
+        operation: "chunk of 64 KiB by io_uring",
+        unit: Unit::WallUs,
+        full: 4096,
+        brief: 16,
+        goals: &[Goal { of: "phaseloop", bound: Bound::Times(1.1, "compio") }],
+        contestants: &[
+            Contestant::ours("phaseloop", |count| chunks_phaseloop_by(IoUring::Require, count)),
+            Contestant::peer("monoio", chunks_monoio),
+            Contestant::peer("compio", chunks_compio),
         ],
     },
 ];
@@ -136,11 +178,15 @@ fn floor(count: u64) -> Sample {
 }
 
 fn phaseloop(window: usize, count: u64) -> Sample {
+    phaseloop_by(IoUring::Off, window, count)
+}
+
+fn phaseloop_by(io_uring: IoUring, window: usize, count: u64) -> Sample {
     let scratch = Scratch::new();
     let paths = scratch.small(count);
     let lp = peers::phaseloop::new_loop();
     let pool = Pool::builder().workers(THREADS).build().expect("the settings are valid");
-    let fs = Fs::new(&LoopPool::new(&lp, &pool));
+    let fs = Fs::builder(&LoopPool::new(&lp, &pool)).io_uring(io_uring).build().expect("there is io_uring");
     let watch = Stopwatch::start();
     let reading = read_all(&paths, window, async |path| fs.read_file(path).await.expect("it is there"));
     lp.block_on(reading).expect("the driver waits");
@@ -178,6 +224,24 @@ fn smol(window: usize, count: u64) -> Sample {
     watch.stop(count)
 }
 
+fn monoio(window: usize, count: u64) -> Sample {
+    let scratch = Scratch::new();
+    let paths = scratch.small(count);
+    let watch = Stopwatch::start();
+    let read = async |path| monoio::fs::read(path).await.expect("it is there");
+    peers::monoio::block_on(read_all(&paths, window, read));
+    watch.stop(count)
+}
+
+fn compio(window: usize, count: u64) -> Sample {
+    let scratch = Scratch::new();
+    let paths = scratch.small(count);
+    let watch = Stopwatch::start();
+    let read = async |path| compio::fs::read(path).await.expect("it is there");
+    peers::compio::block_on(read_all(&paths, window, read));
+    watch.stop(count)
+}
+
 fn blocking_tokio() -> tokio::runtime::Runtime {
     let mut builder = tokio::runtime::Builder::new_current_thread();
     builder.max_blocking_threads(THREADS).enable_all().build().expect("tokio starts")
@@ -186,11 +250,15 @@ fn blocking_tokio() -> tokio::runtime::Runtime {
 // --- chunks -----------------------------------------------------------------------------------------------------------
 
 fn chunks_phaseloop(count: u64) -> Sample {
+    chunks_phaseloop_by(IoUring::Off, count)
+}
+
+fn chunks_phaseloop_by(io_uring: IoUring, count: u64) -> Sample {
     let (scratch, len) = (Scratch::new(), count * CHUNK_LEN as u64);
     let path = scratch.large(len);
     let lp = peers::phaseloop::new_loop();
     let pool = Pool::builder().workers(THREADS).build().expect("the settings are valid");
-    let fs = Fs::new(&LoopPool::new(&lp, &pool));
+    let fs = Fs::builder(&LoopPool::new(&lp, &pool)).io_uring(io_uring).build().expect("there is io_uring");
     let watch = Stopwatch::start();
     let reading = async {
         let file = fs.open(&path).await.expect("it is there");
@@ -211,7 +279,7 @@ fn chunks_phaseloop(count: u64) -> Sample {
 #[cfg(feature = "libuv")]
 fn chunks_libuv(count: u64) -> Sample {
     let (scratch, len) = (Scratch::new(), count * CHUNK_LEN as u64);
-    let path: &Path = &scratch.large(len);
+    let path: &std::path::Path = &scratch.large(len);
     let watch = Stopwatch::start();
     let all = peers::libuv_pool::read_chunks(THREADS, path, len, CHUNK_LEN);
     let sample = watch.stop(count);
@@ -246,6 +314,45 @@ fn chunks_smol(count: u64) -> Sample {
         let (mut all, mut buf) = (0, vec![0; CHUNK_LEN]);
         while all < len {
             all += file.read(&mut buf).await.expect("it can be read") as u64;
+        }
+        all
+    });
+    let sample = watch.stop(count);
+    assert_eq!(all, len);
+    sample
+}
+
+fn chunks_monoio(count: u64) -> Sample {
+    let (scratch, len) = (Scratch::new(), count * CHUNK_LEN as u64);
+    let path = scratch.large(len);
+    let watch = Stopwatch::start();
+    let all = peers::monoio::block_on(async {
+        let file = monoio::fs::File::open(&path).await.expect("it is there");
+        let (mut all, mut buf) = (0, vec![0; CHUNK_LEN]);
+        while all < len {
+            let read;
+            (read, buf) = file.read_at(buf, all).await;
+            all += read.expect("it can be read") as u64;
+        }
+        all
+    });
+    let sample = watch.stop(count);
+    assert_eq!(all, len);
+    sample
+}
+
+fn chunks_compio(count: u64) -> Sample {
+    let (scratch, len) = (Scratch::new(), count * CHUNK_LEN as u64);
+    let path = scratch.large(len);
+    let watch = Stopwatch::start();
+    let all = peers::compio::block_on(async {
+        let file = compio::fs::File::open(&path).await.expect("it is there");
+        let (mut all, mut buf) = (0, Vec::with_capacity(CHUNK_LEN));
+        while all < len {
+            buf.clear();
+            let compio::BufResult(read, filled) = file.read_at(buf, all).await;
+            buf = filled;
+            all += read.expect("it can be read") as u64;
         }
         all
     });

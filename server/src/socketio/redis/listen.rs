@@ -123,17 +123,8 @@ async fn requested(shared: &Rc<Shared>, namespace: &Namespace, request: Read) ->
             let sockets: Vec<Value> = meant(namespace, &value["opts"]).iter().map(describe).collect();
             reply(json!({ "sockets": sockets }));
         }
-        order @ (kind::JOIN | kind::LEAVE) => {
-            let (sockets, rooms) = match value.get("opts") {
-                Some(options) => (meant(namespace, options), wire::names(&value["rooms"])),
-                None => (one(namespace, value), wire::names(&json!([value["room"]]))),
-            };
-            for (socket, room) in
-                sockets.iter().flat_map(|socket| rooms.iter().map(move |room| (socket, room)))
-            {
-                if order == kind::JOIN { socket.join(room) } else { socket.leave(room) }
-            }
-            if value.get("opts").is_none() && !sockets.is_empty() {
+        kind::JOIN | kind::LEAVE => {
+            if change_rooms(namespace, value) {
                 reply(json!({}));
             }
         }
@@ -156,6 +147,19 @@ async fn requested(shared: &Rc<Shared>, namespace: &Namespace, request: Read) ->
         other => return Err(format!("a request of type {other}")),
     }
     Ok(())
+}
+
+/// Has sockets join or leave rooms. True if whoever asked waits to hear of it, as for the one socket of an older kind of order.
+fn change_rooms(namespace: &Namespace, value: &Value) -> bool {
+    let options = value.get("opts");
+    let (sockets, rooms) = match options {
+        Some(options) => (meant(namespace, options), wire::names(&value["rooms"])),
+        None => (one(namespace, value), wire::names(&json!([value["room"]]))),
+    };
+    for (socket, room) in sockets.iter().flat_map(|socket| rooms.iter().map(move |room| (socket, room))) {
+        if value["type"] == kind::JOIN { socket.join(room) } else { socket.leave(room) }
+    }
+    options.is_none() && !sockets.is_empty()
 }
 
 /// Runs code of the user apart, so that a panic of it does not end the listening.

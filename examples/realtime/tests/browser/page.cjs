@@ -1,6 +1,7 @@
 // Drives the page of the realtime service in Chromium: two people, one server that is ended and started again.
 // Arguments: the program of the service, a free port, a folder for its data, Chromium. Prints `ok ...` for what holds; ends with 1 at the
-// first that does not. With SHOTS=folder it leaves pictures there.
+// first that does not. With SHOTS=folder it leaves pictures there. WORKERS and REDIS_URL are passed on to the service; with several
+// workers the buttons of the loop, which any of them may answer, are left out, and so is TLS.
 "use strict";
 
 const { spawn } = require("node:child_process");
@@ -9,6 +10,7 @@ const { createInterface } = require("node:readline");
 const { chromium } = require("playwright-core");
 
 const [program, port, data, executablePath] = process.argv.slice(2);
+const { WORKERS = "1", REDIS_URL = "" } = process.env;
 const DESKTOP = { viewport: { width: 1280, height: 800 }, colorScheme: "light" };
 const PHONE = { viewport: { width: 390, height: 844 }, colorScheme: "dark", hasTouch: true, reducedMotion: "reduce" };
 
@@ -26,7 +28,8 @@ class Service {
 
   /** Starts it and waits until it says where to open it. */
   async start() {
-    const env = { PATH: process.env.PATH, PORT: port, DATABASE_URL: `sqlite:${data}/${this.name}.db`, RATE_LIMIT_PER_S: "0", ...this.environment };
+    const env = { PATH: process.env.PATH, PORT: port, DATABASE_URL: `sqlite:${data}/${this.name}.db`, RATE_LIMIT_PER_S: "0", WORKERS, ...this.environment };
+    if (REDIS_URL) env.REDIS_URL = REDIS_URL;
     this.child = spawn(program, { env, stdio: ["ignore", "pipe", "pipe"], cwd: data });
     this.ended = once(this.child, "exit");
     this.child.stderr.on("data", (text) => process.env.SERVER_LOG && process.stderr.write(text));
@@ -252,7 +255,7 @@ async function main(browser) {
   await buy(ada, grace);
   await interrupt(service, "SIGTERM", ada, grace);
   await interrupt(service, "SIGKILL", ada, grace);
-  await burden(ada, grace);
+  if (WORKERS === "1") await burden(ada, grace);
   await looks(ada, "desktop");
   await looks(grace, "phone");
   await keyboard(ada);
@@ -260,6 +263,7 @@ async function main(browser) {
   await Promise.all([ada.context().close(), grace.context().close()]);
   equal(await service.end("SIGTERM"), 0, "the service ends in order");
 
+  if (WORKERS !== "1") return;
   service = new Service("tls", { TLS: "dev" });
   url = await service.start();
   const [eve, joan] = [await visit(browser, url, "ada", DESKTOP), await visit(browser, url, "grace", PHONE)];

@@ -6,12 +6,12 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream as StdStream;
 use std::rc::Rc;
 
-use phaseloop::LoopHandle;
 use phaseloop::ipc::{Attachment, AttachmentKind, Channel, ChannelLimits, Framing, Message, SendError};
 use phaseloop::net::UnixStream;
+use phaseloop::{Limits, LoopHandle};
 
 mod loopback;
-use loopback::{block_on, finish, ms, new_loop, run, turns_in};
+use loopback::{block_on, finish, loop_with, ms, new_loop, run, turns_in};
 
 const ACK: &[u8] = b"{\"cmd\":\"NODE_HANDLE_ACK\"}\n";
 
@@ -84,4 +84,55 @@ fn empty_messages_that_wait_count_too() {
     channel.send(with_socket("1")).unwrap();
     let refused = (0..1_000_000).find_map(|_| channel.send("").err());
     assert!(matches!(refused, Some(SendError::Full { limit: 10_000, .. })), "{refused:?}");
+}
+
+/// A channel that sent an attachment in more than the peer takes unread, and the peer.
+fn blocked_channel(lp: &LoopHandle) -> (Channel, StdStream) {
+    let (channel, peer) = channel_and_peer(lp, ChannelLimits::default());
+    channel.send(with_socket(&format!("\"{}\"", "x".repeat(4 << 20)))).unwrap();
+    (channel, peer)
+}
+
+/// Sends numbers until one is refused: how many were taken, and why no more.
+fn fill(channel: &Channel) -> (usize, SendError) {
+    let refused = (0..1000).find_map(|n| channel.send(n.to_string().as_str()).err().map(|error| (n, error)));
+    refused.expect("there is a limit")
+}
+
+#[test]
+fn short_messages_that_waited_for_a_receipt_all_arrive() {
+    let lp = loop_with(Limits { queued_writes_max: 8, ..Limits::default() });
+    let (channel, mut peer) = blocked_channel(&lp);
+    let (taken, refused) = fill(&channel);
+    assert!(
+        matches!(refused, SendError::Full { queued: 4, limit: 4, counts_messages: true, .. }),
+        "{refused}"
+    );
+    peer.write_all(ACK).unwrap(); // before it has read, so that all that waited is queued
+    turns_in(&lp, ms(1));
+    let reader = std::thread::spawn(move || {
+        BufReader::new(peer).lines().map(Result::unwrap).skip(1).collect::<Vec<_>>()
+    });
+    block_on(&lp, channel.flushed());
+    channel.close();
+    let expected: Vec<_> = (0..taken).map(|n| n.to_string()).collect();
+    assert_eq!(reader.join().unwrap(), expected);
+    finish(lp);
+}
+
+#[test]
+fn short_messages_leave_room_for_answers() {
+    let lp = loop_with(Limits { queued_writes_max: 8, ..Limits::default() });
+    let (channel, mut peer) = blocked_channel(&lp);
+    peer.write_all(ACK).unwrap();
+    turns_in(&lp, ms(1));
+    fill(&channel);
+    peer.write_all(b"{\"cmd\":\"NODE_SOCKET_GET_COUNT\",\"key\":\"a\"}\n").unwrap();
+    turns_in(&lp, ms(1));
+    assert!(channel.is_connected(), "the peer asked once and was lost");
+    let reader = std::thread::spawn(move || BufReader::new(peer).lines().map(Result::unwrap).last());
+    block_on(&lp, channel.flushed());
+    channel.close();
+    assert!(reader.join().unwrap().is_some_and(|line| line.contains("NODE_SOCKET_COUNT")));
+    finish(lp);
 }

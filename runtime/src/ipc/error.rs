@@ -16,10 +16,14 @@ pub enum SendError {
     Full {
         /// What was to be sent.
         message: Message,
-        /// Bytes that wait.
+        /// Bytes that wait, or messages.
         queued: usize,
-        /// [`ChannelLimits::send_queue_len_max`](super::ChannelLimits::send_queue_len_max).
+        /// [`ChannelLimits::send_queue_len_max`](super::ChannelLimits::send_queue_len_max) bytes, or the messages that may wait:
+        /// half of [`Limits::queued_writes_max`](crate::Limits::queued_writes_max), for the rest is kept for what the framing has
+        /// to say.
         limit: usize,
+        /// True if `queued` and `limit` count messages, however short they are; false if bytes.
+        counts_messages: bool,
     },
     /// The message is longer than one may be.
     TooLong {
@@ -66,9 +70,13 @@ impl fmt::Display for SendError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Disconnected(_) => f.write_str("the channel is disconnected"),
-            Self::Full { message, queued, limit } => {
+            Self::Full { message, queued, limit, counts_messages } => {
                 let len = message.bytes().len();
-                write!(f, "a message of {len} bytes does not fit: {queued} are queued, the limit is {limit}")
+                let unit = if *counts_messages { "messages" } else { "bytes" };
+                write!(
+                    f,
+                    "a message of {len} bytes does not fit: {queued} {unit} are queued, the limit is {limit}"
+                )
             }
             Self::TooLong { message, limit } => {
                 write!(f, "a message of {} bytes is too long: the limit is {limit}", message.bytes().len())

@@ -11,6 +11,7 @@ use super::channel::Channel;
 use super::core::{Core, Life, MESSAGE_COST};
 use super::error::{ReceiveError, SendError};
 use super::message::{Attachment, Message};
+use crate::net::WriteRefused;
 use crate::task::waiters::Waiters;
 
 pub(super) type OnSent = Box<dyn FnOnce(&Channel, io::Result<()>)>;
@@ -68,7 +69,10 @@ impl Core {
         let waiting = self.outbox.borrow().waiting.len() * MESSAGE_COST;
         let (queued, limit) = (self.queued_len() + waiting, self.limits.send_queue_len_max);
         if queued > 0 && queued.saturating_add(len) > limit {
-            return Err(SendError::Full { message, queued, limit });
+            return Err(SendError::Full { message, queued, limit, counts_messages: false });
+        }
+        if let Some((queued, limit)) = self.count_reached() {
+            return Err(SendError::Full { message, queued, limit, counts_messages: true });
         }
         let outbox = &mut *self.outbox.borrow_mut();
         if outbox.waits_for_receipt() {
@@ -89,6 +93,14 @@ impl Core {
         sent
     }
 
+    /// How many messages are queued, and how many may be, once that is reached. The other half of what the stream takes is kept for
+    /// answers and for attachments that are sent again, so that no message that was accepted is refused later.
+    fn count_reached(&self) -> Option<(usize, usize)> {
+        let count = self.stream.queued_writes() + self.outbox.borrow().waiting.len();
+        let limit = (self.lp().state.limits.queued_writes_max / 2).max(1);
+        (count >= limit).then_some((count, limit))
+    }
+
     /// Encodes a message and gives it to the stream, which calls nobody back from inside the call. What can not be sent leaves
     /// `on_sent` where it is.
     fn put(
@@ -107,8 +119,12 @@ impl Core {
                     SendError::Disconnected(message)
                 }
                 io::ErrorKind::WouldBlock => {
-                    let limit = self.lp().state.limits.write_queue_len_max;
-                    SendError::Full { message, queued: self.stream.write_queue_len(), limit }
+                    let by_bytes = error.get_ref().and_then(|error| error.downcast_ref::<WriteRefused>());
+                    let (queued, limit) = by_bytes.map_or_else(
+                        || (self.stream.queued_writes(), self.lp().state.limits.queued_writes_max),
+                        |refused| (refused.queued, refused.limit),
+                    );
+                    SendError::Full { message, queued, limit, counts_messages: by_bytes.is_none() }
                 }
                 _ => SendError::Io { message, error },
             });
@@ -185,22 +201,28 @@ impl Core {
     /// Sends what waited, up to the next attachment.
     fn send_waiting(self: &Rc<Self>) {
         let mut bytes = Vec::new();
-        loop {
-            let outbox = &mut *self.outbox.borrow_mut();
-            if outbox.waits_for_receipt() {
-                return;
-            }
-            let Some((message, mut on_sent)) = outbox.waiting.pop_front() else { return };
-            outbox.len -= message.body.len();
-            bytes.clear();
-            // It was accepted, so its failure is told to its callback, or else in line with what arrives.
-            if let Err(error) = self.put(outbox, message, &mut on_sent, &mut bytes) {
-                match on_sent {
-                    Some(on_sent) => self.fail(on_sent, error.into()),
-                    None => self.tell(Err(ReceiveError::Io(error.into()))),
-                }
+        while let Some((sent, on_sent)) = self.send_first(&mut bytes) {
+            // It was accepted, so its failure is told to its callback, or else in line with what arrives. Nothing is borrowed here:
+            // to tell it wakes tasks.
+            match (sent, on_sent) {
+                (Ok(()), _) => {}
+                (Err(error), Some(on_sent)) => self.fail(on_sent, error.into()),
+                (Err(error), None) => self.tell(Err(ReceiveError::Io(error.into()))),
             }
         }
+    }
+
+    /// Sends the first of those that wait. `None` if there is none, or a receipt has to come before.
+    fn send_first(self: &Rc<Self>, bytes: &mut Vec<u8>) -> Option<(Result<(), SendError>, Option<OnSent>)> {
+        let outbox = &mut *self.outbox.borrow_mut();
+        if outbox.waits_for_receipt() {
+            return None;
+        }
+        let (message, mut on_sent) = outbox.waiting.pop_front()?;
+        outbox.len -= message.body.len();
+        bytes.clear();
+        let sent = self.put(outbox, message, &mut on_sent, bytes);
+        Some((sent, on_sent))
     }
 
     /// Sends what the protocol itself has to say.

@@ -25,7 +25,7 @@ pub(super) fn send_user(
     };
     let queued = channel.send_queue_len();
     if queued > 0 && queued.saturating_add(message.bytes().len()) > limit {
-        return Err(SendError::Full { message, queued, limit });
+        return Err(SendError::Full { message, queued, limit, counts_messages: false });
     }
     channel.send(message)
 }

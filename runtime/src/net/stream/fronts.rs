@@ -248,6 +248,11 @@ impl<K: StreamFamily> ByteStream<K> {
         self.core.write_queue_len()
     }
 
+    /// Writes that wait, however short.
+    pub(crate) fn queued_writes(&self) -> usize {
+        self.core.queued_writes()
+    }
+
     /// True from the write that brought the queue to the high water mark until the queue is empty: a hint to pause whoever
     /// produces what is written.
     pub fn is_write_queue_high(&self) -> bool {

@@ -86,6 +86,11 @@ impl Core {
         self.writes.borrow().as_ref().map_or(0, |writes| writes.len)
     }
 
+    /// Writes that wait, however short.
+    pub(super) fn queued_writes(&self) -> usize {
+        self.writes.borrow().as_ref().map_or(0, |writes| writes.queue.len())
+    }
+
     /// True if earlier writes wait, also empty ones.
     pub(super) fn has_queued(&self) -> bool {
         self.writes.borrow().as_ref().is_some_and(|writes| !writes.queue.is_empty())

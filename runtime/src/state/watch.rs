@@ -224,7 +224,10 @@ impl<'a> Watched<'a> {
     fn begin(lp: &'a LoopState) -> Self {
         let Watching { calls, watchers, queued, task, handle, .. } = &lp.watching;
         calls.set(calls.get() + 1);
-        (queued.take(), task.take(), handle.take()); // noted while nobody watched
+        // Noted while nobody watched.
+        queued.set(None);
+        task.set(None);
+        handle.set(None);
         let (phase, queue) = (lp.phase.get(), lp.queue.get());
         let call = Call { number: calls.get(), turn: lp.metrics.turns(), at: lp.clock.read(), phase, queue };
         watchers.borrow().iter().for_each(|watcher| watcher.began(&call));

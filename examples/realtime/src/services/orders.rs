@@ -46,6 +46,8 @@ enum NotPlaced {
     Refused(Refusal),
     /// Somebody else has just used the key.
     KeyTaken,
+    /// Too little is left; or this key's own first try has taken it.
+    OutOfStock(Refusal),
 }
 
 impl From<Refusal> for NotPlaced {
@@ -89,12 +91,24 @@ impl Orders {
             Ok((whole, true)) => Ok((whole, true)),
             Err(NotPlaced::Refused(refusal)) => Err(refusal),
             Err(NotPlaced::KeyTaken) => {
-                let again =
-                    self.database.transaction(async |tx| placed_before(tx, who, key, &hash).await).await?;
-                let lost = || Refusal::unavailable("the order of this key is being placed: try again");
-                again.map(|whole| (whole, true)).ok_or_else(lost)
+                let lost = Refusal::unavailable("the order of this key is being placed: try again");
+                self.replay(who, key, &hash, lost).await
             }
+            Err(NotPlaced::OutOfStock(refusal)) => self.replay(who, key, &hash, refusal).await,
         }
+    }
+
+    /// The order that this key has placed meanwhile, or the refusal. It is looked for in a transaction of its own: the one that
+    /// failed sees what there was when it began, and gives back what it took.
+    async fn replay(
+        &self,
+        who: &Identity,
+        key: &str,
+        hash: &str,
+        refusal: Refusal,
+    ) -> Result<(Whole, bool), Refusal> {
+        let placed = self.database.transaction(async |tx| placed_before(tx, who, key, hash).await).await?;
+        placed.map(|whole| (whole, true)).ok_or(refusal)
     }
 
     /// Orders of a user, the newest first, those before `before`.
@@ -290,7 +304,7 @@ async fn take_from_shelf(tx: &Tx, wanted: &Wanted) -> Result<order_item::Model, 
     if taken.rows_affected() == 0 {
         let left: i64 = row.try_get_by_index(2)?;
         let message = format!("product {product} has {left} left, and {quantity} are ordered");
-        return Err(refused(Refusal::conflict("out_of_stock", message)));
+        return Err(Stop::Refused(NotPlaced::OutOfStock(Refusal::conflict("out_of_stock", message))));
     }
     let (name, price_cents) = (row.try_get_by_index(0)?, row.try_get_by_index(1)?);
     Ok(order_item::Model { order_id: 0, product_id: product, name, quantity, price_cents })

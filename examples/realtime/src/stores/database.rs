@@ -154,12 +154,15 @@ impl Database {
         }
     }
 
-    /// Closes all connections, once what is under way has ended.
+    /// Closes all connections, once what is under way has ended; gives up after the configured time.
     pub(crate) async fn close(&self) {
-        // What fails to close is closed by the end of the process.
-        let _ = self.lists.close_by_ref().await;
-        let _ = self.fresh.close_by_ref().await;
-        let _ = self.writer.close_by_ref().await;
+        // What fails to close, or is not closed in time, is closed by the end of the process.
+        let close = async {
+            let _ = self.lists.close_by_ref().await;
+            let _ = self.fresh.close_by_ref().await;
+            let _ = self.writer.close_by_ref().await;
+        };
+        let _ = phaseloop::timeout(self.wait, close).await;
     }
 }
 

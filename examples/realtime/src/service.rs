@@ -333,10 +333,13 @@ pub(crate) fn token_secret(config: &Config) -> Result<Secret, StartError> {
     }
 }
 
-/// For the owner's eyes alone.
+/// For the owner's eyes alone. The database, which makes its folder, may not have been opened yet.
 fn keep(path: &Path, secret: &str) -> io::Result<()> {
     use std::io::Write as _;
     use std::os::unix::fs::OpenOptionsExt as _;
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder)?;
+    }
     let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
     writeln!(file, "{secret}")
 }

@@ -25,6 +25,11 @@ async fn start(world: &World) -> (Child, Asker) {
         ("SHUTDOWN_GRACE_MS", "60000"),
     ];
     let command = Command::new(env!("CARGO_BIN_EXE_realtime")).env_clear().envs(variables);
+    open(world, command).await
+}
+
+/// Starts it, and waits until it says where it is.
+async fn open(world: &World, command: Command) -> (Child, Asker) {
     let mut child = command.stdout(Stdio::pipe()).kill_on_drop().spawn(&world.lp).unwrap();
     let mut lines = BufReader::new(child.take_stdout().unwrap());
     let mut line = String::new();
@@ -44,6 +49,31 @@ fn threads(pid: u64) -> Vec<String> {
 /// The loop's, the pool's, and one for each connection to SQLite, which is how its driver works. None of tokio's.
 fn is_meant(name: &str) -> bool {
     ["realtime", "phaseloop", "sqlx-sqlite"].iter().any(|meant| name.starts_with(meant))
+}
+
+#[test]
+fn workers_share_a_made_up_secret_in_a_new_folder_and_need_nobody_to_read_their_log() {
+    test(async |world| {
+        let folder = world.folder.file("not/there/yet");
+        let database = format!("sqlite:{}", folder.join("shop.db").display());
+        let variables =
+            [("WORKERS", "3"), ("PORT", "0"), ("DATABASE_URL", &database), ("RATE_LIMIT_PER_S", "0")];
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let command = Command::new(env!("CARGO_BIN_EXE_realtime")).env_clear().envs(variables);
+        let (child, shop) = open(world, command.stderr(Stdio::fd(&writer).unwrap())).await;
+        let token = shop.register("ada").await;
+        let mut workers = BTreeSet::new();
+        while workers.len() < 3 {
+            let (status, me) = shop.with_token(&token, "GET", "/api/me", None).await;
+            assert_eq!(status, 200, "{me}");
+            workers.insert(shop.get("/api/health").await.1["worker"].as_u64().unwrap());
+        }
+        assert!(folder.join("shop.secret").is_file());
+        child.kill(Signal::TERM).unwrap();
+        let status = child.wait().await.unwrap();
+        assert_eq!(status.code(), Some(0), "{status}");
+    });
 }
 
 #[test]

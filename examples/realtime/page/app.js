@@ -172,30 +172,43 @@ const SHOWN_MAX = 300;
 const OUTBOX_MAX = 50;
 /** How many messages before the newest are asked for again: they may be told in another order than they were stored in. */
 const OVERLAP = 20;
+/** How many messages a history behind an id has at most: there may be more behind such a one. */
+const PAGE = 200;
 
 const chat = {
   room: ROOMS.includes(kept.read("room")) ? kept.read("room") : ROOMS[0],
   last: 0, // the highest id among the messages that are shown
+  behind: undefined, // while a history is caught up with: the id behind which it is to be asked for
+  joined: null, // the room and the name that were last joined with
+  turn: 0, // of joins: the newest alone goes on
   seen: new Set(),
-  outbox: [], // what was written and is not acknowledged yet, oldest first
+  outbox: [], // what was written and is not acknowledged yet, oldest first: each for its room
   lost: false,
   atEnd: true,
   writers: new Map(),
 
   get name() { return at("name").value.trim() || "guest"; },
 
+  get isIn() { return this.joined?.room === this.room && this.joined.name === this.name; },
+
   async join() {
-    const [room, after] = [this.room, this.last];
-    let answer;
-    try {
-      answer = await socket.emit("join", { room, name: this.name, ...(after ? { after: Math.max(0, after - OVERLAP) } : {}) });
-    } catch { return; } // lost again: the next welcome joins
-    if (room !== this.room) return;
-    if (answer.error) {
-      this.note(answer.error.message, true);
-      return void later(1500, () => { if (socket.connected && room === this.room) this.join(); });
-    }
-    const fresh = answer.history.filter((message) => this.show(message)).length;
+    const [turn, room, name] = [++this.turn, this.room, this.name];
+    this.joined = null;
+    if (this.last) this.behind ??= Math.max(0, this.last - OVERLAP);
+    let answer, fresh = 0;
+    do {
+      try { answer = await socket.emit("join", { room, name, after: this.behind }); }
+      catch { return; } // lost again: the next welcome joins, and goes on where this one was
+      if (turn !== this.turn) return;
+      if (answer.error) {
+        if (answer.error.code !== "rate_limited") this.note(answer.error.message, true);
+        return void later(1500, () => { if (socket.connected && turn === this.turn) this.join(); });
+      }
+      fresh += answer.history.filter((message) => this.show(message)).length;
+      this.behind = answer.history.at(-1)?.id ?? this.behind;
+    } while (answer.history.length >= PAGE);
+    this.behind = undefined;
+    this.joined = { room, name };
     this.members(answer);
     if (this.lost) link.tell(`Chat: ${fresh ? plural(fresh, "message") + " caught up" : "nothing missed"}.`);
     this.lost = false;
@@ -207,9 +220,9 @@ const chat = {
   show({ id, room, name, text, at: time }) {
     if ((room ?? this.room) !== this.room || this.seen.has(id)) return false;
     this.seen.add(id);
-    const own = this.outbox.findIndex((waiting) => waiting.name === name && waiting.text === text);
-    const waiting = own >= 0 ? this.outbox.splice(own, 1)[0] : null;
-    waiting?.line.remove();
+    // What was never sent is no message yet, and no message is older than its first sending.
+    const waiting = this.outbox.find((one) => one.sent && one.room === this.room && one.name === name && one.text === text && id > one.after);
+    if (waiting) this.drop(waiting);
     const line = this.write(name, text, time, waiting || name === this.name ? "mine" : "");
     line.dataset.id = id;
     if (id < this.last) [...at("messages").children].find((other) => Number(other.dataset.id) > id)?.before(line);
@@ -240,33 +253,37 @@ const chat = {
   /** Keeps the newest in sight, unless somebody scrolled back to read. */
   stay() { if (this.atEnd) at("messages").scrollTop = at("messages").scrollHeight; },
 
+  /** Takes a message out of the outbox, if it is there still. */
+  drop(waiting) {
+    this.outbox = this.outbox.filter((other) => other !== waiting);
+    waiting.line.remove();
+  },
 
   say(text) {
     if (this.outbox.length >= OUTBOX_MAX) return this.note("Too much is waiting to be sent already.", true);
-    this.outbox.push({ name: this.name, text, line: this.write(this.name, text, 0, "mine waiting"), sent: false });
+    const { room, name } = this;
+    this.outbox.push({ room, name, text, line: this.write(name, text, 0, "mine waiting"), sent: false, after: 0 });
     this.flush();
   },
 
-  /** Sends what waits, one by one and in order. What was sent when the connection was lost is looked for in the history first:
+  /** Sends what waits for this room, one by one and in order. What was sent when the connection was lost is looked for in the history first:
    * `show` takes it out of the outbox, so only what the server does not have is sent again. */
   async flush() {
     if (this.flushing) return;
     this.flushing = true;
-    while (this.outbox.length && socket.connected && link.up.chat) {
-      const waiting = this.outbox[0];
+    while (socket.connected && link.up.chat && this.joined?.room === this.room) {
+      const waiting = this.outbox.find(({ room }) => room === this.room);
+      if (!waiting) break;
+      if (!waiting.sent) Object.assign(waiting, { sent: true, after: this.last, name: this.joined.name });
       try {
         const answer = await socket.emit("message", { text: waiting.text });
         if (answer.error?.code === "rate_limited" || answer.error?.code === "unavailable") {
           await new Promise((go) => later(1200, go));
           continue;
         }
-        if (answer.error) {
-          this.outbox.splice(this.outbox.indexOf(waiting), 1);
-          waiting.line.remove();
-          this.note(`“${waiting.text}” was refused: ${answer.error.message}`, true);
-        } else {
-          this.show(answer.message);
-        }
+        this.drop(waiting);
+        if (answer.error) this.note(`“${waiting.text}” was refused: ${answer.error.message}`, true);
+        else this.show(answer.message);
       } catch { break; } // lost: after the next join
     }
     this.flushing = false;
@@ -296,11 +313,12 @@ const chat = {
     this.room = room;
     kept.write("room", room);
     this.last = 0;
+    this.behind = undefined;
     this.seen.clear();
     this.writers.clear();
     at("typing").textContent = "";
     at("people").replaceChildren();
-    at("messages").replaceChildren(...this.outbox.map((waiting) => waiting.line));
+    at("messages").replaceChildren(...this.outbox.filter((waiting) => waiting.room === room).map((waiting) => waiting.line));
     if (socket.connected) this.join();
   },
 };
@@ -368,13 +386,14 @@ async function call(method, path, { body, token, key } = {}) {
   if (token) headers.authorization = `Bearer ${token}`;
   if (key) headers["idempotency-key"] = key;
   const answer = await fetch(path, { method, headers, body: body === undefined ? undefined : JSON.stringify(body) });
-  const data = await answer.json().catch(() => ({}));
+  // An answer that was cut is none; only an error needs no body.
+  const data = await answer.json().catch((error) => { if (answer.ok) throw error; return {}; });
   if (!answer.ok) throw new Refused(answer.status, data.error, Number(answer.headers.get("retry-after")) || 0);
   return data;
 }
 
-/** Whether a call that failed may come out otherwise in a moment: no answer at all, or one that says so. */
-const passes = (error) => !(error instanceof Refused) || error.status === 503 || error.status === 429;
+/** Whether a call that failed may come out otherwise in a moment: no answer at all, or one that leaves open what was done. */
+const passes = (error) => !(error instanceof Refused) || error.status >= 500 || error.status === 429;
 
 /** Calls until there is an answer: the server may be away for a while. */
 async function insist(method, path, options, onWait) {
@@ -398,11 +417,19 @@ const account = {
     if (this.saved) {
       const { name } = this.saved.user;
       try { return this.keep(await insist("POST", "api/login", { body: { name, password: this.saved.password } }, onWait), this.saved.password); }
-      catch { this.forget(); }
+      catch (error) {
+        if (error.status !== 401) throw error;
+        this.forget();
+      }
     }
     const base = chat.name.toLowerCase().replace(/[^a-z0-9_-]+/g, "-").replace(/^-+|-+$/g, "").slice(0, 24) || "guest";
-    const [name, password] = [`${base}-${random(3)}`, random(16)];
-    return this.keep(await insist("POST", "api/users", { body: { name, password } }, onWait), password);
+    const body = { name: `${base}-${random(3)}`, password: random(16) };
+    try { return this.keep(await insist("POST", "api/users", { body }, onWait), body.password); }
+    catch (error) {
+      if (error.status !== 409) throw error;
+      // The name is taken: by the try before, whose answer was lost.
+      return this.keep(await insist("POST", "api/login", { body }, onWait), body.password);
+    }
   },
   keep({ user, token, expires_at }, password) {
     this.saved = { user, token, expires_at, password };
@@ -862,8 +889,9 @@ function beginTabs() {
 beginChat();
 const socket = new Socket({
   welcome(recovered) {
-    // A session that was recovered is in its room still, and what it missed comes as events; a new one joins and asks.
-    if (!recovered) return chat.join();
+    // A session that was recovered is in its room still, and what it missed comes as events; a new one joins and asks, and so does
+    // one whose room or name was changed meanwhile.
+    if (!recovered || !chat.isIn) return chat.join();
     if (chat.lost) link.tell("Chat: the session was resumed.");
     chat.lost = false;
     link.set("chat", true);

@@ -122,9 +122,16 @@ async function order(page, name, count = 1) {
   await page.click("#order");
 }
 
+/** Has the first request to a path be answered otherwise than the server does, once that has done it. */
+const spoil = (page, path, answer) => page.route(`**${path}`, async (route) => { await route.fetch(); await answer(route); }, { times: 1 });
+
 async function buy(ada, grace) {
+  await spoil(ada, "/api/users", (route) => route.abort());
+  await spoil(ada, "/api/orders", (route) => route.fulfill({ status: 500, body: "<html>" }));
   await order(ada, "Espresso beans, 1 kg", 2);
   await shows(ada, "#order-answer", "is placed");
+  await shows(ada, "#orders [data-order='1'] .steps b", "pending");
+  equal((await listed(ada)).map(([id]) => id), [1], "an account and an order whose answers were lost are made once");
   await view(grace, "orders");
   for (const [button, status] of [[null, "pending"], ["pay", "paid"], ["ship", "shipped"]]) {
     if (button) await ada.getByRole("button", { name: `${button} order 1` }).click();
@@ -164,6 +171,26 @@ async function interrupt(service, signal, ada, grace) {
   }
   ok(`both pages say what they caught up with (${signal})`);
   await shot(ada, `back-${signal}-desktop`);
+}
+
+/** What was written in a room is sent in that room, also if its writer went on to another while the server was away; and what was
+ * said before is no sign that the same was sent again. */
+async function elsewhere(service, ada, grace) {
+  const said = await messages(grace);
+  await service.end("SIGKILL");
+  await lost(ada);
+  await say(ada, said[1]);
+  await ada.locator("#rooms label", { hasText: "rust" }).click();
+  await say(ada, "of rust");
+  await service.start();
+  await Promise.all([live(ada), live(grace)]);
+  await ada.waitForFunction(() => document.querySelectorAll("#messages li:not(.note):not(.waiting)").length === 1);
+  equal(await messages(ada), ["of rust"], "the other room has what was written there");
+  await ada.locator("#rooms label", { hasText: "lobby" }).click();
+  for (const page of [ada, grace]) {
+    await page.waitForFunction((count) => document.querySelectorAll("#messages li:not(.note):not(.waiting)").length === count, said.length + 1);
+    equal(await messages(page), [...said, said[1]], "and the first room what was written in it");
+  }
 }
 
 async function burden(ada, grace) {
@@ -255,6 +282,7 @@ async function main(browser) {
   await buy(ada, grace);
   await interrupt(service, "SIGTERM", ada, grace);
   await interrupt(service, "SIGKILL", ada, grace);
+  await elsewhere(service, ada, grace);
   if (WORKERS === "1") await burden(ada, grace);
   await looks(ada, "desktop");
   await looks(grace, "phone");

@@ -39,6 +39,15 @@ pub(super) struct Dispatch {
     waiting_max: usize,
 }
 
+/// Why a worker that takes part gets nothing for now.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct State {
+    /// It said so.
+    pub(super) paused: bool,
+    /// Its channel has no room.
+    pub(super) full: bool,
+}
+
 /// A worker that can be handed connections.
 struct Seat {
     worker: u32,
@@ -46,6 +55,8 @@ struct Seat {
     handed: BTreeSet<u64>,
     /// It said that it wants none for now.
     paused: bool,
+    /// Its channel has no room. Not the same as `paused`: either may end while the other lasts.
+    full: bool,
     /// It ends: what it confirms is its own, what it does not comes back.
     leaving: bool,
 }
@@ -66,13 +77,17 @@ impl Dispatch {
         self.waiting.len() >= self.waiting_max
     }
 
-    /// A worker takes connections from now on.
-    pub(super) fn join(&mut self, worker: u32, slot: usize, out: &mut Vec<Order>) {
-        if self.seat(worker).is_none() {
-            let seat = Seat { worker, slot, handed: BTreeSet::new(), paused: false, leaving: false };
-            self.seats.push(seat);
-            self.hand_out(out);
+    /// A worker takes connections from now on, or again after it left.
+    pub(super) fn join(&mut self, worker: u32, slot: usize, state: State, out: &mut Vec<Order>) {
+        let State { paused, full } = state;
+        match self.seat(worker) {
+            Some(seat) => (seat.paused, seat.full, seat.leaving) = (paused, full, false),
+            None => {
+                let handed = BTreeSet::new();
+                self.seats.push(Seat { worker, slot, handed, paused, full, leaving: false });
+            }
         }
+        self.hand_out(out);
     }
 
     /// A worker is to get no more.
@@ -100,6 +115,14 @@ impl Dispatch {
     pub(super) fn pause(&mut self, worker: u32, paused: bool, out: &mut Vec<Order>) {
         if let Some(seat) = self.seat(worker) {
             seat.paused = paused;
+            self.hand_out(out);
+        }
+    }
+
+    /// A worker's channel has no room, or has some again.
+    pub(super) fn full(&mut self, worker: u32, full: bool, out: &mut Vec<Order>) {
+        if let Some(seat) = self.seat(worker) {
+            seat.full = full;
             self.hand_out(out);
         }
     }
@@ -148,7 +171,7 @@ impl Dispatch {
     }
 
     fn has_room(&self, seat: &Seat) -> bool {
-        !seat.leaving && !seat.paused && seat.handed.len() < self.unconfirmed_max
+        !seat.leaving && !seat.paused && !seat.full && seat.handed.len() < self.unconfirmed_max
     }
 
     /// Hands out what waits, as far as workers have room, in the order of waiting.
@@ -172,7 +195,8 @@ impl Dispatch {
     }
 
     fn choose(&mut self, wish: Wish) -> Option<usize> {
-        let open = |seat: &&Seat| !seat.leaving;
+        // One that pauses may do so for ever: what is for it goes to others meanwhile. Full it is for moments only.
+        let open = |seat: &&Seat| !seat.leaving && !seat.paused;
         match wish {
             Wish::Worker(worker) => {
                 if let Some(at) = self.seats.iter().position(|seat| seat.worker == worker && open(&seat)) {
@@ -216,7 +240,7 @@ mod tests {
     fn with(workers: &[u32], unconfirmed_max: usize) -> (Dispatch, Vec<Order>) {
         let (mut dispatch, mut out) = (Dispatch::new(unconfirmed_max, 4), Vec::new());
         for worker in workers {
-            dispatch.join(*worker, *worker as usize - 1, &mut out);
+            dispatch.join(*worker, *worker as usize - 1, State::default(), &mut out);
         }
         (dispatch, out)
     }
@@ -284,6 +308,61 @@ mod tests {
     }
 
     #[test]
+    fn one_whose_channel_is_full_gets_nothing_by_resuming() {
+        let (mut dispatch, mut out) = with(&[1], 9);
+        dispatch.connection(0, Wish::Anyone, &mut out);
+        dispatch.full(1, true, &mut out);
+        dispatch.refused(1, 0, 0, &mut out); // it could not be sent
+        dispatch.pause(1, true, &mut out);
+        dispatch.pause(1, false, &mut out);
+        assert_eq!(hands(&mut out), [(1, 0)], "once, not again while it is full");
+        dispatch.pause(1, true, &mut out);
+        dispatch.full(1, false, &mut out);
+        assert_eq!(hands(&mut out), [], "room does not resume one that pauses");
+        dispatch.pause(1, false, &mut out);
+        assert_eq!(hands(&mut out), [(1, 0)]);
+    }
+
+    #[test]
+    fn one_that_joins_paused_or_full_gets_nothing_until_that_ends() {
+        let (mut dispatch, mut out) = with(&[], 9);
+        dispatch.connection(0, Wish::Anyone, &mut out);
+        dispatch.connection(1, Wish::Anyone, &mut out);
+        dispatch.join(1, 0, State { paused: true, full: false }, &mut out);
+        dispatch.join(2, 1, State { paused: false, full: true }, &mut out);
+        assert_eq!(hands(&mut out), []);
+        dispatch.full(2, false, &mut out);
+        assert_eq!(hands(&mut out), [(2, 0), (2, 1)]);
+    }
+
+    #[test]
+    fn one_that_left_and_joins_again_gets_connections_again() {
+        let (mut dispatch, mut out) = with(&[1], 9);
+        dispatch.connection(0, Wish::Anyone, &mut out);
+        dispatch.leave(1, &mut out);
+        dispatch.connection(1, Wish::Anyone, &mut out);
+        assert_eq!(hands(&mut out), [(1, 0)]);
+        dispatch.join(1, 0, State::default(), &mut out);
+        assert_eq!(hands(&mut out), [(1, 1)]);
+        assert!(dispatch.confirmed(1, 0, &mut out), "what it was handed before is still its own");
+    }
+
+    #[test]
+    fn what_is_for_one_that_pauses_goes_to_others() {
+        let (mut dispatch, mut out) = with(&[1, 2], 9);
+        dispatch.pause(1, true, &mut out);
+        dispatch.connection(0, Wish::Worker(1), &mut out);
+        (1..40).for_each(|hash| dispatch.connection(hash, Wish::Hash(hash), &mut out));
+        (0..9).for_each(|connection| assert!(dispatch.confirmed(2, connection, &mut out)));
+        let handed = hands(&mut out);
+        assert_eq!(handed.len(), 18);
+        assert!(handed.iter().all(|(worker, _)| *worker == 2));
+        dispatch.pause(2, true, &mut out);
+        dispatch.pause(1, false, &mut out);
+        assert_eq!(hands(&mut out).iter().filter(|(worker, _)| *worker == 1).count(), 9);
+    }
+
+    #[test]
     fn who_waits_for_one_worker_holds_nobody_up() {
         let (mut dispatch, mut out) = with(&[1, 2], 1);
         dispatch.connection(0, Wish::Worker(1), &mut out);
@@ -315,7 +394,7 @@ mod tests {
         let without: Vec<u32> = (0..60).map(|hash| chosen(&mut dispatch, hash)).collect();
         let moved = before.iter().zip(&without).filter(|(before, without)| before != without);
         assert!(moved.clone().all(|(before, _)| *before == 2), "only those of the one that went");
-        dispatch.join(9, 1, &mut out);
+        dispatch.join(9, 1, State::default(), &mut out);
         let after: Vec<u32> = (0..60).map(|hash| chosen(&mut dispatch, hash)).collect();
         assert!(
             before.iter().zip(&after).all(|(before, after)| before == after || (*before, *after) == (2, 9))

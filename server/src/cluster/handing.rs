@@ -11,7 +11,7 @@ use phaseloop::ipc::{Attachment, AttachmentKind, Message, SendError};
 use phaseloop::net::{ByteStream, Listener, StreamFamily, TcpStream};
 
 use super::core::Core;
-use super::dispatch::{Dispatch, Order, Wish};
+use super::dispatch::{Dispatch, Order, State, Wish};
 use super::listening::{Listening, Sockets};
 use super::member::{Dialect, Member};
 use super::node_talk;
@@ -168,7 +168,7 @@ impl Core {
         let Err(error) = member.channel.send(message) else { return };
         let refusals = self.refusals(connection, u32::from(matches!(error, SendError::Io { .. })));
         match error {
-            SendError::Full { .. } => self.wait_for_room(&member),
+            SendError::Full { .. } => self.wait_for_room(listening, &member),
             SendError::Io { error, .. } => self.failed(listening, error),
             // It is about to be told that this one is gone.
             _ => self.order(listening, |dispatch, out| dispatch.leave(worker, out)),
@@ -219,16 +219,18 @@ impl Core {
     }
 
     /// Passes a worker over until its channel has room.
-    fn wait_for_room(self: &Rc<Self>, member: &Rc<Member>) {
+    fn wait_for_room(self: &Rc<Self>, listening: &Rc<Listening>, member: &Rc<Member>) {
+        // This dispatch may not know, though others do: it would choose the same worker at once, and again.
+        self.order(listening, |dispatch, out| dispatch.full(member.id, true, out));
         if member.is_full.replace(true) {
             return;
         }
-        self.pause_all(member.id, true);
+        self.fill_all(member.id, true);
         let (core, member) = (Rc::clone(self), Rc::clone(member));
         let task = self.lp.spawn(async move {
             member.channel.flushed().await;
             member.is_full.set(false);
-            core.pause_all(member.id, false);
+            core.fill_all(member.id, false);
         });
         task.unref();
     }
@@ -256,8 +258,10 @@ impl Core {
     /// A worker serves a listener from now on.
     pub(super) fn serves(self: &Rc<Self>, member: &Member, listening: &Rc<Listening>) {
         listening.users.borrow_mut().insert(member.id);
-        if listening.is_handed() {
-            self.order(listening, |dispatch, out| dispatch.join(member.id, member.slot, out));
+        // What one says on its way out may come late, and opens nothing.
+        if listening.is_handed() && !member.is_ending() {
+            let state = State { paused: member.is_paused.get(), full: member.is_full.get() };
+            self.order(listening, |dispatch, out| dispatch.join(member.id, member.slot, state, out));
         }
     }
 
@@ -291,6 +295,12 @@ impl Core {
     pub(super) fn pause_all(self: &Rc<Self>, worker: u32, paused: bool) {
         self.for_each_handed(|core, listening| {
             core.order(listening, |dispatch, out| dispatch.pause(worker, paused, out));
+        });
+    }
+
+    fn fill_all(self: &Rc<Self>, worker: u32, full: bool) {
+        self.for_each_handed(|core, listening| {
+            core.order(listening, |dispatch, out| dispatch.full(worker, full, out));
         });
     }
 

@@ -41,6 +41,8 @@ pub(super) struct Member {
     pub(super) is_leaving: Cell<bool>,
     /// Its channel has no room: it gets no connections until it has.
     pub(super) is_full: Cell<bool>,
+    /// It said that it wants no connections for now.
+    pub(super) is_paused: Cell<bool>,
     pub(super) is_ready: Cell<bool>,
     body: Body,
     ending: RefCell<Option<Ending>>,
@@ -99,6 +101,7 @@ impl Member {
             was_killed: Cell::default(),
             is_leaving: Cell::default(),
             is_full: Cell::default(),
+            is_paused: Cell::default(),
             is_ready: Cell::default(),
             body,
             ending: RefCell::default(),
@@ -114,6 +117,11 @@ impl Member {
             Body::Process(child) => Some(child.id()),
             Body::Thread(_) => None,
         }
+    }
+
+    /// It is to get no connections any more.
+    pub(super) fn is_ending(&self) -> bool {
+        self.was_told.get() || self.was_killed.get() || self.is_leaving.get() || self.disconnected.get()
     }
 
     /// Ends it at once, as far as that can be done.

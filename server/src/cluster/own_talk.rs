@@ -49,7 +49,10 @@ pub(super) fn hear(core: &Rc<Core>, member: &Rc<Member>, message: &Message) -> R
         ToPrimary::Answer => core.answered(member),
         ToPrimary::Taken { connection } => core.confirmed(member.id, connection),
         ToPrimary::Refused { connection } => core.refused(member.id, connection),
-        ToPrimary::Paused { paused } => core.pause_all(member.id, paused),
+        ToPrimary::Paused { paused } => {
+            member.is_paused.set(paused);
+            core.pause_all(member.id, paused);
+        }
         ToPrimary::Leaving => core.is_leaving(member),
         ToPrimary::Drained { finished, cut } => member.drained.set(Some(Drained { finished, cut })),
     }

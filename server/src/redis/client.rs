@@ -6,7 +6,7 @@ use std::future::Future;
 use std::rc::Rc;
 use std::time::Duration;
 
-use phaseloop::channel::{Sender, oneshot};
+use phaseloop::channel::{Receiver, Sender, oneshot};
 use phaseloop::{JoinHandle, LoopHandle};
 use redis::{Cmd, FromRedisValue, Pipeline, ToRedisArgs};
 
@@ -168,10 +168,11 @@ impl Client {
     /// As [`query`](Self::query), but for what comes later. A client that is not connected is `Unavailable`.
     pub fn tell(&self, command: &Cmd) -> Result<(), Error> {
         vet::shared(command)?;
-        self.send(&command.get_packed_command())
+        self.send(&command.get_packed_command(), 1).map(drop)
     }
 
-    pub(super) fn send(&self, command: &[u8]) -> Result<(), Error> {
+    /// Sends packed commands now or not at all.
+    pub(super) fn send(&self, commands: &[u8], count: usize) -> Result<Receiver<Replies>, Error> {
         let core = &self.inner.core;
         let link = match &*core.state.borrow() {
             State::Up(link) => link.clone(),
@@ -179,7 +180,7 @@ impl Client {
             State::Connecting => return Err(Error::Unavailable("not connected yet".into())),
             State::Closed => return Err(closed()),
         };
-        link.send(command, 1, core.options.command_timeout).map(drop)
+        link.send(commands, count, core.options.command_timeout)
     }
 
     /// Publishes a message. The answer is how many connections got it.
@@ -257,6 +258,10 @@ impl Client {
     /// Ends the connection for all clones; what waits fails.
     pub fn close(&self) {
         self.inner.close();
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        matches!(*self.inner.core.state.borrow(), State::Closed)
     }
 
     pub(super) fn core(&self) -> &Rc<Core> {
@@ -337,7 +342,7 @@ impl Core {
     }
 
     /// Waits for another state.
-    fn changed(&self) -> Result<phaseloop::channel::Receiver<()>, Error> {
+    fn changed(&self) -> Result<Receiver<()>, Error> {
         let mut waiting = self.waiting.borrow_mut();
         waiting.retain(|sender| !sender.is_closed());
         if waiting.len() >= self.options.in_flight_max {

@@ -11,11 +11,12 @@ use std::time::Duration;
 
 use futures_core::Stream;
 use phaseloop::LoopHandle;
+use phaseloop::channel::Receiver;
 use redis::{Cmd, PushKind, Value};
 
 use super::client::Client;
 use super::error::Error;
-use super::link::Link;
+use super::link::{Link, Replies};
 use super::options::Options;
 
 /// Something that was published.
@@ -137,10 +138,12 @@ impl Client {
     }
 
     /// Subscribes to channels and patterns together: their messages come in the order in which the server sends them. It does not wait:
-    /// [`Gap::Connection`] says when all are subscribed, at first and after each reconnect.
+    /// [`Gap::Connection`] says when all are subscribed, at first and after each reconnect. If one is refused, the stream ends
+    /// with that error.
     ///
     /// # Errors
-    /// `Full`, as [`subscribe`](Self::subscribe).
+    /// `Full`, as [`subscribe`](Self::subscribe), and when so much is under way that they can not be asked for now. `Unavailable`
+    /// after [`close`](Self::close).
     pub fn subscribe_all_soon(&self, channels: &[&str], patterns: &[&str]) -> Result<Subscription, Error> {
         let name = |is_pattern| move |text: &&str| Name { is_pattern, text: text.as_bytes().to_vec() };
         let names = channels.iter().map(name(false)).chain(patterns.iter().map(name(true)));
@@ -151,7 +154,7 @@ impl Client {
     /// connection could be made at last.
     ///
     /// # Errors
-    /// `Full`, as there.
+    /// As [`subscribe_all_soon`](Self::subscribe_all_soon).
     pub fn subscribe_soon(&self, channel: &str) -> Result<Subscription, Error> {
         self.subscribe_all_soon(&[channel], &[])
     }
@@ -159,7 +162,7 @@ impl Client {
     /// As [`psubscribe`](Self::psubscribe), without waiting: see [`subscribe_soon`](Self::subscribe_soon).
     ///
     /// # Errors
-    /// `Full`, as there.
+    /// As [`subscribe_all_soon`](Self::subscribe_all_soon).
     pub fn psubscribe_soon(&self, pattern: &str) -> Result<Subscription, Error> {
         self.subscribe_all_soon(&[], &[pattern])
     }
@@ -175,9 +178,13 @@ impl Client {
 
     fn subscription(&self, names: Vec<Name>) -> Result<Subscription, Error> {
         let subscription = self.register(names, true)?;
-        for name in &subscription.names {
-            // Without a connection the next one asks for it.
-            let _ = self.send(&name.subscribe());
+        // All or none of them.
+        let commands: Vec<u8> = subscription.names.iter().flat_map(Name::subscribe).collect();
+        match self.send(&commands, subscription.names.len()) {
+            Ok(replies) => hear_refusals(self.lp(), vec![(vec![Rc::clone(&subscription.queue)], replies)]),
+            // The next connection asks for them.
+            Err(Error::Unavailable(_)) if !self.is_closed() => {}
+            Err(error) => return Err(error),
         }
         Ok(subscription)
     }
@@ -193,7 +200,7 @@ impl Drop for Subscription {
         for name in &self.names {
             if self.client.core().registry.remove(name, &self.queue) {
                 // A connection that is gone has forgotten it.
-                let _ = self.client.send(&name.unsubscribe());
+                let _ = self.client.send(&name.unsubscribe(), 1);
             }
         }
     }
@@ -292,6 +299,21 @@ struct Bounds {
     len_max: usize,
 }
 
+/// Waits for the answers to what these have asked for, and tells them what was refused.
+fn hear_refusals(lp: &LoopHandle, asked: Vec<(Vec<Rc<Queue>>, Receiver<Replies>)>) {
+    let task = lp.spawn(async move {
+        for (queues, replies) in asked {
+            // A connection that ends meanwhile is followed by another, which asks again.
+            let Ok(Ok(replies)) = replies.await else { continue };
+            let refused = replies.into_iter().find_map(|reply| super::answer::one::<()>(vec![reply]).err());
+            if let Some(error) = refused {
+                queues.iter().for_each(|queue| queue.fail(error.clone()));
+            }
+        }
+    });
+    task.unref();
+}
+
 /// The subscriptions of a client.
 pub(super) struct Registry {
     names: RefCell<HashMap<Name, Vec<Rc<Queue>>>>,
@@ -341,28 +363,17 @@ impl Registry {
     }
 
     /// A new connection: it knows none of them.
-    pub(super) fn subscribe_again(self: &Rc<Self>, lp: &LoopHandle, link: &Link, limit: Duration) {
+    pub(super) fn subscribe_again(&self, lp: &LoopHandle, link: &Link, limit: Duration) {
         let names: Vec<Name> = self.names.borrow().keys().cloned().collect();
         // The connection is new, so there is room for as many as there may be names.
         let asked = names.into_iter().filter_map(|name| {
             let replies = link.send(&name.subscribe(), 1, limit).ok()?;
-            Some((name, replies))
+            Some((self.queues(&name), replies))
         });
         let asked: Vec<_> = asked.collect();
-        if asked.is_empty() {
-            return;
+        if !asked.is_empty() {
+            hear_refusals(lp, asked);
         }
-        let registry = Rc::clone(self);
-        let task = lp.spawn(async move {
-            for (name, replies) in asked {
-                // A connection that ends meanwhile is followed by another, which asks again.
-                let Ok(Ok(replies)) = replies.await else { continue };
-                if let Err(error) = super::answer::one::<()>(replies) {
-                    registry.queues(&name).iter().for_each(|queue| queue.fail(error.clone()));
-                }
-            }
-        });
-        task.unref();
     }
 
     /// The connection is gone.

@@ -154,8 +154,8 @@ fn nobody<T: 'static>() -> Asking<T> {
 }
 
 /// Puts what was found here in front of what others have said.
-pub(crate) async fn with_own<T>(mut own: Vec<T>, others: Asking<T>) -> Result<Vec<T>, Partial<T>> {
-    match others.await {
+pub(crate) fn with_own<T>(mut own: Vec<T>, others: Result<Vec<T>, Partial<T>>) -> Result<Vec<T>, Partial<T>> {
+    match others {
         Ok(found) => {
             own.extend(found);
             Ok(own)

@@ -212,7 +212,7 @@ impl Namespace {
             names.dedup();
             names
         };
-        let names = with_own(self.room_names(), self.adapter().rooms()).await;
+        let names = with_own(self.room_names(), self.adapter().rooms().await);
         names.map(unique).map_err(|Partial { found, why }| Partial { found: unique(found), why })
     }
 

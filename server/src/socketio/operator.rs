@@ -1,8 +1,10 @@
 //! To whom something is said: built up room by room, then said.
 
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
 use std::rc::Rc;
+use std::task::Poll;
 use std::time::Duration;
 
 use serde_json::{Map, Value};
@@ -95,14 +97,17 @@ impl Operator {
             .then(|| self.namespace.adapter().broadcast_with_ack(&self.says(event, &args), limit));
         let waiting: Vec<_> = self.sockets().iter().map(send).collect();
         async move {
-            let mut answers = Vec::with_capacity(waiting.len());
-            for one in waiting {
-                answers.push(one.await); // their time runs together
-            }
-            match others {
-                Some(others) => with_own(answers, others).await.unwrap_or_else(Partial::into_found),
-                None => answers,
-            }
+            let own = async {
+                let mut answers = Vec::with_capacity(waiting.len());
+                for one in waiting {
+                    answers.push(one.await); // their time runs together
+                }
+                answers
+            };
+            let Some(others) = others else { return own.await };
+            // What others say is counted while clients here are silent: the limit is the same.
+            let (own, found) = both(own, others).await;
+            with_own(own, found).unwrap_or_else(Partial::into_found)
         }
     }
 
@@ -123,7 +128,7 @@ impl Operator {
         if self.flags.local {
             return Ok(found);
         }
-        with_own(found, self.namespace.adapter().fetch(&self.target)).await
+        with_own(found, self.namespace.adapter().fetch(&self.target).await)
     }
 
     fn says<'a>(&'a self, event: &'a str, args: &'a Args) -> Broadcast<'a> {
@@ -161,6 +166,34 @@ impl fmt::Debug for Operator {
         let mut out = f.debug_struct("Operator");
         out.field("namespace", &self.namespace.name()).field("target", &self.target);
         out.field("flags", &self.flags).finish()
+    }
+}
+
+async fn both<A, B>(first: impl Future<Output = A>, second: impl Future<Output = B>) -> (A, B) {
+    let (mut first, mut second) = (pin!(first), pin!(second));
+    let (mut one, mut other) = (None, None);
+    poll_fn(|cx| {
+        if one.is_none() {
+            one = ready_now(first.as_mut().poll(cx));
+        }
+        if other.is_none() {
+            other = ready_now(second.as_mut().poll(cx));
+        }
+        match (one.take(), other.take()) {
+            (Some(one), Some(other)) => Poll::Ready((one, other)),
+            (first, second) => {
+                (one, other) = (first, second);
+                Poll::Pending
+            }
+        }
+    })
+    .await
+}
+
+fn ready_now<T>(poll: Poll<T>) -> Option<T> {
+    match poll {
+        Poll::Ready(value) => Some(value),
+        Poll::Pending => None,
     }
 }
 

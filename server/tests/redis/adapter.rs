@@ -1,11 +1,12 @@
 //! What the adapter of Socket.IO does with peers that make no sense, and without Redis.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use futures::StreamExt;
 use phaseloop::LoopHandle;
 use phaseloop::channel::oneshot;
+use phaseloop_server::http::{Body, Method, Request};
 use phaseloop_server::redis::{Client, cmd};
 use phaseloop_server::socketio::{AckError, Io, RedisAdapter, RedisAdapterOptions};
 use phaseloop_tests::redis_server::Redis;
@@ -109,6 +110,33 @@ fn a_peer_that_answers_too_much_or_not_at_all_is_an_error() {
         let partial = partial.unwrap_err();
         assert!(partial.found.len() == 10 && partial.why.contains("items_max"), "{partial}");
     });
+}
+
+#[test]
+fn a_client_of_ones_own_that_is_silent_makes_no_other_server_missing() {
+    let Some(server) = server() else { return };
+    on_loop(async |lp| {
+        let (io, _client, _) = listening(&lp, &server, |_| {}).await;
+        let (_other, _other_client, _) = listening(&lp, &server, |_| {}).await;
+        assert_eq!(io.server_count().await, Ok(2));
+        let (connected, came) = oneshot();
+        let connected = Cell::new(Some(connected));
+        io.on_connection(move |_| connected.take().unwrap().send(()).unwrap());
+        let opened = polling(&io, Method::GET, "", "").await;
+        let facts: Value = serde_json::from_str(&opened[1..]).unwrap();
+        let sid = format!("&sid={}", facts["sid"].as_str().unwrap());
+        polling(&io, Method::POST, &sid, "40").await;
+        came.await.unwrap();
+        let answers = io.all().emit_with_ack("q", 1, ms(300)).await;
+        assert_eq!(answers, [Err(AckError::TimedOut)]);
+    });
+}
+
+async fn polling(io: &Io, method: Method, sid: &str, body: &str) -> String {
+    let request = Request::builder().method(method);
+    let request = request.uri(format!("/socket.io/?EIO=4&transport=polling{sid}"));
+    let response = io.engine().respond(request.body(Body::from(body.to_owned())).unwrap()).await;
+    response.into_body().text().await.unwrap()
 }
 
 #[test]

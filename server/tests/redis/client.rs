@@ -43,6 +43,21 @@ fn commands_pipelines_and_transactions_are_answered() {
 }
 
 #[test]
+fn a_pipeline_without_commands_is_answered_at_once_and_takes_nobodys_reply() {
+    let Some(server) = server() else { return };
+    on_loop(async |lp| {
+        let redis = ask(&lp, &server).await;
+        let own = redis.dedicated().await.unwrap();
+        let (empty, echo) = (pipe(), cmd("ECHO").arg("a").to_owned());
+        let (nothing, one) = futures::join!(redis.pipeline::<()>(&empty), redis.query::<String>(&echo));
+        assert_eq!((nothing, one), (Ok(()), Ok("a".to_owned())));
+        let (nothing, one) = futures::join!(own.pipeline::<()>(&empty), own.query::<String>(&echo));
+        assert_eq!((nothing, one), (Ok(()), Ok("a".to_owned())));
+        assert_eq!((redis.in_flight(), redis.connection_count()), (0, 1));
+    });
+}
+
+#[test]
 fn many_commands_at_once_are_answered_in_their_order() {
     let Some(server) = server() else { return };
     on_loop(async |lp| {

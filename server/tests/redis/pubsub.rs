@@ -120,6 +120,10 @@ fn a_channel_that_is_forbidden_is_refused_at_once_and_after_a_reconnect() {
         let redis = Client::connect(&lp, ann).await.unwrap();
         let error = redis.subscribe("closed").await.unwrap_err();
         assert!(matches!(&error, Error::Refused { code, .. } if code == "NOPERM"), "{error}");
+        let mut soon = redis.subscribe_all_soon(&["open"], &["closed*"]).unwrap();
+        let error = soon.next().await.unwrap().unwrap_err();
+        assert!(matches!(&error, Error::Refused { code, .. } if code == "NOPERM"), "{error}");
+        assert!(soon.next().await.is_none());
         let mut open = redis.subscribe("open").await.unwrap();
         let rules = ["SETUSER", "ann", "resetchannels", "&other"];
         admin.query::<()>(cmd("ACL").arg(&rules)).await.unwrap();
@@ -128,5 +132,31 @@ fn a_channel_that_is_forbidden_is_refused_at_once_and_after_a_reconnect() {
         assert!(matches!(&error, Error::Refused { code, .. } if code == "NOPERM"), "{error}");
         assert!(open.next().await.is_none());
         redis.query::<()>(&Cmd::set("a", 1)).await.unwrap();
+    });
+}
+
+#[test]
+fn a_subscription_that_can_not_be_asked_for_is_an_error_and_is_forgotten() {
+    let Some(server) = server() else { return };
+    on_loop(async |lp| {
+        let mut options = Options::addr(server.addr());
+        options.in_flight_max = 8;
+        let redis = Client::new(&lp, options);
+        redis.ready(secs(30)).await.unwrap();
+        for _ in 0..7 {
+            redis.tell(cmd("ECHO").arg("a")).unwrap();
+        }
+        let mut last = Box::pin(redis.query::<String>(cmd("ECHO").arg("b")));
+        assert!(futures::poll!(last.as_mut()).is_pending());
+        let error = redis.subscribe_soon("news").unwrap_err();
+        assert_eq!(error, Error::Full { limit: "in_flight_max", max: 8 });
+        assert_eq!(last.await.unwrap(), "b");
+        // Eight names are all there may be.
+        let mut all = redis.subscribe_all_soon(&["a", "b", "c", "d", "e", "f", "g", "h"], &[]).unwrap();
+        assert_eq!(next(&mut all).await, "Connection");
+        assert!(matches!(redis.subscribe_soon("news"), Err(Error::Full { .. })));
+        redis.close();
+        drop(all);
+        assert!(matches!(redis.subscribe_soon("news"), Err(Error::Unavailable(_))));
     });
 }

@@ -4,8 +4,12 @@
 
 mod again;
 
+use std::cell::RefCell;
 use std::io::ErrorKind;
 use std::os::fd::AsFd;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Wake, Waker};
 
 use phaseloop::EventLoop;
 use phaseloop::net::{UdpSocket, UndeliveredTo, UnixDatagram};
@@ -32,6 +36,39 @@ fn a_refusal_that_a_send_meets_is_told_to_the_task_that_receives() {
     let error = block_on(&lp, receives).unwrap().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
     assert_eq!(block_on(&lp, b.recv(&mut [0; 8])).unwrap(), 8, "the second one went");
+}
+
+thread_local! {
+    static SOCKET: RefCell<Option<UdpSocket>> = const { RefCell::new(None) };
+}
+
+/// Closes the socket of its thread.
+struct Closes;
+
+impl Wake for Closes {
+    fn wake(self: Arc<Self>) {
+        if let Some(socket) = SOCKET.take() {
+            socket.close();
+        }
+    }
+}
+
+#[test]
+fn who_is_woken_by_a_refusal_may_close_the_socket() {
+    let lp = new_loop();
+    let (a, b) = (bind(&lp), bind(&lp));
+    let nobody = std::net::UdpSocket::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).unwrap();
+    a.report_undelivered(UndeliveredTo::Receiver).unwrap();
+    SOCKET.set(Some(a.clone()));
+    let mut buf = [0; 8];
+    let mut receives = pin!(a.recv(&mut buf));
+    let waker = Waker::from(Arc::new(Closes));
+    assert!(receives.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+    a.try_send_to(b"lost", &nobody).unwrap();
+    a.try_send_to(b"meets it", &b.local_addr().unwrap()).unwrap();
+    assert!(!a.is_closed(), "nobody is woken while the socket is in use");
+    turns_in(&lp, ms(1));
+    assert!(a.is_closed());
 }
 
 #[test]

@@ -89,7 +89,7 @@ fn empty_messages_that_wait_count_too() {
 /// A channel that sent an attachment in more than the peer takes unread, and the peer.
 fn blocked_channel(lp: &LoopHandle) -> (Channel, StdStream) {
     let (channel, peer) = channel_and_peer(lp, ChannelLimits::default());
-    channel.send(with_socket(&format!("\"{}\"", "x".repeat(4 << 20)))).unwrap();
+    channel.send(with_socket(&format!("\"{}\"", "x".repeat(4 << 20)))).expect("the first is always taken");
     (channel, peer)
 }
 

@@ -27,6 +27,25 @@ fn two_tasks_that_accept_from_one_listener_get_a_connection_each() {
 }
 
 #[test]
+fn a_panic_behind_the_first_task_that_waits_leaves_the_others_their_wake() {
+    let lp = new_loop();
+    let listener = TcpListener::bind(&lp, localhost()).unwrap();
+    let (first, second) = (listener.clone(), listener.clone());
+    let handle = lp.handle();
+    lp.spawn(async move {
+        first.accept().await.unwrap();
+        handle.next_tick(|_| panic!("in the checkpoint behind the wake"));
+    });
+    let second = lp.spawn(async move { second.accept().await.map(drop) });
+    turns_in(&lp, ms(1)); // both wait
+    let address = listener.local_addr().unwrap();
+    let _peers = [(); 2].map(|()| std::net::TcpStream::connect(address).unwrap());
+    let run = std::panic::AssertUnwindSafe(|| turns_in(&lp, ms(1000)));
+    assert!(std::panic::catch_unwind(run).is_err());
+    block_on(&lp, second).unwrap().unwrap();
+}
+
+#[test]
 fn two_tasks_that_read_one_stream_get_a_byte_each() {
     let lp = new_loop();
     let (stream, peer) = pair(&lp);

@@ -87,6 +87,36 @@ fn tasks_handles_and_timers_name_the_line_that_made_them() {
 }
 
 #[test]
+fn what_waits_for_more_than_its_turn_has_no_wait() {
+    let lp = virtual_loop();
+    let timeline = lp.timeline(100);
+    let idle = Idle::new(&lp);
+    lp.timer(ms(50), |_| {});
+    lp.set_timeout(ms(60), |_| {});
+    lp.set_timeout_ms(70.0, move |_| assert!(idle.close_with(|_| {})));
+    lp.run(RunMode::Default).unwrap();
+    let moments = timeline.moments();
+    let waits: Vec<_> = moments.iter().filter(|moment| moment.site.is_some()).map(|m| m.waited).collect();
+    assert_eq!(waits, [None; 4]);
+}
+
+#[test]
+fn what_runs_after_a_source_panicked_is_not_named_by_it() {
+    let lp = EventLoop::new().unwrap();
+    let (mut writer, reader) = StdStream::pair().unwrap();
+    let stream = UnixStream::from_std(&lp, reader).unwrap();
+    stream.read_start(|_, _| panic!("in the callback")).unwrap();
+    writer.write_all(b"x").unwrap();
+    let run = std::panic::AssertUnwindSafe(|| lp.run(RunMode::Once));
+    assert!(std::panic::catch_unwind(run).is_err());
+    let timeline = lp.timeline(100);
+    lp.defer(|_| {});
+    lp.run(RunMode::NoWait).unwrap();
+    assert_eq!(timeline.moments().first().map(|moment| moment.what), Some(What::Callback));
+    stream.close();
+}
+
+#[test]
 fn what_a_source_causes_names_the_source() {
     let lp = TestLoop::new();
     let timeline = lp.timeline(100);
@@ -128,7 +158,9 @@ fn a_stream_that_becomes_readable_names_the_line_that_made_it() {
 fn a_full_timeline_keeps_the_last() {
     let lp = virtual_loop();
     let timeline = lp.timeline(3);
-    (0..10).for_each(|n| drop(lp.set_immediate(takes(ms(n)))));
+    for n in 0..10 {
+        lp.set_immediate(takes(ms(n)));
+    }
     lp.run(RunMode::Default).unwrap();
     let ran: Vec<_> = timeline.moments().iter().map(|moment| moment.ran.as_millis()).collect();
     assert_eq!((ran, timeline.lost()), (vec![7, 8, 9], 7));

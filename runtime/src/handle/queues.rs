@@ -50,7 +50,7 @@ impl LoopHandle {
     #[inline]
     #[track_caller]
     pub fn set_immediate(&self, f: impl FnOnce(&Self) + 'static) -> ImmediateId {
-        let callback = self.wrap(f);
+        let callback = self.wrap_queued(f);
         let id = self.state.immediates.push(callback);
         if self.state.closed.get() {
             self.clear_immediate(id);
@@ -99,27 +99,37 @@ impl LoopHandle {
         if self.state.closed.get() {
             return false;
         }
-        queue.push(self.wrap(f));
+        queue.push(self.wrap_queued(f));
         true
     }
 
-    /// Makes a callback that runs in the context that is in force now.
+    /// Makes a callback that waits for its turn alone, and runs in the context that is in force now.
+    #[inline]
+    #[track_caller]
+    fn wrap_queued<const N: usize>(&self, f: impl FnOnce(&Self) + 'static) -> Thunk<Self, N> {
+        if !self.state.watching.is_carrying() {
+            return Thunk::new(f);
+        }
+        self.wrap_carrying(f, self.state.queued(Location::caller()))
+    }
+
+    /// As `wrap_queued`, for callbacks that wait for something else: a timer, or a close.
     #[inline]
     #[track_caller]
     pub(crate) fn wrap<const N: usize>(&self, f: impl FnOnce(&Self) + 'static) -> Thunk<Self, N> {
         if !self.state.watching.is_carrying() {
             return Thunk::new(f);
         }
-        self.wrap_carrying(f, Location::caller())
+        self.wrap_carrying(f, self.state.made(Location::caller()))
     }
 
     #[cold]
     fn wrap_carrying<const N: usize>(
         &self,
         f: impl FnOnce(&Self) + 'static,
-        site: &'static Location<'static>,
+        queued: Option<Queued>,
     ) -> Thunk<Self, N> {
-        let (context, queued) = (self.captured_context(), self.state.queued(site));
+        let context = self.captured_context();
         Thunk::new(move |lp: &Self| {
             lp.state.watching.note_queued(queued);
             match context {
@@ -136,7 +146,7 @@ impl LoopHandle {
             return Box::new(f);
         }
         let context = self.captured_context();
-        let queued = self.state.queued(Location::caller()).map(|queued| Queued { since: None, ..queued });
+        let queued = self.state.made(Location::caller());
         Box::new(move |lp: &Self| {
             lp.state.watching.note_queued(queued);
             match &context {

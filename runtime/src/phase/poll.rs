@@ -230,6 +230,7 @@ struct LeftByPanic<'a> {
 impl Drop for LeftByPanic<'_> {
     fn drop(&mut self) {
         self.lp.state.sources.run_again(self.token);
+        self.lp.state.watching.note_source(None);
     }
 }
 

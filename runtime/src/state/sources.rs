@@ -187,7 +187,8 @@ impl Sources {
         self.settling.push(token);
     }
 
-    /// Moves the sources that are still ready into the batch, as events that say nothing new.
+    /// Moves the sources that are still ready into the batch, as events that say nothing new. Whoever waits for what was marked
+    /// since is woken by them.
     pub(crate) fn begin(&self) {
         let again = &mut *self.again.borrow_mut();
         if again.is_empty() {
@@ -201,11 +202,14 @@ impl Sources {
     pub(crate) fn dispatch(&self, event: Event) -> Option<Waiting> {
         self.with(event.token, |source| {
             source.readiness = source.readiness.with(event.readiness);
-            source.in_line &= event.readiness != Readiness::default();
+            let is_news = event.readiness != Readiness::default();
+            source.in_line &= is_news;
+            let readiness = if is_news { event.readiness } else { source.readiness };
             Waiting {
-                reader: source.reader.take_if(|_| event.readiness.has(Readiness::ANY_READ)),
-                writer: source.writer.take_if(|_| event.readiness.has(Readiness::ANY_WRITE)),
-                others: source.others.take(),
+                token: event.token,
+                reader: source.reader.take_if(|_| readiness.has(Readiness::ANY_READ)),
+                writer: source.writer.take_if(|_| readiness.has(Readiness::ANY_WRITE)),
+                others: source.others.is_some(),
                 target: source.target.clone().filter(|_| !source.in_line),
                 readiness: source.readiness,
             }
@@ -268,9 +272,11 @@ impl Sources {
 
 /// Who waits for a source that became ready.
 pub(crate) struct Waiting {
+    token: Token,
     reader: Option<Waker>,
     writer: Option<Waker>,
-    others: Option<Box<Waiters>>,
+    /// There are others, who stay with the source until it is their turn: a panic before that must not lose them.
+    others: bool,
     target: Option<Rc<dyn Ready>>,
     readiness: Readiness,
 }
@@ -292,7 +298,8 @@ impl Waiting {
         if self.reader.is_some() || self.writer.is_some() {
             lp.call(|_| self.reader.into_iter().chain(self.writer).for_each(Waker::wake));
         }
-        if let Some(mut others) = self.others {
+        let others = || lp.state.sources.with(self.token, |source| source.others.take()).flatten();
+        if let Some(mut others) = self.others.then(others).flatten() {
             lp.call(|_| others.take().for_each(Waker::wake));
         }
         if let Some(target) = self.target {

@@ -68,7 +68,7 @@ pub(crate) struct Named {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Queued {
     pub(crate) site: &'static Location<'static>,
-    /// `None` for what waits for something else than its turn: a timer.
+    /// `None` for what waits for something else than its turn: a timer, or a close.
     pub(crate) since: Option<Nanos>,
 }
 
@@ -157,10 +157,14 @@ impl LoopState {
         self.watching.unusual.set(!watchers.is_empty() || self.ended.get().is_some());
     }
 
+    /// Where something was made that waits for more than its turn, while a timeline asks.
+    pub(crate) fn made(&self, site: &'static Location<'static>) -> Option<Queued> {
+        (self.watching.timelines.get() > 0).then_some(Queued { site, since: None })
+    }
+
     /// Where and when something is queued, while a timeline asks.
     pub(crate) fn queued(&self, site: &'static Location<'static>) -> Option<Queued> {
-        let asked = self.watching.timelines.get() > 0;
-        asked.then(|| Queued { site, since: Some(self.clock.read()) })
+        self.made(site).map(|queued| Queued { since: Some(self.clock.read()), ..queued })
     }
 
     /// What ran in `call`, from what was noted meanwhile.

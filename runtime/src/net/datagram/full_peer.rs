@@ -50,15 +50,15 @@ impl Core {
         let timer = self.base.lp.timer(RETRY, move |_| {
             if let Some(core) = weak.upgrade() {
                 core.stalled.set(false);
-                core.announce(Readiness::WRITABLE);
+                core.announce_room();
             }
         });
         self.base.lp.unref_timer(timer); // what is queued keeps the loop alive
     }
 
-    /// Tells who waits of readiness that no event reports.
-    pub(super) fn announce(&self, readiness: Readiness) {
-        self.base.lp.state.sources.mark(self.base.token, readiness);
+    /// Tells who waits of room that no event reports.
+    fn announce_room(&self) {
+        self.base.lp.state.sources.mark(self.base.token, Readiness::WRITABLE);
         self.base.wake_all();
         self.base.run_again();
     }

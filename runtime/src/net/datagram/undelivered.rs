@@ -125,7 +125,9 @@ impl Core {
                         return Err(kept.unwrap_or(error));
                     }
                     if found {
-                        self.announce(Readiness::READABLE); // the receiver has something to hear
+                        // The receiver has something to hear. Poll wakes it: here the socket is in use.
+                        self.base.lp.state.sources.mark(self.base.token, Readiness::READABLE);
+                        self.base.run_again();
                     }
                 }
                 done => return done,

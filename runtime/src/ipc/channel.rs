@@ -118,7 +118,8 @@ impl Channel {
     /// not say that the peer has looked at it.
     ///
     /// # Ordering
-    /// In the pending phase, in the order of sending.
+    /// In the pending phase, in the order of sending. But a message that waited for the receipt of an attachment, and then can not be
+    /// sent, is told of at once: before those that were sent earlier and still wait to be written.
     ///
     /// # Errors
     /// As `send`; the callback is then dropped.

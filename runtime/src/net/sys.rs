@@ -213,6 +213,8 @@ pub(super) fn is_lasting(error: &io::Error) -> bool {
         Errno::PERM,
         Errno::NETDOWN,
         Errno::NETUNREACH,
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        Errno::NONET,
         Errno::HOSTDOWN,
         Errno::HOSTUNREACH,
         Errno::NOPROTOOPT,

@@ -14,7 +14,8 @@ const BUCKETS: usize = (EXPONENT_MAX - SUB_BITS + 2) as usize * SUB;
 
 /// How long something took, many times over: 19 KiB, whatever is recorded.
 ///
-/// A percentile is at most 1.6 % too high; count, minimum, maximum, mean and deviation are exact.
+/// A percentile is at most 1.6 % too high; count, minimum, maximum and mean are exact, and the deviation is so up to the
+/// rounding of a sum of squares: one of a few millionths of the mean may be lost in it.
 ///
 /// # Examples
 /// ```

@@ -9,7 +9,8 @@
 //! | what the callbacks of each phase cost | [`LoopHandle::observe`] | two readings of the clock a callback |
 //! | what ran when, from which line | [`LoopHandle::timeline`] | the same, and one more for each that is queued |
 //!
-//! A loop that nobody observes reads no clock for it and takes no branch that it would not take otherwise.
+//! A loop that nobody observes reads no clock for it. A callback costs it no branch of its own, since the one that asks for the end of
+//! the program asks for observers too; one that is queued costs one, which asks for contexts and timelines.
 //!
 //! Source of the first two: Node, `perf_hooks.eventLoopUtilization` and `perf_hooks.monitorEventLoopDelay`.
 //!

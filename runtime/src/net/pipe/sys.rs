@@ -79,11 +79,11 @@ pub(super) fn open_anew(fd: impl AsFd) -> io::Result<OwnedFd> {
 }
 
 /// True for the side of a pseudoterminal that is no terminal itself. Source: Linux, `Documentation/admin-guide/devices.txt`:
-/// major 5, minor 2 is the device that makes them, wherever it is mounted, and 128 to 135 are those of BSD.
+/// one that was opened by `/dev/ptmx`, wherever that is mounted, shows as that device, major 5, minor 2; those of BSD have major 2.
 fn is_pty_master(fd: impl AsFd) -> io::Result<bool> {
     let device = fstat(fd)?.st_rdev;
     let (major, minor) = (rustix::fs::major(device), rustix::fs::minor(device));
-    Ok((major, minor) == (5, 2) || (128..136).contains(&major))
+    Ok((major, minor) == (5, 2) || major == 2)
 }
 
 /// Opens one end of a FIFO without waiting for the other.

@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
-use http::header::CONNECTION;
+use http::header::{CONNECTION, CONTENT_LENGTH};
 use http::{HeaderValue, Response};
 
 use super::body::Body;
@@ -43,6 +43,8 @@ impl Lasting {
         let Some(receiver) = response.body_mut().take_lasting() else { return };
         let (quiet, body) = Body::channel(0);
         *response.body_mut() = body;
+        // The rest goes out in chunks, whatever a handler has said.
+        response.headers_mut().remove(CONTENT_LENGTH);
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         let body = LastBody { receiver, _under_way: Rc::clone(under_way) };
         self.0.replace(Some(Parted { body, quiet }));

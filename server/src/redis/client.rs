@@ -131,6 +131,11 @@ impl Client {
         Self { inner: Rc::clone(&self.inner), idempotent: true }
     }
 
+    /// The same client for commands that may not run twice.
+    pub(super) fn once(&self) -> Self {
+        Self { inner: Rc::clone(&self.inner), idempotent: false }
+    }
+
     /// Sends a command, and gives its answer as a type of yours.
     ///
     /// # Errors
@@ -250,6 +255,9 @@ impl Client {
     }
 
     /// Sets what is told when the connection comes and goes. It replaces what was set before.
+    ///
+    /// # Ordering
+    /// It runs as a tick of the loop, behind the change.
     pub fn on_change(&self, on_change: impl Fn(&Status) + 'static) {
         let old = self.inner.core.on_change.replace(Some(Rc::new(on_change)));
         drop(old);
@@ -288,9 +296,20 @@ impl Client {
         let client = self.clone();
         async move {
             let mut tries = if client.idempotent { 2 } else { 1 };
+            let core = &client.inner.core;
+            let until = core.lp.now() + limit;
             loop {
-                let link = client.inner.core.link(limit).await?;
-                let replies = link.send(&commands, count, limit)?.await.unwrap_or_else(|_| Err(closed()));
+                let left = || until.saturating_duration_since(core.lp.now());
+                let link = core.link(left()).await?;
+                let waiting = link.send(&commands, count, limit)?;
+                let replies = if left() < limit {
+                    // What it has waited for a connection is not that connection's fault, and does not end it.
+                    let replies = core.lp.timeout(left(), waiting).await;
+                    replies.unwrap_or(Ok(Err(Error::Timeout(limit))))
+                } else {
+                    waiting.await
+                };
+                let replies = replies.unwrap_or_else(|_| Err(closed()));
                 tries -= 1;
                 if tries == 0 || !matches!(replies, Err(Error::Lost(_))) {
                     return replies;
@@ -367,14 +386,15 @@ impl Core {
             let _ = sender.send(());
         }
         if let Some(status) = status {
-            self.tell(&status);
+            self.tell(status);
         }
     }
 
-    fn tell(&self, status: &Status) {
+    fn tell(&self, status: Status) {
         let on_change = self.on_change.borrow().clone();
         if let Some(on_change) = on_change {
-            on_change(status);
+            // Apart, so that a panic of it does not end the task that connects.
+            self.lp.next_tick(move |_| on_change(&status));
         }
     }
 }
@@ -396,7 +416,7 @@ async fn supervise(core: Rc<Core>) {
                 let why = driver.await;
                 core.registry.lost();
                 core.set(State::Connecting);
-                core.tell(&Status::Disconnected(why));
+                core.tell(Status::Disconnected(why));
                 let is_short = core.lp.now() - began < core.options.backoff_max;
                 short_lives = if is_short { short_lives + 1 } else { 0 };
                 if short_lives > 1 {

@@ -185,6 +185,8 @@ impl Shared {
 
 /// What is read at once.
 const CHUNK_LEN: usize = 16 * 1024;
+/// Before others have their turn: the shortest messages of so much fit into a subscription's queue.
+const CHUNKS_A_POLL: usize = 2;
 /// Of buffers that are empty.
 const KEPT_CAPACITY_MAX: usize = 64 * 1024;
 
@@ -217,7 +219,7 @@ impl Driver {
     }
 
     fn read(&mut self, cx: &mut Context<'_>) -> Result<(), Error> {
-        loop {
+        for _ in 0..CHUNKS_A_POLL {
             match Pin::new(&mut self.stream).poll_read(cx, &mut self.chunk) {
                 Poll::Pending => return Ok(()),
                 Poll::Ready(Ok(0)) => return Err(Error::Lost("the server closed it".into())),
@@ -229,6 +231,9 @@ impl Driver {
                 Poll::Ready(Err(error)) => return Err(Error::Lost(error.to_string())),
             }
         }
+        // Those who read messages come first.
+        cx.waker().wake_by_ref();
+        Ok(())
     }
 
     fn take_replies(&mut self) -> Result<(), Error> {

@@ -66,7 +66,8 @@ impl Client {
         let lock = Lock { client: self.clone(), key: key.to_owned(), token, until, is_ours: Cell::new(true) };
         let mut command = cmd("SET");
         command.arg(key).arg(&lock.token).arg("NX").arg("PX").arg(millis(ttl)?);
-        let taken: Option<String> = self.query(&command).await?;
+        // Sent again it would find its own token, and take it for somebody else's.
+        let taken: Option<String> = self.once().query(&command).await?;
         if taken.is_none() {
             lock.is_ours.set(false);
             return Ok(None);
@@ -114,13 +115,16 @@ impl Lock {
     /// Holds it for `ttl` from now, at least 1 ms; false if it was lost.
     ///
     /// # Errors
-    /// [`Error`]. It is not known then whether it was extended; [`remaining`](Self::remaining) counts as if not.
+    /// [`Error`]. It is not known then whether it was extended; [`remaining`](Self::remaining) counts by what ends sooner.
     ///
     /// # Cancel safety
     /// As after an error.
     pub async fn extend(&self, ttl: Duration) -> Result<bool, Error> {
+        let command = self.script(EXTEND, Some(millis(ttl)?));
         let until = self.client.lp().now() + ttl;
-        let extended: bool = self.client.query(&self.script(EXTEND, Some(millis(ttl)?))).await?;
+        // It may be shortened, and the answer be lost.
+        self.until.set(self.until.get().min(until));
+        let extended: bool = self.client.query(&command).await?;
         if extended {
             self.until.set(until);
         } else {
@@ -137,7 +141,7 @@ impl Lock {
     /// # Cancel safety
     /// It is released.
     pub async fn release(self) -> Result<bool, Error> {
-        let asked = self.client.query(&self.script(RELEASE, None::<u64>));
+        let asked = self.client.once().query(&self.script(RELEASE, None::<u64>));
         let released = asked.await;
         if released.is_ok() {
             self.is_ours.set(false);

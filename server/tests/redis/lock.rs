@@ -15,6 +15,10 @@ fn a_lock_is_one_users_until_it_is_released() {
         assert!(lock.extend(secs(120)).await.unwrap());
         let left: i64 = redis.query(&Cmd::pttl("lock")).await.unwrap();
         assert!(left > 60_000, "{left}");
+        let mut shortening = Box::pin(lock.extend(secs(1)));
+        assert!(futures::poll!(shortening.as_mut()).is_pending());
+        drop(shortening); // nobody knows whether it has run
+        assert!(lock.remaining() <= secs(1));
         assert!(lock.release().await.unwrap());
         let lock = other.try_lock("lock", secs(60)).await.unwrap().unwrap();
         drop(lock);

@@ -1,7 +1,7 @@
 //! Messages that are published.
 
 use futures::StreamExt;
-use phaseloop_server::redis::{Client, Cmd, Error, Event, Gap, Options, Subscription, cmd};
+use phaseloop_server::redis::{Client, Cmd, Error, Event, Gap, Options, Subscription, cmd, pipe};
 
 use crate::server::{ask, kill_connection, ms, on_loop, secs, server, server_with};
 
@@ -158,5 +158,26 @@ fn a_subscription_that_can_not_be_asked_for_is_an_error_and_is_forgotten() {
         redis.close();
         drop(all);
         assert!(matches!(redis.subscribe_soon("news"), Err(Error::Unavailable(_))));
+    });
+}
+
+#[test]
+fn a_reader_that_keeps_up_loses_nothing_of_many_messages_at_once() {
+    let Some(server) = server() else { return };
+    on_loop(async |lp| {
+        let (redis, other) = (ask(&lp, &server).await, ask(&lp, &server).await);
+        let mut news = redis.subscribe("news").await.unwrap();
+        let mut many = pipe();
+        for number in 0..9000 {
+            many.publish("news", number);
+        }
+        let publishing = other.pipeline::<()>(&many);
+        let reading = async {
+            for number in 0..9000 {
+                assert_eq!(next(&mut news).await, format!("news: {number}"));
+            }
+        };
+        let (published, ()) = futures::join!(publishing, reading);
+        published.unwrap();
     });
 }

@@ -57,11 +57,13 @@ async fn listen(shared: Rc<Shared>, mut subscription: Subscription) {
             Ok(Event::Message(message)) => hear(&shared, &message.channel, &message.payload).await,
             Ok(Event::Gap(Gap::Connection)) => shared.is_listening.set(true),
             Ok(Event::Gap(Gap::Overflow(count))) => {
+                shared.is_listening.set(true); // what told of the connection may be among them
                 shared.report(&format!("{count} messages of other servers were dropped: too many waited"));
             }
             Err(error) => shared.report(&error.to_string()),
         }
     }
+    shared.is_listening.set(false);
 }
 
 /// One message. What is not understood is reported and dropped.

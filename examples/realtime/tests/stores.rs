@@ -32,6 +32,26 @@ fn money_is_exact_on_mariadb() {
 }
 
 #[test]
+fn retries_on_mariadb_get_the_last_pieces_that_the_first_took() {
+    test(async |world| {
+        let Some((_server, url)) = mariadb(world.folder.path()) else { return };
+        let shop = world.open_when_there(&[("DATABASE_URL", &url)]).await;
+        let token = shop.register("ada").await;
+        // All connections are open, so that none is later than the first order.
+        let lists = (0..20).map(|_| shop.with_token(&token, "GET", "/api/orders", None));
+        futures::future::join_all(lists).await;
+        let tries = (0..20).map(|_| shop.order(&token, "one-and-the-same", &[(1, 1), (6, 3)]));
+        for (status, answer) in futures::future::join_all(tries).await {
+            assert!([200, 201].contains(&status), "{status} {answer}");
+        }
+        let books = Books::read(&url).await;
+        assert_eq!((books.orders, books.stock[&6], books.stock[&1]), (1, 0, 4_999));
+        let (status, answer) = shop.order(&token, "another-key", &[(6, 1)]).await;
+        assert_eq!((status, &answer["error"]["code"]), (409, &Value::from("out_of_stock")));
+    });
+}
+
+#[test]
 fn a_mariadb_that_dies_is_a_503_and_loses_no_order() {
     test(async |world| {
         let Some((mut server, url)) = mariadb(world.folder.path()) else { return };

@@ -18,9 +18,9 @@ use super::wire::{OWN_ROOM, Seat, VARIABLE};
 use super::worker::Worker;
 use super::workers::{Kind, NewWorker};
 
-/// How long the channel of a worker that has ended may stay open, since somebody else may hold its other end; and how long a thread may take
-/// to stop.
-const LAST_WORDS: Duration = Duration::from_secs(1);
+/// How long the channel of a worker that has ended may stay open, since somebody else may hold its other end; how long a thread may take
+/// to stop; and how long a worker's end waits at least for the primary to read, however short the grace.
+pub(super) const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// How a worker and the primary talk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -18,6 +18,7 @@ use serde::Serialize;
 
 use super::connection::{Accepting, Connection, OnConnection, Stream, give};
 use super::event::WorkerId;
+use super::member::LAST_WORDS;
 use super::sticky::MARK;
 use super::wire::{OWN_ROOM, Seat, ToPrimary, ToWorker, VARIABLE, decode, encode, send_user};
 use crate::http::Serving;
@@ -388,11 +389,11 @@ impl Worker {
         let worker = self.clone();
         let taken = encode(&ToPrimary::Taken { connection }, b"");
         // Not confirmed, not served: the primary gives it to another.
-        let _ = self.inner.channel.send_with(taken, move |_, sent| {
+        self.or_leave(self.inner.channel.send_with(taken, move |_, sent| {
             if sent.is_ok() {
                 worker.serve_taken(index, attachment, first);
             }
-        });
+        }));
     }
 
     fn serve_taken(&self, index: usize, attachment: Attachment, first: Vec<u8>) {
@@ -415,8 +416,15 @@ impl Worker {
     // --- what the primary says ------------------------------------------------------------------------------------------
 
     fn say(&self, what: &ToPrimary) {
-        // A primary that is gone is told of by the channel's end.
-        let _ = self.inner.channel.send(encode(what, b""));
+        self.or_leave(self.inner.channel.send(encode(what, b"")));
+    }
+
+    /// For a word that can not be queued the primary would wait for ever, and a client with it. So the channel ends, and the worker
+    /// with it: others get what it has not confirmed. A primary that is gone is told of by the channel's end.
+    fn or_leave(&self, sent: Result<(), SendError>) {
+        if let Err(SendError::Full { .. }) = sent {
+            self.inner.channel.disconnect();
+        }
     }
 
     fn hear(&self, mut message: Message) {
@@ -451,14 +459,11 @@ impl Worker {
     }
 
     fn received(&self, message: Result<Message, ReceiveError>) {
-        let Ok(message) = message else {
+        let has_room = self.inner.inbox.borrow().len() < MESSAGES_WAITING_MAX;
+        let Some(message) = message.ok().filter(|_| has_room) else {
             self.inner.messages_dropped.set(self.inner.messages_dropped.get() + 1);
             return;
         };
-        if self.inner.inbox.borrow().len() >= MESSAGES_WAITING_MAX {
-            self.inner.messages_dropped.set(self.inner.messages_dropped.get() + 1);
-            return;
-        }
         self.inner.inbox.borrow_mut().push_back(message);
         self.inner.readers.take().into_iter().for_each(Waker::wake);
         self.deliver();
@@ -518,8 +523,11 @@ impl Worker {
 
     async fn finish(&self, grace: Duration) {
         let inner = &*self.inner;
-        // Connections that were confirmed just now are about to be served.
-        inner.channel.flushed().await;
+        let words = grace.max(LAST_WORDS);
+        // Connections that were confirmed just now are about to be served. A primary that does not hear of them gives them to others.
+        if inner.lp.timeout(words, inner.channel.flushed()).await.is_err() {
+            inner.channel.close();
+        }
         yield_now().await;
         let shutdowns: Vec<_> =
             inner.servings.borrow().iter().map(|serving| serving.shutdown(grace)).collect();
@@ -550,6 +558,9 @@ impl Worker {
         if inner.is_over.get() {
             inner.lp.stop();
         }
+        let channel = inner.channel.clone();
+        let timer = inner.lp.timer(words, move |_| channel.close());
+        inner.lp.unref_timer(timer);
     }
 
     /// All was said, or the primary is gone: then what is under way is finished all the same.
@@ -582,3 +593,7 @@ impl fmt::Debug for Worker {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+#[path = "worker_tests.rs"]
+mod tests;

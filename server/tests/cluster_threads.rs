@@ -7,6 +7,7 @@ mod cluster_load;
 
 use std::collections::BTreeSet;
 use std::future::Future;
+use std::io::{Read, Write};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -215,6 +216,26 @@ fn silent_clients_keep_nobody_else_from_a_sticky_cluster() {
         primary.kill();
         let report = primary.ended().await;
         assert_eq!((&report.workers[0].ending, report.workers[0].was_killed), (&Ending::Thread, true));
+    });
+}
+
+#[test]
+fn what_waits_in_the_backlog_of_a_sticky_cluster_is_answered_at_the_end() {
+    let lp = EventLoop::new().unwrap();
+    in_time(&lp, async {
+        let options = options(2, Policy::Sticky(Stickiness::SessionId));
+        let (primary, _events, address) = start(&lp, options, Workers::threads(serve_it)).await;
+        let mut clients: Vec<_> = (0..4).map(|_| std::net::TcpStream::connect(address).unwrap()).collect();
+        for client in &mut clients {
+            client.write_all(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+        }
+        primary.end(); // before the loop has accepted them
+        primary.ended().await;
+        for mut client in clients {
+            let mut answer = String::new();
+            client.read_to_string(&mut answer).unwrap();
+            assert!(answer.starts_with("HTTP/1.1 200"), "{answer:?}");
+        }
     });
 }
 

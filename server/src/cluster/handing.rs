@@ -8,7 +8,7 @@ use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
 use phaseloop::ipc::{Attachment, AttachmentKind, Message, SendError};
-use phaseloop::net::{ByteStream, Listener, StreamFamily, TcpStream};
+use phaseloop::net::{ByteStream, StreamFamily, TcpStream};
 
 use super::core::Core;
 use super::dispatch::{Dispatch, Order, State, Wish};
@@ -52,34 +52,30 @@ impl Core {
         }
     }
 
-    /// Accepts what waits in the backlog, before the listener is closed.
+    /// Accepts what waits in the backlog, before the listener is closed. It waits for no first line: all workers are about to end,
+    /// and whoever gets a connection answers it.
     pub(super) fn accept_last(self: &Rc<Self>, listening: &Rc<Listening>) {
         if !listening.is_handed() {
             return;
         }
         for _ in 0..LAST_ACCEPTS_MAX {
             let accepted = match &listening.sockets {
-                Sockets::Tcp(listeners) => {
-                    let accepted = accept_now(&listeners[0]);
-                    accepted.map(|stream| self.accepted_tcp(listening, stream))
-                }
-                Sockets::Unix(listener) => {
-                    accept_now(listener).map(|stream| self.accepted(listening, stream, Wish::Anyone))
-                }
+                Sockets::Tcp(listeners) => listeners[0].try_accept().map(|(stream, _)| {
+                    let wish = wish_of(listening, &stream);
+                    self.submit(listening, stream, Vec::new(), wish);
+                }),
+                Sockets::Unix(listener) => listener.try_accept().map(|(stream, _)| {
+                    self.submit(listening, stream, Vec::new(), Wish::Anyone);
+                }),
             };
-            if accepted.is_none() {
-                return;
+            if accepted.is_err() {
+                return; // none waits, or it can not be accepted
             }
         }
     }
 
     fn accepted_tcp(self: &Rc<Self>, listening: &Rc<Listening>, stream: io::Result<TcpStream>) {
-        let wish = match (listening.policy, &stream) {
-            (Policy::Sticky(Stickiness::Address), Ok(stream)) => {
-                stream.peer_addr().map_or(Wish::Anyone, |peer| sticky::by_address(peer.ip()))
-            }
-            _ => Wish::Anyone,
-        };
+        let wish = stream.as_ref().map_or(Wish::Anyone, |stream| wish_of(listening, stream));
         self.accepted(listening, stream, wish);
     }
 
@@ -129,6 +125,9 @@ impl Core {
         first: Vec<u8>,
         wish: Wish,
     ) {
+        if listening.is_closed.get() {
+            return; // its first line came too late: no worker takes anything from here
+        }
         // Nobody else has the stream, so it can be taken apart.
         let Ok(fd) = stream.into_fd() else { return };
         let connection = self.next_connection.get();
@@ -310,9 +309,14 @@ impl Core {
     }
 }
 
-/// A connection that waits; `None` if none does, or an error keeps it from being accepted.
-fn accept_now<K: StreamFamily>(listener: &Listener<K>) -> Option<io::Result<ByteStream<K>>> {
-    listener.try_accept().ok().map(|(stream, _)| Ok(stream))
+/// For whom a client is, as far as its address says.
+fn wish_of(listening: &Listening, stream: &TcpStream) -> Wish {
+    match listening.policy {
+        Policy::Sticky(Stickiness::Address) => {
+            stream.peer_addr().map_or(Wish::Anyone, |peer| sticky::by_address(peer.ip()))
+        }
+        _ => Wish::Anyone,
+    }
 }
 
 /// `None` if the client went before it said anything.

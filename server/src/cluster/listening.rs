@@ -38,6 +38,7 @@ pub(super) struct Listening {
     /// Connections whose first line is being read.
     pub(super) reading: Cell<usize>,
     pub(super) is_paused: Cell<bool>,
+    pub(super) is_closed: Cell<bool>,
     /// Node: it is one worker's own, and closed with it.
     pub(super) is_own: Cell<bool>,
     /// Node: what its workers share.
@@ -93,6 +94,7 @@ impl Listening {
             users: RefCell::default(),
             reading: Cell::new(0),
             is_paused: Cell::new(false),
+            is_closed: Cell::new(false),
             is_own: Cell::new(false),
             data: RefCell::default(),
         })
@@ -143,6 +145,7 @@ impl Listening {
     }
 
     pub(super) fn close(&self) {
+        self.is_closed.set(true);
         match &self.sockets {
             Sockets::Tcp(listeners) => listeners.iter().for_each(TcpListener::close),
             Sockets::Unix(listener) => listener.close(),

@@ -3,6 +3,7 @@
 //! Each test runs itself again as a child in a user namespace, whose limits are its own.
 #![cfg(any(target_os = "linux", target_os = "android"))]
 #![allow(clippy::unwrap_used)]
+#![allow(clippy::print_stderr)] // what is skipped is said loudly
 
 #[path = "support/by_pool.rs"]
 mod front;

@@ -56,7 +56,7 @@ async fn ask(lp: &LoopHandle, policy: Policy, node: PathBuf, modules: PathBuf) -
     options.workers = 3.try_into().unwrap();
     options.policy = policy;
     let setup = Setup::new(options).listen("web", "127.0.0.1:0".parse().unwrap());
-    let primary = setup.start(lp, Workers::threads(|lp, worker| serve(lp, worker))).unwrap();
+    let primary = setup.start(lp, Workers::threads(serve)).unwrap();
     let mut events = primary.events();
     for _ in 0..3 {
         while !matches!(events.next().await.unwrap(), Event::Ready { .. }) {}

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicPtr, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use phaseloop::{EventLoop, LoopBound, Outcome, RunMode, TestLoop};
+use phaseloop::{EventLoop, LoopBound, LoopHandle, Outcome, RunMode, TestLoop};
 use trace::Trace;
 
 /// Logs where it is dropped.
@@ -104,13 +104,13 @@ fn what_is_on_its_way_home_does_not_keep_the_loop_alive() {
 #[test]
 fn without_a_loop_it_leaks_rather_than_drop_on_a_wrong_thread() {
     let (lp, trace) = (EventLoop::new().unwrap(), Trace::default());
-    let bound = LoopBound::new(&lp, Witness::new(&trace));
+    let (bound, handle) = (LoopBound::new(&lp, Witness::new(&trace)), LoopHandle::clone(&lp));
     drop(lp);
     thread::spawn(move || drop(bound)).join().unwrap();
     assert!(trace.take().is_empty());
     // What leaks on purpose stays within reach, or a leak check would tell of it.
-    static LEAKED: AtomicPtr<Trace> = AtomicPtr::new(std::ptr::null_mut());
-    LEAKED.store(Box::into_raw(Box::new(trace)), Ordering::Relaxed);
+    static LEAKED: AtomicPtr<(Trace, LoopHandle)> = AtomicPtr::new(std::ptr::null_mut());
+    LEAKED.store(Box::into_raw(Box::new((trace, handle))), Ordering::Relaxed);
 }
 
 #[test]

@@ -51,9 +51,13 @@ pub(crate) const DATABASE_PASSWORD: &str = "password-of-the-database";
 pub(crate) fn mariadb(folder: &Path) -> Option<(Server, String)> {
     let (install, daemon) = (peer("mariadb-install-db")?, peer("mariadbd")?);
     let (data, init) = (folder.join("mariadb"), folder.join("init.sql"));
+    // Of its own: a server that starts clears the folder of temporary tables, those of its neighbours too.
+    let temporary = folder.join("temporary");
+    fs::create_dir_all(&temporary).unwrap();
     let made = Command::new(install)
         .args(["--no-defaults", "--auth-root-authentication-method=normal", "--skip-test-db", "--user=root"])
         .arg(format!("--datadir={}", data.display()))
+        .env("TMPDIR", &temporary)
         .output()
         .unwrap();
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
@@ -78,6 +82,7 @@ pub(crate) fn mariadb(folder: &Path) -> Option<(Server, String)> {
         let mut command = Command::new(&daemon);
         // The root of a container is the only user it has.
         command.args(["--no-defaults", "--user=root", "--bind-address=127.0.0.1"]).args(&files);
+        command.env("TMPDIR", &temporary);
         command
     });
     Some((server, format!("mysql://app:{DATABASE_PASSWORD}@127.0.0.1:{port}/shop")))

@@ -311,11 +311,10 @@ fn chromium_loads_a_page_events_and_a_websocket_over_one_connection_of_http2() {
         let result: serde_json::Value = serde_json::from_str(&said).unwrap();
         assert_eq!(result["error"], serde_json::Value::Null, "{said}");
         assert_eq!(result["json"], "world");
-        assert_eq!(
-            (&result["page"], &result["spoken"]),
-            (&"h2".into(), &serde_json::json!(["h2"])),
-            "{said}"
-        );
+        assert_eq!(result["page"], "h2");
+        // The browser asks for an icon, too, sooner or later.
+        let spoken = result["spoken"].as_array().unwrap();
+        assert!(!spoken.is_empty() && spoken.iter().all(|protocol| protocol == "h2"), "{said}");
         assert_eq!(result["events"], serde_json::json!(["one", "two", "three"]));
         let socket = &result["socket"];
         assert!(socket[1].as_str().unwrap().starts_with("permessage-deflate"), "{said}");

@@ -13,7 +13,7 @@ use http::{HeaderValue, Response};
 use super::body::Body;
 use super::channel::{BodyReceiver, BodySender};
 use super::connection::{End, Served, Transport, linger};
-use super::error::{BoxError, Fault, Trouble};
+use super::error::{BodyError, BoxError, Fault, Trouble};
 use super::registry::Member;
 use super::watch::{Due, UnderWay, Watch};
 
@@ -70,12 +70,15 @@ pub(crate) struct Tail<S> {
     chunk: Vec<u8>,
     written: usize,
     ended: bool,
+    /// Why the answer ended before it was whole.
+    broken: Option<BodyError>,
     ignored: usize,
 }
 
 impl<S: Transport> Tail<S> {
     pub(crate) fn new(stream: S, body: LastBody, watch: Rc<Watch>, member: Member) -> Self {
-        Self { stream, body, watch, member, chunk: Vec::new(), written: 0, ended: false, ignored: 0 }
+        let (chunk, written, ended, broken, ignored) = (Vec::new(), 0, false, None, 0);
+        Self { stream, body, watch, member, chunk, written, ended, broken, ignored }
     }
 
     /// Writes the rest of the answer, and closes the connection.
@@ -102,7 +105,7 @@ impl<S: Transport> Tail<S> {
         let flushed = Pin::new(&mut self.stream).poll_flush(cx)?;
         let drained = self.stream.cork().poll_drain(cx)?;
         if written.is_ready() && flushed.is_ready() && drained.is_ready() {
-            return Poll::Ready(Ok(()));
+            return Poll::Ready(self.broken.take().map_or(Ok(()), |error| Err(End::Broken(error.into()))));
         }
         if served.scratch.with(|buf| self.poll_gone(cx, buf)).is_ready() {
             return Poll::Ready(Err(End::Fault(Fault::Silent)));
@@ -133,8 +136,8 @@ impl<S: Transport> Tail<S> {
                     self.chunk.extend_from_slice(b"\r\n");
                 }
                 None => (self.chunk, self.ended) = (b"0\r\n\r\n".to_vec(), true),
-                // Without the last chunk, the peer sees that something is missing.
-                Some(Err(error)) => return Poll::Ready(Err(End::Broken(error.into()))),
+                // Without the last chunk, the peer sees that something is missing. What was written before still goes out.
+                Some(Err(error)) => (self.broken, self.ended) = (Some(error), true),
             }
         }
     }

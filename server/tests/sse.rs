@@ -134,6 +134,43 @@ fn a_slow_client_is_bounded_by_either_policy() {
     }
 }
 
+#[test]
+fn what_a_client_missed_does_not_make_it_a_slow_one() {
+    for policy in [WhenSlow::Disconnect, WhenSlow::SkipEvents] {
+        on_loop(async |lp| {
+            let mut options = ChannelOptions::default();
+            (options.when_slow, options.high_water) = (policy, 1000);
+            let channel = Channel::new(options);
+            for _ in 0..10 {
+                channel.send(Event::new("x".repeat(1000)));
+            }
+            let request = Request::get("/").header("last-event-id", "1").body(Body::empty()).unwrap();
+            let _unread = channel.subscribe(&request);
+            assert_eq!(channel.send(Event::new("told")), 1, "{policy:?}");
+            channel.send(Event::new("x".repeat(1000)));
+            assert_eq!(channel.send(Event::new("full")), 0, "{policy:?}: the mark holds for what comes now");
+            drop(lp);
+        });
+    }
+}
+
+#[test]
+fn the_heart_goes_on_for_clients_that_were_all_slow_at_a_beat() {
+    on_loop(async |lp| {
+        let mut options = ChannelOptions::default();
+        (options.when_slow, options.high_water) = (WhenSlow::SkipEvents, 1000);
+        let channel = Channel::new(options);
+        let mut body = channel.subscribe(&Request::get("/").body(Body::empty()).unwrap()).into_body();
+        channel.send(Event::new("x".repeat(2000)));
+        lp.sleep(secs(16)).await; // a beat that finds it full
+        for _ in 0..2 {
+            body.chunk().await.unwrap().unwrap(); // the retry, and the long event
+        }
+        lp.sleep(secs(15)).await;
+        assert_eq!(body.chunk().await.unwrap().unwrap(), ": \n\n");
+    });
+}
+
 // --- the rest of an answer, without hyper -----------------------------------------------------------------------------
 
 #[test]

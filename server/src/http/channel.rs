@@ -17,7 +17,8 @@ use super::error::BodyError;
 const PIECES_MAX: usize = 1024;
 
 pub(crate) fn channel(high_water: usize) -> (BodySender, BodyReceiver) {
-    let shared = Rc::new(RefCell::new(Shared { high_water, ..Shared::default() }));
+    let shared = Shared { high_water, pieces_max: PIECES_MAX, ..Shared::default() };
+    let shared = Rc::new(RefCell::new(shared));
     (BodySender { shared: Rc::clone(&shared) }, BodyReceiver { shared })
 }
 
@@ -27,6 +28,7 @@ struct Shared {
     /// Bytes in the queue.
     len: usize,
     high_water: usize,
+    pieces_max: usize,
     /// The sender has finished, or was dropped.
     end: Option<End>,
     receiver_gone: bool,
@@ -48,7 +50,8 @@ enum End {
 
 impl Shared {
     fn is_full(&self) -> bool {
-        self.len >= self.high_water || self.queue.len() >= PIECES_MAX
+        // With a mark of zero, one piece at a time.
+        !self.queue.is_empty() && (self.len >= self.high_water || self.queue.len() >= self.pieces_max)
     }
 
     fn push(&mut self, piece: Piece) -> Option<Waker> {
@@ -132,6 +135,14 @@ impl BodySender {
         self.shared.borrow().is_full()
     }
 
+    /// Has the mark apply to what is sent from now on: what waits already is beside it.
+    #[cfg(feature = "sse")]
+    pub(crate) fn exempt_queued(&mut self) {
+        let mut shared = self.shared.borrow_mut();
+        shared.high_water += shared.len;
+        shared.pieces_max += shared.queue.len();
+    }
+
     /// True if somebody has looked for a piece and waits for one.
     pub(crate) fn is_awaited(&self) -> bool {
         self.shared.borrow().receiver.is_some()
@@ -148,6 +159,9 @@ impl BodySender {
     }
 
     /// Waits until nobody reads any more: the peer went away, or the answer was given up.
+    ///
+    /// # Cancel safety
+    /// Dropping the future changes nothing.
     pub async fn gone(&mut self) {
         poll_fn(|cx| {
             let mut shared = self.shared.borrow_mut();
@@ -177,7 +191,8 @@ impl BodySender {
 
     /// Ends the body with trailers.
     pub fn finish_with(self, trailers: HeaderMap) {
-        wake(self.shared.borrow_mut().push(Piece::Trailers(Box::new(trailers))));
+        let waker = self.shared.borrow_mut().push(Piece::Trailers(Box::new(trailers)));
+        wake(waker);
         self.end(End::Finished);
     }
 

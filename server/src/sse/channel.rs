@@ -128,6 +128,7 @@ impl Channel {
             // The answer is in our hands: the client can not be gone.
             let _ = client.sender.try_send(bytes);
         }
+        client.sender.exempt_queued();
         self.inner.clients.borrow_mut().push(client);
         self.beat();
         response
@@ -174,7 +175,9 @@ impl Channel {
             loop {
                 phaseloop::sleep(period).await;
                 let Some(inner) = Weak::upgrade(&channel) else { return };
-                if inner.tell(&beat) == 0 {
+                inner.tell(&beat);
+                // Not whether somebody was told: clients may all be slow for a while.
+                if inner.clients.borrow().is_empty() {
                     inner.beats.set(false);
                     return;
                 }

@@ -85,6 +85,9 @@ impl EventSender {
     }
 
     /// Waits until the client is gone.
+    ///
+    /// # Cancel safety
+    /// Dropping the future changes nothing.
     pub async fn gone(&mut self) {
         self.sender.gone().await;
     }

@@ -2,6 +2,7 @@
 
 use std::io::{self, Read, Write};
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use mio::net::TcpStream;
@@ -12,6 +13,8 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long the client waits for any answer at all before it gives up.
 const SILENCE_MAX: Duration = Duration::from_secs(10);
+/// What stands before the date in an answer of HTTP/1.1, in small letters.
+const DATE: &str = "\r\ndate: ";
 
 /// Many connections to one server.
 pub struct EchoClient {
@@ -34,7 +37,16 @@ pub struct Talk {
     /// What the answer to that ends with.
     opened_by: &'static [u8],
     message: Vec<u8>,
-    reply: Vec<u8>,
+    reply: Reply,
+}
+
+/// What a message is answered with.
+#[derive(Clone)]
+struct Reply {
+    bytes: Vec<u8>,
+    /// The answers in it are so long each, and may differ here: that is their date.
+    each_len: usize,
+    date: Range<usize>,
 }
 
 struct Connection {
@@ -95,7 +107,7 @@ impl Talk {
     /// Messages of `size` bytes that come back as they are.
     pub fn bytes(size: usize) -> Self {
         let message = payload(size);
-        Talk { opening: Vec::new(), opened_by: b"", reply: message.clone(), message }
+        Talk { opening: Vec::new(), opened_by: b"", reply: Reply::exactly(message.clone()), message }
     }
 
     /// A WebSocket with binary messages of `size` bytes, which are below 64 KiB. The mask is zero, so that a message looks the same on
@@ -114,17 +126,34 @@ impl Talk {
             frame
         };
         let (message, reply) = (frame(0x80, &[0; 4]), frame(0, &[]));
-        Talk { opening: opening.to_vec(), opened_by: b"\r\n\r\n", message, reply }
+        Talk { opening: opening.to_vec(), opened_by: b"\r\n\r\n", message, reply: Reply::exactly(reply) }
     }
 
     /// An event stream whose first event is `data: 0`. Nothing more is said.
     pub fn event_stream() -> Self {
         let opening = b"GET /events HTTP/1.1\r\nHost: bench\r\nAccept: text/event-stream\r\n\r\n".to_vec();
-        Talk { opening, opened_by: b"data: 0\n\n\r\n", message: Vec::new(), reply: Vec::new() }
+        Talk {
+            opening,
+            opened_by: b"data: 0\n\n\r\n",
+            message: Vec::new(),
+            reply: Reply::exactly(Vec::new()),
+        }
+    }
+
+    /// HTTP/1.1: `request`, so many at once. The server is asked it once to know its answer, which ends with `body`.
+    pub fn http(addr: SocketAddr, request: &[u8], body: &'static [u8], at_once: usize) -> io::Result<Self> {
+        let asks_once = Talk {
+            opening: request.to_vec(),
+            opened_by: body,
+            message: request.repeat(at_once),
+            reply: Reply::exactly(Vec::new()),
+        };
+        let answer = asks_once.open(&mut std::net::TcpStream::connect_timeout(&addr, CONNECT_TIMEOUT)?)?;
+        Ok(Talk { reply: Reply::http(&answer, at_once)?, ..asks_once })
     }
 
     /// Sends what opens a connection and reads the answer.
-    fn open(&self, stream: &mut std::net::TcpStream) -> io::Result<()> {
+    fn open(&self, stream: &mut std::net::TcpStream) -> io::Result<Vec<u8>> {
         stream.set_read_timeout(Some(SILENCE_MAX))?;
         stream.write_all(&self.opening)?;
         let (mut read, mut buf) = (Vec::new(), [0; 1024]);
@@ -134,7 +163,36 @@ impl Talk {
                 len => read.extend_from_slice(&buf[..len]),
             }
         }
-        Ok(())
+        Ok(read)
+    }
+}
+
+impl Reply {
+    fn exactly(bytes: Vec<u8>) -> Self {
+        Reply { each_len: bytes.len().max(1), bytes, date: 0..0 }
+    }
+
+    /// So many answers of HTTP/1.1 as `answer`, each with a date of its own.
+    fn http(answer: &[u8], at_once: usize) -> io::Result<Self> {
+        let text = String::from_utf8_lossy(answer);
+        let lower = text.to_ascii_lowercase();
+        let lacks = |what: &str| io::Error::other(format!("an answer without {what:?}: {text:?}"));
+        for field in ["http/1.1 200 ", "\r\ncontent-type: ", "\r\ncontent-length: ", "\r\nserver: "] {
+            lower.contains(field).then_some(()).ok_or_else(|| lacks(field))?;
+        }
+        let begin = lower.find(DATE).ok_or_else(|| lacks(DATE))? + DATE.len();
+        let len = lower[begin..].find('\r').ok_or_else(|| lacks("\r"))?;
+        Ok(Reply { bytes: answer.repeat(at_once), each_len: answer.len(), date: begin..begin + len })
+    }
+
+    /// True if `bytes` are the reply's from `at` on.
+    fn is(&self, at: usize, bytes: &[u8]) -> bool {
+        let Some(expected) = self.bytes.get(at..at + bytes.len()) else { return false };
+        // Most answers are given in the second of the one that is compared with.
+        expected == bytes
+            || (at..)
+                .zip(expected.iter().zip(bytes))
+                .all(|(at, (expected, byte))| expected == byte || self.date.contains(&(at % self.each_len)))
     }
 }
 
@@ -361,17 +419,16 @@ impl Connection {
     }
 
     /// Reads until the reply is whole (true) or the socket is empty (false).
-    fn read(&mut self, buf: &mut [u8], reply: &[u8]) -> io::Result<bool> {
+    fn read(&mut self, buf: &mut [u8], reply: &Reply) -> io::Result<bool> {
         loop {
             match self.stream.read(buf) {
                 Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
                 Ok(read_len) => {
-                    let expected = reply.get(self.read..self.read + read_len);
-                    if expected != Some(&buf[..read_len]) {
+                    if !reply.is(self.read, &buf[..read_len]) {
                         return Err(io::Error::new(io::ErrorKind::InvalidData, "other bytes came back"));
                     }
                     self.read += read_len;
-                    if self.read == reply.len() {
+                    if self.read == reply.bytes.len() {
                         return Ok(true);
                     }
                 }
@@ -452,6 +509,22 @@ pub fn raise_descriptor_limit(needed: u64) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn answers_may_differ_in_their_date_and_nowhere_else() {
+        let answer = |second: &str, body: &str| {
+            format!(
+                "HTTP/1.1 200 OK\r\nServer: a\r\nDate: {second}\r\nContent-Type: b\r\nContent-Length: 1\r\n\r\n{body}"
+            )
+        };
+        let reply = Reply::http(answer("01", "x").as_bytes(), 2).unwrap();
+        let both = [answer("01", "x"), answer("02", "x")].concat();
+        assert!(reply.is(0, both.as_bytes()));
+        assert!((0..both.len()).all(|at| reply.is(at, &both.as_bytes()[at..])));
+        assert!(!reply.is(0, [answer("01", "x"), answer("01", "y")].concat().as_bytes()));
+        assert!(!reply.is(1, both.as_bytes()), "longer than what is left of the reply");
+        assert!(Reply::http(b"HTTP/1.1 500 \r\ndate: \r\n\r\nx", 1).is_err());
+    }
 
     #[test]
     fn a_percentile_is_within_three_percent() {

@@ -50,8 +50,20 @@ const SERVERS: &[(&str, Serve)] = &[
     ("phaseloop-ws-callbacks", peers::phaseloop_web::ws_echo_callbacks),
     ("phaseloop-sse", peers::phaseloop_web::event_streams),
     ("phaseloop-socketio", peers::phaseloop_web::socketio),
+    ("phaseloop-http", peers::phaseloop_web::plaintext),
+    ("hyper-http1", peers::hyper::http1),
+    ("hyper-http1-flush", peers::hyper::http1_pipeline_flush),
+    ("hyper-http2", peers::hyper::http2),
     ("tokio-ws", peers::tokio_ws::echo),
     ("tokio-ws-small-buf", peers::tokio_ws::echo_small_buf),
+];
+
+/// Those that are scripts of Node.js.
+const NODE_SERVERS: &[(&str, &str)] = &[
+    ("node", "echo.js"),
+    ("node-http1", "http1.js"),
+    ("node-http2", "http2.js"),
+    ("node-socketio", "broadcast.js"),
 ];
 
 /// A server that runs in a child process. Dropping it ends the child.
@@ -75,17 +87,15 @@ impl SharedBytes {
 impl EchoProcess {
     /// Starts a server by name, pinned to `core` if there is one.
     pub fn start(server: &str, buf_len: usize, core: Option<usize>) -> io::Result<Self> {
-        if server == "node" {
-            let mut command = Command::new("node");
-            command.arg(peers::node::script("echo.js"));
-            return Self::spawn(command);
-        }
+        let Some((_, script)) = NODE_SERVERS.iter().find(|(name, _)| *name == server) else {
+            return Self::spawn(child::serve_command(server, buf_len, core)?);
+        };
+        let mut command = Command::new("node");
+        command.arg(peers::node::script(script));
         if server == "node-socketio" {
-            let mut command = Command::new("node");
-            command.arg(peers::node::script("broadcast.js")).env("NODE_PATH", peers::node::packages());
-            return Self::spawn(command);
+            command.env("NODE_PATH", peers::node::packages());
         }
-        Self::spawn(child::serve_command(server, buf_len, core)?)
+        Self::spawn(command)
     }
 
     /// Starts a server by a command that keeps to the protocol above.
@@ -146,7 +156,7 @@ fn number_at(text: &str, index: usize) -> io::Result<u64> {
 
 /// The names of the servers.
 pub fn server_names() -> impl Iterator<Item = &'static str> {
-    SERVERS.iter().map(|(name, _)| *name).chain(["node"])
+    SERVERS.iter().map(|(name, _)| *name).chain(NODE_SERVERS.iter().map(|(name, _)| *name))
 }
 
 /// An error that lists the names, unless `server` is one of them.

@@ -16,6 +16,7 @@ pub mod question;
 pub mod stopwatch;
 
 pub mod fs_small_files;
+pub mod http_plaintext;
 pub mod local_echo;
 pub mod loop_turn;
 pub mod phase_scheduling;
@@ -42,7 +43,7 @@ use question::Question;
 
 /// Every question, in the order in which `compare` asks them.
 pub fn questions() -> Vec<&'static Question> {
-    let groups: [&'static [Question]; 22] = [
+    let groups: [&'static [Question]; 23] = [
         loop_turn::QUESTIONS,
         timers_fire::QUESTIONS,
         timers_cancel::QUESTIONS,
@@ -58,6 +59,7 @@ pub fn questions() -> Vec<&'static Question> {
         local_echo::QUESTIONS,
         process_spawn::QUESTIONS,
         tokio_host::QUESTIONS,
+        http_plaintext::QUESTIONS,
         web_idle::QUESTIONS,
         ws_echo::QUESTIONS,
         socketio_broadcast::QUESTIONS,

@@ -2,6 +2,7 @@
 
 pub(crate) mod compio;
 pub(crate) mod floor;
+pub(crate) mod hyper;
 #[cfg(feature = "libuv")]
 pub(crate) mod libuv;
 #[cfg(feature = "libuv")]

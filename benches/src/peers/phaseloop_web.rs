@@ -1,9 +1,9 @@
-//! `phaseloop-server`: WebSockets with a task each and with callbacks, event streams, and Socket.IO.
+//! `phaseloop-server`: plain answers, WebSockets with a task each and with callbacks, event streams, and Socket.IO.
 
 use std::net::TcpListener;
 
 use phaseloop::RunMode;
-use phaseloop_server::http::{Body, Handler, Request, Server, StatusCode};
+use phaseloop_server::http::{Body, Handler, HeaderValue, Request, Response, Server, StatusCode, header};
 use phaseloop_server::socketio::Io;
 use phaseloop_server::sse::{Channel, ChannelOptions, Event};
 use phaseloop_server::ws::{Acceptor, WsCallbacks, WsOptions};
@@ -52,9 +52,19 @@ pub(crate) fn event_streams(listener: TcpListener, _buf_len: usize) -> ! {
     channel.send(Event::new("0").id("0"));
     serve(listener, move |mut request: Request<Body>| {
         // Whoever comes is told the one event that is kept.
-        request.headers_mut().insert("last-event-id", http::HeaderValue::from_static("none"));
+        request.headers_mut().insert("last-event-id", HeaderValue::from_static("none"));
         let response = channel.subscribe(&request);
         async { response }
+    })
+}
+
+/// Answers every request in a few words.
+pub(crate) fn plaintext(listener: TcpListener, _buf_len: usize) -> ! {
+    serve(listener, async |_: Request<Body>| {
+        let mut response = Response::new(Body::from("Hello, World!"));
+        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain"));
+        response.headers_mut().insert(header::SERVER, HeaderValue::from_static("bench"));
+        response
     })
 }
 

@@ -11,7 +11,7 @@ use std::rc::Rc;
 use futures::{AsyncReadExt, AsyncWriteExt};
 use peer::{Raw, body, on_loop, start, status};
 use phaseloop_server::http::{
-    self, Body, BodyError, BoxError, HeaderMap, HeaderValue, Request, RequestExt, Response, Server,
+    self, Body, BodyError, BoxError, HeaderMap, HeaderValue, Limits, Request, RequestExt, Response, Server,
     StatusCode, StatusError,
 };
 
@@ -305,6 +305,41 @@ fn a_connection_is_handed_over_with_what_came_behind_the_request() {
         assert_eq!(serving.stats().connections, 0);
         let mut raw = Raw::ask(&lp, address, "GET / HTTP/1.1\r\nHost: x\r\n\r\n").await;
         assert_eq!(status(&raw.reply().await), 500, "a plain request is no upgrade");
+    });
+}
+
+#[test]
+fn who_was_promised_a_connection_gets_its_own_or_an_error() {
+    on_loop(async |lp| {
+        let waiting = Rc::new(RefCell::new(Vec::new()));
+        let promised = Rc::clone(&waiting);
+        let handler = async move |mut request: Request<Body>| {
+            let upgrading = http::upgrade(&mut request)?;
+            promised.borrow_mut().push(phaseloop::spawn(upgrading));
+            let mut response = Response::new(Body::empty());
+            if request.uri() == "/yes" {
+                *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+                response.headers_mut().insert("connection", HeaderValue::from_static("upgrade"));
+                response.headers_mut().insert("upgrade", HeaderValue::from_static("x"));
+            }
+            Ok::<_, BoxError>(response)
+        };
+        let mut limits = Limits::default();
+        limits.requests_per_connection_max = 2;
+        let (_serving, address) = start(&lp, Server::new(handler).limits(limits));
+        let request =
+            |path| format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n");
+        let mut raw = Raw::ask(&lp, address, request("/no")).await;
+        assert_eq!(status(&raw.reply().await), 200);
+        let refused = waiting.borrow_mut().remove(0).await.unwrap();
+        assert_eq!(refused.unwrap_err().kind(), std::io::ErrorKind::NotConnected, "at once");
+        raw.send(request("/yes")).await;
+        let reply = raw.reply().await;
+        assert!(status(&reply) == 101 && reply.contains("connection: upgrade"), "the last one too: {reply}");
+        let mut stream = waiting.borrow_mut().remove(0).await.unwrap().unwrap();
+        stream.write_all(b"hello").await.unwrap();
+        stream.flush().await.unwrap();
+        raw.bytes_until(b"hello").await;
     });
 }
 

@@ -11,13 +11,14 @@ use futures_core::Stream;
 use http::HeaderMap;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
+use phaseloop::channel::Receiver;
 
 use super::channel::{BodyReceiver, BodySender, channel};
 use super::connection::ConnectionInfo;
 use super::error::BodyError;
 use super::limits::Limits;
 use super::rate::Rate;
-use super::upgrade::Upgrader;
+use super::upgrade::Upgraded;
 use super::watch::UnderWay;
 
 /// The body of a request or an answer: bytes, or bytes to come.
@@ -58,7 +59,7 @@ enum Kind {
 /// values only and costs three allocations.
 pub(crate) struct Riding {
     pub(crate) connection: Rc<ConnectionInfo>,
-    pub(crate) upgrader: Option<Upgrader>,
+    pub(crate) upgraded: Option<Receiver<Upgraded>>,
     /// HTTP/2: has the request go on while a stream that was taken over lives.
     pub(crate) under_way: Option<Rc<UnderWay>>,
 }

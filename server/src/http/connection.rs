@@ -1,5 +1,6 @@
 //! One connection, from its first byte to its last.
 
+use std::cell::Cell;
 use std::fmt;
 use std::future::poll_fn;
 use std::io;
@@ -146,8 +147,8 @@ pub(crate) struct Connection<H> {
     pub(crate) served: Rc<Served<H>>,
     pub(crate) info: Rc<ConnectionInfo>,
     pub(crate) watch: Rc<Watch>,
-    /// HTTP/1.1: where the connection is handed over, if a request asked for it.
-    pub(crate) upgrader: Upgrader,
+    /// HTTP/1.1: to whom the connection is handed, once an answer agreed.
+    pub(crate) agreed: Cell<Option<Upgrader>>,
     /// HTTP/1.1: the answer that the connection is left to.
     pub(crate) lasting: Lasting,
 }
@@ -317,7 +318,7 @@ async fn speak<H: Handler, S: Transport>(
         served: Rc::clone(served),
         info: Rc::new(info),
         watch,
-        upgrader: Upgrader::default(),
+        agreed: Cell::default(),
         lasting: Lasting::default(),
     });
     match protocol {

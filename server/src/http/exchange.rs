@@ -11,6 +11,7 @@ use http::header::{CONNECTION, CONTENT_TYPE, HOST, UPGRADE};
 use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
+use phaseloop::channel::oneshot;
 
 use super::body::{Body, Riding};
 use super::connection::Connection;
@@ -34,13 +35,12 @@ pub(crate) fn answer<H: Handler>(
             None => handled(&connection, request, &under_way).await,
         };
         if version != Version::HTTP_2 {
-            if is_last {
-                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-            }
             let status = response.status();
             let agrees = status == StatusCode::SWITCHING_PROTOCOLS || (is_connect && status.is_success());
-            if let Some(upgrader) = upgrader.filter(|_| agrees) {
-                upgrader.agree();
+            if agrees && upgrader.is_some() {
+                connection.agreed.set(upgrader);
+            } else if is_last {
+                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
         }
         if version == Version::HTTP_11 && is_get && response.status() == StatusCode::OK {
@@ -74,14 +74,14 @@ async fn handled<H: Handler>(
     let served = &connection.served;
     let is_connect = request.method() == Method::CONNECT;
     let asks = is_connect || request.headers().contains_key(UPGRADE);
-    let upgrader = (asks && request.version() == Version::HTTP_11).then(|| connection.upgrader.clone());
+    let (upgrader, upgraded) = (asks && request.version() == Version::HTTP_11).then(oneshot).unzip();
     let told = served.on_trouble.as_ref().map(|_| (request.method().clone(), request.uri().clone()));
     let request = request.map(|incoming| {
         let mut body = Body::received(incoming, &served.limits, &served.lp);
-        let takes_over = is_connect && upgrader.is_none();
+        let takes_over = is_connect && upgraded.is_none();
         let riding = Riding {
             connection: Rc::clone(&connection.info),
-            upgrader: upgrader.clone(),
+            upgraded,
             under_way: takes_over.then(|| Rc::clone(under_way)),
         };
         body.set_riding(riding, under_way);

@@ -45,9 +45,10 @@ pub(crate) async fn serve<H: Handler, S: Transport>(
 
     let parts = driven.into_parts();
     let stream = parts.io.into_stream();
-    if ended.is_ok() && connection.upgrader.is_agreed() {
+    if let (Ok(()), Some(upgrader)) = (&ended, connection.agreed.take()) {
         retire(&connection.watch, &member);
-        connection.upgrader.give(stream.into_upgraded(parts.read_buf, member));
+        // Given back if nobody wants it, and closed by that.
+        let _ = upgrader.send(stream.into_upgraded(parts.read_buf, member));
         return Ok(());
     }
     if let (Ok(()), Some(body)) = (&ended, connection.lasting.take()) {
@@ -56,7 +57,6 @@ pub(crate) async fn serve<H: Handler, S: Transport>(
         served.lp.spawn(tail.serve(Rc::clone(&served))).detach();
         return Ok(());
     }
-    connection.upgrader.end();
     match ended {
         Err(End::Fault(Fault::SlowHead)) => refuse(&served, stream, answers::REQUEST_TIMEOUT).await?,
         Err(End::Fault(Fault::LongUri)) => refuse(&served, stream, answers::URI_TOO_LONG).await?,

@@ -1,17 +1,17 @@
 //! Taking a connection over: WebSocket, CONNECT, and what else speaks something other than HTTP from some point on.
 
-use std::cell::RefCell;
 use std::fmt;
 use std::future::Future;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker, ready};
+use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes};
 use futures_io::{AsyncRead, AsyncWrite};
 use http::{Request, Version};
 use hyper::rt::{Read, ReadBuf, Write};
+use phaseloop::channel::{Receiver, Sender, Unsent};
 
 use super::body::Body;
 use super::connection::{SecureStream, Transport};
@@ -53,8 +53,8 @@ pub fn upgrade(request: &mut Request<Body>) -> Result<Upgrading, CannotUpgrade> 
         let under_way = under_way.ok_or(CannotUpgrade(()))?;
         return Ok(Upgrading(State::Http2(hyper::upgrade::on(request), Some(under_way))));
     }
-    let upgrader = request.body_mut().riding_mut().and_then(|riding| riding.upgrader.take());
-    upgrader.map(|upgrader| Upgrading(State::Http1(upgrader))).ok_or(CannotUpgrade(()))
+    let upgraded = request.body_mut().riding_mut().and_then(|riding| riding.upgraded.take());
+    upgraded.map(|upgraded| Upgrading(State::Http1(upgraded))).ok_or(CannotUpgrade(()))
 }
 
 /// There is no connection to take over.
@@ -69,64 +69,8 @@ impl fmt::Display for CannotUpgrade {
 
 impl std::error::Error for CannotUpgrade {}
 
-/// The place where a connection of HTTP/1.1 is handed over.
-#[derive(Clone, Default)]
-pub(crate) struct Upgrader(Rc<RefCell<Slot>>);
-
-#[derive(Default)]
-struct Slot {
-    upgraded: Option<Upgraded>,
-    waker: Option<Waker>,
-    /// The answer agreed.
-    agreed: bool,
-    /// The connection ended otherwise.
-    over: bool,
-}
-
-impl Upgrader {
-    /// The answer was one that hands the connection over.
-    pub(crate) fn agree(&self) {
-        self.0.borrow_mut().agreed = true;
-    }
-
-    /// True if the connection is to be handed over.
-    pub(crate) fn is_agreed(&self) -> bool {
-        self.0.borrow().agreed
-    }
-
-    pub(crate) fn give(&self, upgraded: Upgraded) {
-        let mut slot = self.0.borrow_mut();
-        slot.upgraded = Some(upgraded);
-        let waker = slot.waker.take();
-        drop(slot);
-        if let Some(waker) = waker {
-            waker.wake();
-        }
-    }
-
-    /// Nothing will be handed over.
-    pub(crate) fn end(&self) {
-        let mut slot = self.0.borrow_mut();
-        slot.over = true;
-        let waker = slot.waker.take();
-        drop(slot);
-        if let Some(waker) = waker {
-            waker.wake();
-        }
-    }
-
-    fn poll_take(&self, cx: &Context<'_>) -> Poll<io::Result<Upgraded>> {
-        let mut slot = self.0.borrow_mut();
-        if let Some(upgraded) = slot.upgraded.take() {
-            return Poll::Ready(Ok(upgraded));
-        }
-        if slot.over {
-            return Poll::Ready(Err(io::ErrorKind::NotConnected.into()));
-        }
-        slot.waker = Some(cx.waker().clone());
-        Poll::Pending
-    }
-}
+/// Hands a connection of HTTP/1.1 to whom its request was given. Dropping it tells that nothing will come.
+pub(crate) type Upgrader = Sender<Upgraded>;
 
 /// Waits for a connection. Made by [`upgrade`].
 ///
@@ -136,7 +80,7 @@ impl Upgrader {
 pub struct Upgrading(State);
 
 enum State {
-    Http1(Upgrader),
+    Http1(Receiver<Upgraded>),
     Http2(hyper::upgrade::OnUpgrade, Option<Rc<UnderWay>>),
 }
 
@@ -145,7 +89,9 @@ impl Future for Upgrading {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<Upgraded>> {
         match &mut self.0 {
-            State::Http1(upgrader) => upgrader.poll_take(cx),
+            State::Http1(upgraded) => {
+                Pin::new(upgraded).poll(cx).map_err(|Unsent| io::ErrorKind::NotConnected.into())
+            }
             State::Http2(stream, under_way) => {
                 let stream = ready!(Pin::new(stream).poll(cx)).map_err(io::Error::other)?;
                 let _under_way = under_way.take();
@@ -199,7 +145,8 @@ impl Upgraded {
 
     /// True once the server is shutting down: say goodbye in the protocol that is spoken, and close.
     ///
-    /// Whoever polls this stream is woken when that begins. A stream of HTTP/2 learns of it with its connection.
+    /// Whoever polls this stream is woken when that begins. A stream of HTTP/2 is not told:
+    /// it counts as a request under way, for which the shutdown waits until its time is up.
     pub fn is_draining(&self) -> bool {
         match &self.0 {
             Kind::Plain(taken) => taken.member.entry().is_draining(),

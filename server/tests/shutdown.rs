@@ -5,9 +5,12 @@
 
 mod peer;
 
+use std::cell::RefCell;
+use std::rc::Rc;
+
 use futures::AsyncReadExt;
 use peer::{Raw, body, on_loop, secs, start, status};
-use phaseloop::net::TcpStream;
+use phaseloop::net::{TcpListener, TcpStream};
 use phaseloop_server::http::{self, Body, BoxError, Protocol, Request, Response, Server, StatusCode};
 
 /// Takes as many seconds as the path says.
@@ -140,5 +143,51 @@ fn who_took_a_connection_over_is_told_and_then_cut() {
         assert_eq!((polite.cut_off().await, stubborn.cut_off().await), (String::new(), String::new()));
         lp.sleep(secs(1)).await;
         assert_eq!((lp.task_count(), lp.task_failures()), (1, 0), "the test itself");
+    });
+}
+
+#[test]
+fn a_connection_that_was_taken_over_and_left_alone_holds_nothing_up() {
+    on_loop(async |lp| {
+        let taken = Rc::new(RefCell::new(Vec::new()));
+        let keeps = Rc::clone(&taken);
+        let handler = async move |mut request: Request<Body>| {
+            let (upgrading, kept) = (http::upgrade(&mut request)?, Rc::clone(&keeps));
+            phaseloop::spawn(async move { kept.borrow_mut().push(upgrading.await.unwrap()) });
+            let switching = Response::builder().status(StatusCode::SWITCHING_PROTOCOLS);
+            Ok::<_, BoxError>(
+                switching.header("connection", "upgrade").header("upgrade", "x").body(Body::empty())?,
+            )
+        };
+        let (serving, address) = start(&lp, Server::new(handler));
+        let request = "GET / HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n";
+        let mut raw = Raw::ask(&lp, address, request).await;
+        assert_eq!(status(&raw.reply().await), 101);
+        let report = serving.shutdown(secs(10)).await.unwrap();
+        assert_eq!((report.finished, report.cut.len()), (0, 1), "{report}");
+        assert_eq!((raw.cut_off().await, taken.borrow().len()), (String::new(), 1));
+        taken.take();
+        assert_eq!(serving.stats().connections, 0, "it left once");
+    });
+}
+
+#[test]
+fn connections_that_are_handed_in_while_it_ends_are_counted() {
+    on_loop(async |lp| {
+        let (serving, address) = start(&lp, Server::new(slow));
+        let listener = TcpListener::bind(&lp, "127.0.0.1:0".parse().unwrap()).unwrap();
+        let elsewhere = listener.local_addr().unwrap();
+        let mut first = Raw::ask(&lp, address, get("/5")).await;
+        lp.sleep(secs(1)).await;
+        let report = serving.shutdown(secs(10));
+        lp.sleep(secs(1)).await;
+        let mut late = Vec::new();
+        for _ in 0..2 {
+            late.push(Raw::ask(&lp, elsewhere, get("/20")).await);
+            serving.serve_stream(listener.accept().await.unwrap().0);
+        }
+        assert_eq!(body(&first.cut_off().await), "5 s");
+        let report = report.await.unwrap();
+        assert_eq!((report.finished, report.cut.len()), (1, 2), "{report}");
     });
 }

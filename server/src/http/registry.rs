@@ -23,6 +23,8 @@ pub(crate) struct Registry {
     refused: Cell<u64>,
     /// Requests of connections that have ended.
     requests: Cell<u64>,
+    /// Connections that have ended.
+    ended: Cell<usize>,
     draining: Cell<bool>,
     /// Wait until there is no connection left.
     when_empty: RefCell<Vec<Waker>>,
@@ -30,6 +32,9 @@ pub(crate) struct Registry {
 
 /// One connection.
 pub(crate) struct Entry {
+    /// Its place in the registry, until it has left.
+    key: usize,
+    left: Cell<bool>,
     pub(crate) peer: SocketAddr,
     pub(crate) since: Instant,
     pub(crate) protocol: Cell<Option<Protocol>>,
@@ -37,6 +42,8 @@ pub(crate) struct Entry {
     stream: TcpStream,
     draining: Cell<bool>,
     cut: Cell<bool>,
+    /// Who took it over holds its place, and may do so for long.
+    handed_over: Cell<bool>,
     task: RefCell<Option<Waker>>,
 }
 
@@ -44,7 +51,6 @@ pub(crate) struct Entry {
 pub(crate) struct Member {
     registry: Rc<Registry>,
     entry: Rc<Entry>,
-    key: usize,
 }
 
 impl Registry {
@@ -59,7 +65,10 @@ impl Registry {
     }
 
     pub(crate) fn join(self: &Rc<Self>, stream: &TcpStream, peer: SocketAddr, watch: &Rc<Watch>) -> Member {
+        let mut entries = self.entries.borrow_mut();
+        let place = entries.vacant_entry();
         let entry = Rc::new(Entry {
+            key: place.key(),
             peer,
             since: stream.lp().now(),
             protocol: Cell::new(None),
@@ -67,12 +76,15 @@ impl Registry {
             stream: stream.clone(),
             draining: Cell::new(self.draining.get()),
             cut: Cell::new(false),
+            handed_over: Cell::new(false),
+            left: Cell::new(false),
             task: RefCell::new(None),
         });
         self.accepted.set(self.accepted.get() + 1);
         *self.by_address.borrow_mut().entry(peer.ip()).or_default() += 1;
-        let key = self.entries.borrow_mut().insert(Rc::clone(&entry));
-        Member { registry: Rc::clone(self), entry, key }
+        place.insert(Rc::clone(&entry));
+        drop(entries);
+        Member { registry: Rc::clone(self), entry }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -97,15 +109,45 @@ impl Registry {
         }
     }
 
-    /// Ends what is left, and gives it.
+    /// Ends what is left, and gives it. Those that were handed over are waited for no longer.
     pub(crate) fn cut(&self) -> Vec<Rc<Entry>> {
         let left = self.all();
         for entry in &left {
             entry.cut.set(true);
             entry.stream.close(); // whoever holds it, such as a task that took the connection over
             entry.wake();
+            if entry.handed_over.get() {
+                self.leave(entry);
+            }
         }
         left
+    }
+
+    /// How many connections have ended.
+    pub(crate) fn ended(&self) -> usize {
+        self.ended.get()
+    }
+
+    /// Gives a connection's place up, once.
+    fn leave(&self, entry: &Entry) {
+        if entry.left.replace(true) {
+            return;
+        }
+        self.entries.borrow_mut().remove(entry.key);
+        self.ended.set(self.ended.get() + 1);
+        self.requests.set(self.requests.get() + entry.watch.requests());
+        let mut by_address = self.by_address.borrow_mut();
+        if let Some(count) = by_address.get_mut(&entry.peer.ip()) {
+            *count -= 1;
+            if *count == 0 {
+                by_address.remove(&entry.peer.ip());
+            }
+        }
+        drop(by_address);
+        if self.len() == 0 {
+            let waiting = self.when_empty.take();
+            waiting.into_iter().for_each(Waker::wake);
+        }
     }
 
     /// Ready when there is no connection.
@@ -136,6 +178,7 @@ impl Entry {
 
     /// The task that listened and read ends: a waker that is kept would keep its memory.
     pub(crate) fn hand_over(&self) {
+        self.handed_over.set(true);
         self.task.replace(None);
         self.stream.wake_waiting();
     }
@@ -166,20 +209,6 @@ impl Member {
 
 impl Drop for Member {
     fn drop(&mut self) {
-        let registry = &self.registry;
-        let entry = registry.entries.borrow_mut().remove(self.key);
-        registry.requests.set(registry.requests.get() + entry.watch.requests());
-        let mut by_address = registry.by_address.borrow_mut();
-        if let Some(count) = by_address.get_mut(&entry.peer.ip()) {
-            *count -= 1;
-            if *count == 0 {
-                by_address.remove(&entry.peer.ip());
-            }
-        }
-        drop(by_address);
-        if registry.len() == 0 {
-            let waiting = registry.when_empty.take();
-            waiting.into_iter().for_each(Waker::wake);
-        }
+        self.registry.leave(&self.entry);
     }
 }

@@ -145,7 +145,7 @@ impl Serving {
         // And once more: who asked before we stopped is heard before it is told to end.
         yield_now().await;
         yield_now().await;
-        let open = registry.len();
+        let ended = registry.ended();
         registry.drain();
         let mut empty = std::pin::pin!(std::future::poll_fn(|cx| registry.poll_empty(cx)));
         let mut deadline = std::pin::pin!(deadline);
@@ -155,12 +155,14 @@ impl Serving {
             }
             deadline.as_mut().poll(cx).map(|()| false)
         });
-        if finished.await {
-            return ShutdownReport { finished: open, cut: Vec::new() };
+        let are_all = finished.await;
+        let finished = registry.ended() - ended;
+        if are_all {
+            return ShutdownReport { finished, cut: Vec::new() };
         }
         let cut: Vec<_> = registry.cut().iter().map(|entry| CutConnection::of(entry, lp)).collect();
         empty.await;
-        ShutdownReport { finished: open - cut.len(), cut }
+        ShutdownReport { finished, cut }
     }
 
     fn take_backlog(&self, listener: &TcpListener) {

@@ -6,12 +6,13 @@
 mod peer;
 
 use std::net::SocketAddr;
+use std::rc::Rc;
 
 use futures::future::join_all;
 use peer::{on_loop, secs, start};
 use phaseloop::LoopHandle;
-use phaseloop::net::TcpListener;
-use phaseloop_server::client::{Client, ClientError, ClientOptions, HttpVersion, resolve_on};
+use phaseloop::net::{TcpListener, TcpStream};
+use phaseloop_server::client::{Client, ClientError, ClientOptions, HttpVersion, Resolve, resolve_on};
 use phaseloop_server::http::{Body, BodyError, BoxError, Request, RequestExt, Response, Server};
 use phaseloop_server::tls::{Certificates, ClientTls, DevCertificate, ServerTls};
 
@@ -247,6 +248,75 @@ fn what_takes_too_long_or_breaks_is_an_error() {
         }
         let error = client.get("http://some.name/").await.unwrap_err();
         assert!(error.to_string().contains("not told how to look names up"), "{error}");
+    });
+}
+
+#[test]
+fn a_client_that_speaks_http2_only_takes_nothing_else() {
+    on_loop(async |lp| {
+        let dev = DevCertificate::generate(["localhost"]).unwrap();
+        let tls = ServerTls::new(&Certificates::new(dev.certificate())).unwrap();
+        let (serving, address) = start(&lp, Server::new(echo).allow_http2(false).tls(&tls));
+        let client = Client::with_options(&lp, options(|options| options.version = HttpVersion::Http2));
+        let client = client.tls(&ClientTls::trusting(dev.pem().as_bytes()).unwrap());
+        let error = client.get(&format!("https://localhost:{}/", address.port())).await.unwrap_err();
+        assert!(matches!(error, ClientError::Connect(..)), "{error}");
+        assert_eq!(serving.stats().requests, 0);
+    });
+}
+
+#[test]
+fn kept_connections_of_http2_do_not_keep_the_loop_alive() {
+    let server = phaseloop::EventLoop::new().unwrap();
+    let (_serving, address) = start(&server.handle(), Server::new(echo));
+    let lp = phaseloop::EventLoop::new().unwrap();
+    let client = Client::with_options(&lp, options(|options| options.version = HttpVersion::Http2));
+    let asking = client.clone();
+    let asked = lp.spawn(async move { asking.get(&format!("http://{address}/")).await.map(drop) });
+    while !asked.is_finished() {
+        server.run(phaseloop::RunMode::NoWait).unwrap();
+        lp.run(phaseloop::RunMode::NoWait).unwrap();
+    }
+    lp.block_on(asked).unwrap().unwrap().unwrap();
+    assert_eq!(client.kept(), 1);
+    lp.run(phaseloop::RunMode::Default).unwrap(); // returns, though the connection is there
+    assert_eq!(client.kept(), 1);
+}
+
+#[test]
+fn dead_connections_make_room_for_other_servers() {
+    on_loop(async |lp| {
+        let client = Client::with_options(&lp, options(|options| options.kept_servers_max = 2));
+        for _ in 0..2 {
+            let closes = raw_server(&lp, "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok", true);
+            text(client.get(&format!("http://{closes}/")).await.unwrap()).await;
+        }
+        lp.sleep(secs(1)).await;
+        let (_serving, address) = start(&lp, Server::new(echo));
+        text(client.get(&format!("http://{address}/")).await.unwrap()).await;
+        lp.sleep(secs(1)).await;
+        assert_eq!(client.kept(), 1);
+    });
+}
+
+#[test]
+fn an_address_that_does_not_answer_leaves_time_for_the_next() {
+    on_loop(async |lp| {
+        let (_serving, address) = start(&lp, Server::new(echo));
+        // A listener whose backlog is full takes no more: what else connects hears nothing.
+        let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let deaf = silent.local_addr().unwrap();
+        let mut waiting = Vec::new();
+        while lp
+            .timeout(secs(1), TcpStream::connect(&lp, deaf))
+            .await
+            .map(|stream| waiting.push(stream))
+            .is_ok()
+        {}
+        let resolve: Resolve = Rc::new(move |_, _| Box::pin(std::future::ready(Ok(vec![deaf, address]))));
+        let before = lp.now();
+        let response = Client::new(&lp).resolve(resolve).get("http://somewhere/x").await.unwrap();
+        assert_eq!((text(response).await.as_str(), lp.now() - before), ("GET /x ", secs(5)));
     });
 }
 

@@ -2,10 +2,11 @@
 
 use std::future::{Future, poll_fn};
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use fs_pool::pool::Class;
 use fs_pool::request::LoopPool;
@@ -26,14 +27,14 @@ pub type Resolve = Rc<dyn Fn(String, u16) -> Pin<Box<dyn Future<Output = io::Res
 /// Knows addresses that are written as such, and `localhost`. What a client does unless it is told otherwise.
 pub fn resolve_literals() -> Resolve {
     Rc::new(|host, port| {
-        let address = match literal(&host) {
-            Some(address) => Ok(vec![SocketAddr::new(address, port)]),
+        let addresses = match literal(&host, port) {
+            Some(addresses) => Ok(addresses),
             None => Err(io::Error::new(
                 io::ErrorKind::NotFound,
                 format!("{host:?} is no address, and this client was not told how to look names up"),
             )),
         };
-        Box::pin(std::future::ready(address))
+        Box::pin(std::future::ready(addresses))
     })
 }
 
@@ -41,19 +42,22 @@ pub fn resolve_literals() -> Resolve {
 pub fn resolve_on(pool: &LoopPool) -> Resolve {
     let pool = pool.clone();
     Rc::new(move |host, port| {
-        if let Some(address) = literal(&host) {
-            return Box::pin(std::future::ready(Ok(vec![SocketAddr::new(address, port)])));
+        if let Some(addresses) = literal(&host, port) {
+            return Box::pin(std::future::ready(Ok(addresses)));
         }
         let job = pool.spawn(Class::DNS, move |_| Ok((host, port).to_socket_addrs()?.collect()));
         Box::pin(async move { job.await.map_err(|error| io::Error::other(error.to_string()))? })
     })
 }
 
-fn literal(host: &str) -> Option<IpAddr> {
-    if host.eq_ignore_ascii_case("localhost") {
-        return Some(Ipv4Addr::LOCALHOST.into());
-    }
-    host.trim_start_matches('[').trim_end_matches(']').parse().ok()
+/// The addresses of a host that needs no lookup. RFC 6761, section 6.3: `localhost` is the loopback address, of either family.
+fn literal(host: &str, port: u16) -> Option<Vec<SocketAddr>> {
+    let addresses = if host.eq_ignore_ascii_case("localhost") {
+        vec![IpAddr::from(Ipv4Addr::LOCALHOST), Ipv6Addr::LOCALHOST.into()]
+    } else {
+        vec![host.trim_start_matches('[').trim_end_matches(']').parse().ok()?]
+    };
+    Some(addresses.into_iter().map(|address| SocketAddr::new(address, port)).collect())
 }
 
 /// What encrypts a connection. The module `tls` has the one that there is.
@@ -79,6 +83,7 @@ pub(super) struct Connector {
     pub(super) resolve: Resolve,
     pub(super) encrypt: Option<Rc<dyn Encrypt>>,
     pub(super) version: HttpVersion,
+    pub(super) connect_time: Duration,
     pub(super) scratch: Scratch,
     pub(super) spares: Spares,
 }
@@ -92,6 +97,10 @@ impl Connector {
             return self.speak(cork.clone(), cork, self.version == HttpVersion::Http2).await;
         }
         let Established { stream, speaks_http2 } = self.encrypt(&cork, host, self.version).await?;
+        if self.version == HttpVersion::Http2 && !speaks_http2 {
+            let refused = format!("{host:?} did not agree to HTTP/2, and this client speaks nothing else");
+            return Err(io::Error::new(io::ErrorKind::Unsupported, refused));
+        }
         self.speak(stream, cork, speaks_http2).await
     }
 
@@ -128,16 +137,27 @@ impl Connector {
         .await
     }
 
-    /// Tries one address after the other.
+    /// Tries one address after the other, each for its share of the time that is left. Gives the first error.
     async fn reach(&self, host: &str, port: u16) -> io::Result<TcpStream> {
-        let mut failed = io::Error::new(io::ErrorKind::NotFound, format!("{host:?} has no address"));
-        for address in (self.resolve)(host.to_owned(), port).await? {
-            match TcpStream::connect(&self.lp, address).await {
-                Ok(stream) => return Ok(stream),
-                Err(error) => failed = error,
-            }
+        let until = self.lp.now().checked_add(self.connect_time);
+        let addresses = (self.resolve)(host.to_owned(), port).await?;
+        let mut failed = None;
+        for (address, to_try) in addresses.iter().zip((1..=addresses.len()).rev()) {
+            let share = match (until, to_try) {
+                // The last one's time is up when the whole connect's is.
+                (None, _) | (_, 1) => Duration::MAX,
+                (Some(until), _) => until.saturating_duration_since(self.lp.now()).div_f64(to_try as f64),
+            };
+            let connecting = TcpStream::connect(&self.lp, *address);
+            let error = match self.lp.timeout(share, connecting).await {
+                Ok(Ok(stream)) => return Ok(stream),
+                Ok(Err(error)) => error,
+                Err(_) => io::ErrorKind::TimedOut.into(),
+            };
+            failed.get_or_insert(error);
         }
-        Err(failed)
+        Err(failed
+            .unwrap_or_else(|| io::Error::new(io::ErrorKind::NotFound, format!("{host:?} has no address"))))
     }
 
     async fn speak<S>(&self, stream: S, cork: Cork, speaks_http2: bool) -> io::Result<Sender>

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use hyper::client::conn::http1;
 
 use super::http2::Http2Sender;
+use super::options::ClientOptions;
 use crate::http::Body;
 
 /// The end of a connection that takes requests.
@@ -22,6 +23,10 @@ impl Sender {
             Self::Http2(sender) => !sender.is_closed(),
         }
     }
+}
+
+fn is_good((sender, since): &(Sender, Instant), now: Instant, idle: Duration) -> bool {
+    sender.is_usable() && now.saturating_duration_since(*since) < idle
 }
 
 /// Whom a connection leads to.
@@ -41,7 +46,7 @@ impl Kept {
     pub(super) fn take(&self, target: &Target, now: Instant, idle: Duration) -> Option<Sender> {
         let mut kept = self.0.borrow_mut();
         let senders = kept.get_mut(target)?;
-        senders.retain(|(sender, since)| sender.is_usable() && now.saturating_duration_since(*since) < idle);
+        senders.retain(|kept| is_good(kept, now, idle));
         let taken = match senders.last_mut() {
             Some((Sender::Http2(sender), since)) => {
                 *since = now;
@@ -56,20 +61,23 @@ impl Kept {
     }
 
     /// Keeps a connection, if there is room. The one that waits longest goes for it.
-    pub(super) fn put(
-        &self,
-        target: Target,
-        sender: Sender,
-        now: Instant,
-        each_max: usize,
-        servers_max: usize,
-    ) {
+    pub(super) fn put(&self, target: Target, sender: Sender, now: Instant, options: &ClientOptions) {
         let mut kept = self.0.borrow_mut();
-        if each_max == 0 || (kept.len() >= servers_max && !kept.contains_key(&target)) {
+        if kept.len() >= options.kept_servers_max && !kept.contains_key(&target) {
+            // Servers that nobody asks any more hold their places until somebody looks.
+            kept.retain(|_, senders| {
+                senders.retain(|kept| is_good(kept, now, options.idle));
+                !senders.is_empty()
+            });
+            if kept.len() >= options.kept_servers_max {
+                return;
+            }
+        }
+        if options.kept_per_server_max == 0 {
             return;
         }
         let senders = kept.entry(target).or_default();
-        if senders.len() >= each_max {
+        if senders.len() >= options.kept_per_server_max {
             senders.remove(0);
         }
         senders.push((sender, now));

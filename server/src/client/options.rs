@@ -6,11 +6,13 @@ use std::time::Duration;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ClientOptions {
-    /// How long it may take to find an address, connect and, where there is TLS, shake hands; 10 s.
+    /// How long it may take to find an address, connect and, where there is TLS, shake hands; 10 s. Of several addresses each is
+    /// given its share of it.
     pub connect: Duration,
     /// How long an answer's head may take once there is a connection, 30 s. The body is the caller's to time.
     pub head: Duration,
-    /// How long an unused connection is kept; 60 s. Today: looked at when the next request to its server comes.
+    /// How long an unused connection is kept; 60 s. Looked at when the next request to its server comes, and when there is no
+    /// room for one more server.
     pub idle: Duration,
     /// Unused connections that are kept for one server; 8.
     pub kept_per_server_max: usize,
@@ -31,7 +33,8 @@ pub enum HttpVersion {
     Auto,
     /// HTTP/1.1 only.
     Http1,
-    /// HTTP/2 only, without TLS by prior knowledge. Needs the feature `http2`.
+    /// HTTP/2 only, without TLS by prior knowledge; with TLS, a server that does not agree to it is an error. Needs the feature
+    /// `http2`.
     Http2,
 }
 

@@ -47,6 +47,7 @@ impl Client {
             resolve: resolve_literals(),
             encrypt: None,
             version: options.version,
+            connect_time: options.connect,
             scratch: Scratch::default(),
             spares: Spares::default(),
         };
@@ -72,6 +73,7 @@ impl Client {
             resolve: Rc::clone(&connector.resolve),
             encrypt: connector.encrypt.clone(),
             version: connector.version,
+            connect_time: connector.connect_time,
             scratch: Scratch::default(),
             spares: Spares::default(),
         };
@@ -82,6 +84,9 @@ impl Client {
     /// Gets `uri`.
     ///
     /// # Errors
+    /// As [`request`](Self::request).
+    ///
+    /// # Cancel safety
     /// As [`request`](Self::request).
     pub async fn get(&self, uri: &str) -> Result<Response<Body>, ClientError> {
         let parsed: Uri = uri.parse().map_err(|_| ClientError::BadUri(uri.to_owned()))?;
@@ -229,7 +234,7 @@ impl Client {
 impl Inner {
     fn put(&self, target: Target, sender: Sender) {
         let Self { options, connector, kept } = self;
-        kept.put(target, sender, connector.lp.now(), options.kept_per_server_max, options.kept_servers_max);
+        kept.put(target, sender, connector.lp.now(), options);
     }
 }
 

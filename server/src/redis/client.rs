@@ -178,14 +178,26 @@ impl Client {
 
     /// Sends packed commands now or not at all.
     pub(super) fn send(&self, commands: &[u8], count: usize) -> Result<Receiver<Replies>, Error> {
-        let core = &self.inner.core;
-        let link = match &*core.state.borrow() {
-            State::Up(link) => link.clone(),
-            State::Down(error) => return Err(unavailable(error)),
-            State::Connecting => return Err(Error::Unavailable("not connected yet".into())),
-            State::Closed => return Err(closed()),
-        };
-        link.send(commands, count, core.options.command_timeout)
+        self.link_or_error()?.send(commands, count, self.options().command_timeout)
+    }
+
+    /// As [`send`](Self::send), and has `then` hear the replies in line with what is pushed.
+    pub(super) fn send_with(
+        &self,
+        commands: &[u8],
+        count: usize,
+        then: impl FnOnce(Replies) + 'static,
+    ) -> Result<(), Error> {
+        self.link_or_error()?.send_with(commands, count, self.options().command_timeout, then)
+    }
+
+    fn link_or_error(&self) -> Result<Link, Error> {
+        match &*self.inner.core.state.borrow() {
+            State::Up(link) => Ok(link.clone()),
+            State::Down(error) => Err(unavailable(error)),
+            State::Connecting => Err(Error::Unavailable("not connected yet".into())),
+            State::Closed => Err(closed()),
+        }
     }
 
     /// Publishes a message. The answer is how many connections got it.
@@ -411,7 +423,7 @@ async fn supervise(core: Rc<Core>) {
                 failures = 0;
                 let began = core.lp.now();
                 core.connections.set(core.connections.get() + 1);
-                core.registry.subscribe_again(&core.lp, &link, core.options.command_timeout);
+                core.registry.subscribe_again(&link, core.options.command_timeout);
                 core.set(State::Up(link));
                 let why = driver.await;
                 core.registry.lost();

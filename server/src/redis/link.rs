@@ -50,7 +50,29 @@ struct Waiting {
     limit: Duration,
     missing: usize,
     got: Vec<Value>,
-    answer: Sender<Replies>,
+    answer: Answer,
+}
+
+/// What becomes of replies.
+enum Answer {
+    /// Somebody awaits them, and may have stopped.
+    Await(Sender<Replies>),
+    /// It runs where they lie among what is pushed. It must not block, and may send.
+    Call(Box<dyn FnOnce(Replies)>),
+}
+
+impl Answer {
+    fn is_wanted(&self) -> bool {
+        matches!(self, Self::Await(sender) if !sender.is_closed()) || matches!(self, Self::Call(_))
+    }
+
+    fn give(self, replies: Replies) {
+        match self {
+            // Whoever waited may have stopped.
+            Self::Await(sender) => drop(sender.send(replies)),
+            Self::Call(call) => call(replies),
+        }
+    }
 }
 
 impl Link {
@@ -96,15 +118,31 @@ impl Link {
         count: usize,
         limit: Duration,
     ) -> Result<Receiver<Replies>, Error> {
+        let (answer, receiver) = oneshot();
+        self.submit(commands, count, limit, Answer::Await(answer))?;
+        Ok(receiver)
+    }
+
+    /// As [`send`](Self::send), and has `then` hear the replies in line with what is pushed.
+    pub(super) fn send_with(
+        &self,
+        commands: &[u8],
+        count: usize,
+        limit: Duration,
+        then: impl FnOnce(Replies) + 'static,
+    ) -> Result<(), Error> {
+        self.submit(commands, count, limit, Answer::Call(Box::new(then)))
+    }
+
+    fn submit(&self, commands: &[u8], count: usize, limit: Duration, answer: Answer) -> Result<(), Error> {
         let shared = &self.0;
         if let Some(error) = &*shared.ended.borrow() {
             return Err(Error::Unavailable(error.reason()));
         }
-        let (answer, receiver) = oneshot();
         if count == 0 {
             // No reply would ever take it out of the queue.
-            let _ = answer.send(Ok(Vec::new()));
-            return Ok(receiver);
+            answer.give(Ok(Vec::new()));
+            return Ok(());
         }
         if shared.owed.get() + count > shared.in_flight_max {
             return Err(Error::Full { limit: "in_flight_max", max: shared.in_flight_max });
@@ -120,7 +158,7 @@ impl Link {
         let got = Vec::with_capacity(count);
         shared.waiting.borrow_mut().push_back(Waiting { deadline, limit, missing: count, got, answer });
         shared.wake();
-        Ok(receiver)
+        Ok(())
     }
 
     /// Ends the connection.
@@ -155,8 +193,7 @@ impl Shared {
                 Error::Protocol(_) => why.clone(),
                 other => Error::Lost(other.reason()),
             };
-            // Whoever waited may have stopped.
-            let _ = one.answer.send(Err(error));
+            one.answer.give(Err(error));
         }
         why
     }
@@ -170,14 +207,13 @@ impl Shared {
             };
             self.owed.set(self.owed.get() - 1);
             first.missing -= 1;
-            if !first.answer.is_closed() {
+            if first.answer.is_wanted() {
                 first.got.push(value);
             }
             if first.missing > 0 { None } else { waiting.pop_front() }
         };
         if let Some(Waiting { got, answer, .. }) = done {
-            // As above.
-            let _ = answer.send(Ok(got));
+            answer.give(Ok(got));
         }
         Ok(())
     }

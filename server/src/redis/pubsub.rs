@@ -1,7 +1,7 @@
 //! Messages that are published.
 
 use std::cell::{Cell, RefCell};
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::fmt;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -10,13 +10,11 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use futures_core::Stream;
-use phaseloop::LoopHandle;
-use phaseloop::channel::Receiver;
 use redis::{Cmd, PushKind, Value};
 
 use super::client::Client;
 use super::error::Error;
-use super::link::{Link, Replies};
+use super::link::Link;
 use super::options::Options;
 
 /// Something that was published.
@@ -139,11 +137,11 @@ impl Client {
 
     /// Subscribes to channels and patterns together: their messages come in the order in which the server sends them. It does not wait:
     /// [`Gap::Connection`] says when all are subscribed, at first and after each reconnect. If one is refused, the stream ends
-    /// with that error.
+    /// with that error. One that is named twice counts once.
     ///
     /// # Errors
-    /// `Full`, as [`subscribe`](Self::subscribe), and when so much is under way that they can not be asked for now. `Unavailable`
-    /// after [`close`](Self::close).
+    /// `Full`, as [`subscribe`](Self::subscribe), and when so much is under way that they can not be asked for now. `Invalid` if
+    /// there are none. `Unavailable` after [`close`](Self::close).
     pub fn subscribe_all_soon(&self, channels: &[&str], patterns: &[&str]) -> Result<Subscription, Error> {
         let name = |is_pattern| move |text: &&str| Name { is_pattern, text: text.as_bytes().to_vec() };
         let names = channels.iter().map(name(false)).chain(patterns.iter().map(name(true)));
@@ -176,17 +174,29 @@ impl Client {
         Ok(subscription)
     }
 
-    fn subscription(&self, names: Vec<Name>) -> Result<Subscription, Error> {
+    fn subscription(&self, mut names: Vec<Name>) -> Result<Subscription, Error> {
+        let mut known = HashSet::new();
+        names.retain(|name| known.insert(name.clone()));
+        if names.is_empty() {
+            return Err(Error::Invalid("a subscription to no channel and no pattern".into()));
+        }
         let subscription = self.register(names, true)?;
         // All or none of them.
         let commands: Vec<u8> = subscription.names.iter().flat_map(Name::subscribe).collect();
-        match self.send(&commands, subscription.names.len()) {
-            Ok(replies) => hear_refusals(self.lp(), vec![(vec![Rc::clone(&subscription.queue)], replies)]),
+        let (registry, queue) = (Rc::clone(&self.core().registry), Rc::clone(&subscription.queue));
+        let asked = self.send_with(&commands, subscription.names.len(), move |replies| {
+            // A connection that ends meanwhile is followed by another, which asks again.
+            let Ok(replies) = replies else { return };
+            match replies.into_iter().find_map(refusal) {
+                Some(error) => queue.fail(error),
+                None => queue.begin(registry.bounds),
+            }
+        });
+        match asked {
             // The next connection asks for them.
-            Err(Error::Unavailable(_)) if !self.is_closed() => {}
-            Err(error) => return Err(error),
+            Err(Error::Unavailable(_)) if !self.is_closed() => Ok(subscription),
+            asked => asked.map(|()| subscription),
         }
-        Ok(subscription)
     }
 
     fn register(&self, names: Vec<Name>, has_gap: bool) -> Result<Subscription, Error> {
@@ -231,7 +241,10 @@ struct Queue {
     error: RefCell<Option<Error>>,
     has_ended: Cell<bool>,
     names: usize,
-    /// Names that are to be confirmed before its gap is told.
+    /// A gap is to be told once all its names are subscribed.
+    owes_gap: Cell<bool>,
+    /// Of its names, those that a new connection was asked for and has not confirmed. It is not counted by what is pushed, since others
+    /// may ask for the same names.
     unconfirmed: Cell<usize>,
     waker: RefCell<Option<Waker>>,
 }
@@ -255,6 +268,21 @@ impl Queue {
         let waker = self.waker.borrow_mut().take();
         if let Some(waker) = waker {
             waker.wake();
+        }
+    }
+
+    /// One of its names is subscribed again.
+    fn confirmed(&self, bounds: Bounds) {
+        self.unconfirmed.set(self.unconfirmed.get().saturating_sub(1));
+        if self.unconfirmed.get() == 0 {
+            self.begin(bounds);
+        }
+    }
+
+    /// All its names are subscribed.
+    fn begin(&self, bounds: Bounds) {
+        if self.owes_gap.take() {
+            self.push(Event::Gap(Gap::Connection), bounds);
         }
     }
 
@@ -299,19 +327,9 @@ struct Bounds {
     len_max: usize,
 }
 
-/// Waits for the answers to what these have asked for, and tells them what was refused.
-fn hear_refusals(lp: &LoopHandle, asked: Vec<(Vec<Rc<Queue>>, Receiver<Replies>)>) {
-    let task = lp.spawn(async move {
-        for (queues, replies) in asked {
-            // A connection that ends meanwhile is followed by another, which asks again.
-            let Ok(Ok(replies)) = replies.await else { continue };
-            let refused = replies.into_iter().find_map(|reply| super::answer::one::<()>(vec![reply]).err());
-            if let Some(error) = refused {
-                queues.iter().for_each(|queue| queue.fail(error.clone()));
-            }
-        }
-    });
-    task.unref();
+/// What is wrong, if a reply says so.
+fn refusal(reply: Value) -> Option<Error> {
+    super::answer::one::<()>(vec![reply]).err()
 }
 
 /// The subscriptions of a client.
@@ -334,8 +352,8 @@ impl Registry {
         if names.len() + new > self.names_max {
             return Err(Error::Full { limit: "in_flight_max", max: self.names_max });
         }
-        let queue = Rc::new(Queue { names: wanted.len(), ..Queue::default() });
-        queue.unconfirmed.set(if has_gap { wanted.len() } else { 0 });
+        let queue = Queue { names: wanted.len(), owes_gap: Cell::new(has_gap), ..Queue::default() };
+        let queue = Rc::new(queue);
         for name in wanted {
             names.entry(name.clone()).or_default().push(Rc::clone(&queue));
         }
@@ -363,22 +381,27 @@ impl Registry {
     }
 
     /// A new connection: it knows none of them.
-    pub(super) fn subscribe_again(&self, lp: &LoopHandle, link: &Link, limit: Duration) {
-        let names: Vec<Name> = self.names.borrow().keys().cloned().collect();
-        // The connection is new, so there is room for as many as there may be names.
-        let asked = names.into_iter().filter_map(|name| {
-            let replies = link.send(&name.subscribe(), 1, limit).ok()?;
-            Some((self.queues(&name), replies))
-        });
-        let asked: Vec<_> = asked.collect();
-        if !asked.is_empty() {
-            hear_refusals(lp, asked);
+    pub(super) fn subscribe_again(&self, link: &Link, limit: Duration) {
+        self.all().iter().for_each(|queue| queue.unconfirmed.set(queue.names));
+        let names: Vec<_> =
+            self.names.borrow().iter().map(|(name, queues)| (name.clone(), queues.clone())).collect();
+        let bounds = self.bounds;
+        for (name, queues) in names {
+            // The connection is new, so there is room for as many as there may be names.
+            let _ = link.send_with(&name.subscribe(), 1, limit, move |replies| {
+                // As above: the next connection asks again.
+                let Ok(replies) = replies else { return };
+                match replies.into_iter().find_map(refusal) {
+                    Some(error) => queues.iter().for_each(|queue| queue.fail(error.clone())),
+                    None => queues.iter().for_each(|queue| queue.confirmed(bounds)),
+                }
+            });
         }
     }
 
     /// The connection is gone.
     pub(super) fn lost(&self) {
-        self.all().iter().for_each(|queue| queue.unconfirmed.set(queue.names));
+        self.all().iter().for_each(|queue| queue.owes_gap.set(true));
     }
 
     /// There is no other connection.
@@ -403,22 +426,7 @@ impl Registry {
                 let (pattern, channel, payload) = (next(), next(), next());
                 self.deliver(&Name { is_pattern: true, text: pattern }, &channel, &payload);
             }
-            PushKind::Subscribe => self.confirmed(&Name { is_pattern: false, text: next() }),
-            PushKind::PSubscribe => self.confirmed(&Name { is_pattern: true, text: next() }),
-            _ => {}
-        }
-    }
-
-    fn confirmed(&self, name: &Name) {
-        for queue in self.queues(name) {
-            match queue.unconfirmed.get() {
-                0 => {}
-                1 => {
-                    queue.unconfirmed.set(0);
-                    queue.push(Event::Gap(Gap::Connection), self.bounds);
-                }
-                more => queue.unconfirmed.set(more - 1),
-            }
+            _ => {} // what answers a command is heard as its answer
         }
     }
 

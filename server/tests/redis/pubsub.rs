@@ -3,7 +3,7 @@
 use futures::StreamExt;
 use phaseloop_server::redis::{Client, Cmd, Error, Event, Gap, Options, Subscription, cmd, pipe};
 
-use crate::server::{ask, kill_connection, ms, on_loop, secs, server, server_with};
+use crate::server::{Played, ask, kill_connection, ms, on_loop, secs, server, server_with};
 
 /// The next event, as text.
 async fn next(subscription: &mut Subscription) -> String {
@@ -158,6 +158,27 @@ fn a_subscription_that_can_not_be_asked_for_is_an_error_and_is_forgotten() {
         redis.close();
         drop(all);
         assert!(matches!(redis.subscribe_soon("news"), Err(Error::Unavailable(_))));
+    });
+}
+
+#[test]
+fn a_gap_ends_when_the_last_name_is_subscribed_whoever_else_asks_for_the_others() {
+    on_loop(async |lp| {
+        let (redis, server) = Played::connected(&lp).await;
+        let mut one = redis.subscribe_soon("x").unwrap();
+        let mut both = redis.subscribe_all_soon(&["x", "y", "x"], &[]).unwrap();
+        server.until("y\r\n").await;
+        let subscribed = |name: &str| format!(">3\r\n$9\r\nsubscribe\r\n$1\r\n{name}\r\n:1\r\n");
+        let message = ">3\r\n$7\r\nmessage\r\n$1\r\nx\r\n$5\r\nhello\r\n";
+        // `x` was asked for twice, once by each.
+        server.say(&(subscribed("x") + &subscribed("x") + message)).await;
+        assert_eq!([next(&mut one).await, next(&mut one).await], ["Connection", "x: hello"]);
+        assert_eq!(next(&mut both).await, "x: hello");
+        server.say(&(subscribed("y") + message)).await;
+        assert_eq!([next(&mut both).await, next(&mut both).await], ["Connection", "x: hello"]);
+        assert_eq!(next(&mut one).await, "x: hello");
+        let nothing = redis.subscribe_all_soon(&[], &[]).unwrap_err();
+        assert!(matches!(nothing, Error::Invalid(_)), "{nothing}");
     });
 }
 

@@ -11,7 +11,7 @@ use std::thread;
 use std::time::Duration;
 
 use phaseloop::channel::{Receiver, oneshot};
-use phaseloop::net::TcpListener;
+use phaseloop::net::{TcpListener, TcpStream};
 use phaseloop::{EventLoop, LoopHandle};
 use phaseloop_server::redis::{Client, Options, Status, cmd};
 use phaseloop_tests::peers::peer;
@@ -101,6 +101,36 @@ pub(crate) fn listener_that_says(lp: &LoopHandle, said: &'static [u8]) -> Socket
     });
     task.unref();
     addr
+}
+
+/// A server that the test itself plays, for what a real one does not do on demand.
+pub(crate) struct Played(TcpStream);
+
+impl Played {
+    /// One that has let a client in.
+    pub(crate) async fn connected(lp: &LoopHandle) -> (Client, Self) {
+        let listener = TcpListener::bind(lp, "127.0.0.1:0".parse().unwrap()).unwrap();
+        let client = Client::new(lp, Options::addr(listener.local_addr().unwrap()));
+        let played = Self(listener.accept().await.unwrap().0);
+        played.until("HELLO").await;
+        played.say("%0\r\n").await;
+        client.ready(secs(30)).await.unwrap();
+        (client, played)
+    }
+
+    /// Reads until this was asked.
+    pub(crate) async fn until(&self, asked: &str) {
+        let (mut read, mut buf) = (String::new(), [0; 1024]);
+        while !read.contains(asked) {
+            let len = self.0.read(&mut buf).await.unwrap();
+            assert!(len > 0, "it closed after {read:?}");
+            read += std::str::from_utf8(&buf[..len]).unwrap();
+        }
+    }
+
+    pub(crate) async fn say(&self, said: &str) {
+        self.0.write_all(said.as_bytes()).await.unwrap();
+    }
 }
 
 /// A folder that goes with the test. Its path is short enough for a socket.

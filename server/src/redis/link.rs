@@ -119,6 +119,7 @@ impl Link {
         limit: Duration,
     ) -> Result<Receiver<Replies>, Error> {
         let (answer, receiver) = oneshot();
+        self.check(commands, count)?;
         self.submit(commands, count, limit, Answer::Await(answer))?;
         Ok(receiver)
     }
@@ -131,7 +132,38 @@ impl Link {
         limit: Duration,
         then: impl FnOnce(Replies) + 'static,
     ) -> Result<(), Error> {
+        self.check(commands, count)?;
         self.submit(commands, count, limit, Answer::Call(Box::new(then)))
+    }
+
+    /// As [`send_with`](Self::send_with), however much is under way: whoever uses it bounds it.
+    pub(super) fn send_beyond(
+        &self,
+        commands: &[u8],
+        count: usize,
+        limit: Duration,
+        then: impl FnOnce(Replies) + 'static,
+    ) -> Result<(), Error> {
+        self.submit(commands, count, limit, Answer::Call(Box::new(then)))
+    }
+
+    /// What bounds it.
+    pub(super) fn bounds(&self) -> (usize, usize) {
+        (self.0.in_flight_max, self.0.queue_len_max)
+    }
+
+    fn check(&self, commands: &[u8], count: usize) -> Result<(), Error> {
+        let shared = &self.0;
+        if shared.ended.borrow().is_none() {
+            if shared.owed.get() + count > shared.in_flight_max {
+                return Err(Error::Full { limit: "in_flight_max", max: shared.in_flight_max });
+            }
+            let waiting = shared.out.borrow().len() + shared.writing_len.get();
+            if waiting + commands.len() > shared.queue_len_max {
+                return Err(Error::Full { limit: "queue_len_max", max: shared.queue_len_max });
+            }
+        }
+        Ok(())
     }
 
     fn submit(&self, commands: &[u8], count: usize, limit: Duration, answer: Answer) -> Result<(), Error> {
@@ -144,15 +176,7 @@ impl Link {
             answer.give(Ok(Vec::new()));
             return Ok(());
         }
-        if shared.owed.get() + count > shared.in_flight_max {
-            return Err(Error::Full { limit: "in_flight_max", max: shared.in_flight_max });
-        }
-        let mut out = shared.out.borrow_mut();
-        if out.len() + shared.writing_len.get() + commands.len() > shared.queue_len_max {
-            return Err(Error::Full { limit: "queue_len_max", max: shared.queue_len_max });
-        }
-        out.extend_from_slice(commands);
-        drop(out);
+        shared.out.borrow_mut().extend_from_slice(commands);
         let deadline = shared.lp.now() + limit;
         shared.owed.set(shared.owed.get() + count);
         let got = Vec::with_capacity(count);

@@ -207,10 +207,15 @@ impl Client {
 
 impl Drop for Subscription {
     fn drop(&mut self) {
+        let registry = &self.client.core().registry;
         for name in &self.names {
-            if self.client.core().registry.remove(name, &self.queue) {
+            if !registry.leave(name, &self.queue) {
+                continue;
+            }
+            match self.client.send(&name.unsubscribe(), 1) {
+                Err(Error::Full { .. }) => registry.owe(name),
                 // A connection that is gone has forgotten it.
-                let _ = self.client.send(&name.unsubscribe(), 1);
+                _ => registry.forget(name),
             }
         }
     }
@@ -334,16 +339,39 @@ fn refusal(reply: Value) -> Option<Error> {
 
 /// The subscriptions of a client.
 pub(super) struct Registry {
-    names: RefCell<HashMap<Name, Vec<Rc<Queue>>>>,
+    names: RefCell<HashMap<Name, Entry>>,
     names_max: usize,
     bounds: Bounds,
+    /// Of the connection, if there is one.
+    owed: RefCell<Option<Rc<Owed>>>,
 }
+
+/// A name that the connection knows, or is to know.
+#[derive(Default)]
+struct Entry {
+    /// Nobody's, once the connection is still to be told that nobody wants it.
+    queues: Vec<Rc<Queue>>,
+    is_owed: bool,
+}
+
+/// What a connection is yet to be told: what it was asked for before it was made, and what it had no room for.
+struct Owed {
+    link: Link,
+    limit: Duration,
+    /// With those that wait to hear that it is subscribed again.
+    names: RefCell<VecDeque<(Name, Vec<Rc<Queue>>)>>,
+    is_asking: Cell<bool>,
+}
+
+/// What a connection is told at once of what it is owed; other commands have their room beside it.
+const OWED_BATCH_MAX: usize = 1024;
 
 impl Registry {
     pub(super) fn new(options: &Options) -> Rc<Self> {
         let bounds =
             Bounds { queue_max: options.subscription_queue_max, len_max: options.subscription_len_max };
-        Rc::new(Self { names: RefCell::default(), names_max: options.in_flight_max, bounds })
+        let names_max = options.in_flight_max;
+        Rc::new(Self { names: RefCell::default(), names_max, bounds, owed: RefCell::default() })
     }
 
     fn add(&self, wanted: &[Name], has_gap: bool) -> Result<Rc<Queue>, Error> {
@@ -355,52 +383,107 @@ impl Registry {
         let queue = Queue { names: wanted.len(), owes_gap: Cell::new(has_gap), ..Queue::default() };
         let queue = Rc::new(queue);
         for name in wanted {
-            names.entry(name.clone()).or_default().push(Rc::clone(&queue));
+            names.entry(name.clone()).or_default().queues.push(Rc::clone(&queue));
         }
         Ok(queue)
     }
 
-    /// True if that was the last of its name.
-    fn remove(&self, name: &Name, queue: &Rc<Queue>) -> bool {
+    /// True if that was the last of its name: the connection is to be told.
+    fn leave(&self, name: &Name, queue: &Rc<Queue>) -> bool {
         let mut names = self.names.borrow_mut();
-        let Some(queues) = names.get_mut(name) else { return false };
-        queues.retain(|one| !Rc::ptr_eq(one, queue));
-        let is_last = queues.is_empty();
-        if is_last {
-            names.remove(name);
+        let Some(entry) = names.get_mut(name) else { return false };
+        entry.queues.retain(|one| !Rc::ptr_eq(one, queue));
+        entry.queues.is_empty() && !entry.is_owed
+    }
+
+    fn forget(&self, name: &Name) {
+        self.names.borrow_mut().remove(name);
+    }
+
+    /// A name that nobody wants any more, as the connection can not be told now. It counts until it is.
+    fn owe(self: &Rc<Self>, name: &Name) {
+        let Some(owed) = self.owed.borrow().clone() else { return self.forget(name) };
+        if let Some(entry) = self.names.borrow_mut().get_mut(name) {
+            entry.is_owed = true;
         }
-        is_last
+        owed.names.borrow_mut().push_back((name.clone(), Vec::new()));
+        if !owed.is_asking.get() {
+            self.settle(&owed);
+        }
     }
 
     fn queues(&self, name: &Name) -> Vec<Rc<Queue>> {
-        self.names.borrow().get(name).cloned().unwrap_or_default()
+        self.names.borrow().get(name).map(|entry| entry.queues.clone()).unwrap_or_default()
     }
 
     fn all(&self) -> Vec<Rc<Queue>> {
-        self.names.borrow().values().flatten().cloned().collect()
+        self.names.borrow().values().flat_map(|entry| &entry.queues).cloned().collect()
     }
 
     /// A new connection: it knows none of them.
-    pub(super) fn subscribe_again(&self, link: &Link, limit: Duration) {
+    pub(super) fn subscribe_again(self: &Rc<Self>, link: &Link, limit: Duration) {
         self.all().iter().for_each(|queue| queue.unconfirmed.set(queue.names));
-        let names: Vec<_> =
-            self.names.borrow().iter().map(|(name, queues)| (name.clone(), queues.clone())).collect();
-        let bounds = self.bounds;
-        for (name, queues) in names {
-            // The connection is new, so there is room for as many as there may be names.
-            let _ = link.send_with(&name.subscribe(), 1, limit, move |replies| {
-                // As above: the next connection asks again.
-                let Ok(replies) = replies else { return };
-                match replies.into_iter().find_map(refusal) {
+        let mut names = VecDeque::new();
+        for (name, entry) in &mut *self.names.borrow_mut() {
+            entry.is_owed = true;
+            names.push_back((name.clone(), entry.queues.clone()));
+        }
+        let (link, names) = (link.clone(), RefCell::new(names));
+        let owed = Rc::new(Owed { link, limit, names, is_asking: Cell::new(false) });
+        self.owed.replace(Some(Rc::clone(&owed)));
+        self.settle(&owed);
+    }
+
+    /// Tells a connection some of what it is owed, and once it has answered, the next.
+    fn settle(self: &Rc<Self>, owed: &Rc<Owed>) {
+        let (in_flight_max, queue_len_max) = owed.link.bounds();
+        let (count_max, len_max) = ((in_flight_max / 2).clamp(1, OWED_BATCH_MAX), queue_len_max / 2);
+        let (mut commands, mut asked) = (Vec::new(), Vec::new());
+        while asked.len() < count_max && (asked.is_empty() || commands.len() < len_max) {
+            let Some((name, queues)) = owed.names.borrow_mut().pop_front() else { break };
+            commands.extend(self.command(&name));
+            asked.push(queues);
+        }
+        owed.is_asking.set(!asked.is_empty());
+        if asked.is_empty() {
+            return;
+        }
+        let (registry, own, count) = (Rc::clone(self), Rc::clone(owed), asked.len());
+        // One that has ended, or ends meanwhile, is followed by another, which is owed all.
+        let _ = owed.link.send_beyond(&commands, count, owed.limit, move |replies| {
+            let Ok(replies) = replies else { return };
+            for (queues, reply) in asked.iter().zip(replies) {
+                match refusal(reply) {
                     Some(error) => queues.iter().for_each(|queue| queue.fail(error.clone())),
-                    None => queues.iter().for_each(|queue| queue.confirmed(bounds)),
+                    None => queues.iter().for_each(|queue| queue.confirmed(registry.bounds)),
                 }
-            });
+            }
+            registry.settle(&own);
+        });
+    }
+
+    /// Subscribes to what is wanted, and unsubscribes from what is not any more.
+    fn command(&self, name: &Name) -> Vec<u8> {
+        let mut names = self.names.borrow_mut();
+        match names.get_mut(name).filter(|entry| !entry.queues.is_empty()) {
+            Some(entry) => {
+                entry.is_owed = false;
+                name.subscribe()
+            }
+            None => {
+                names.remove(name);
+                name.unsubscribe()
+            }
         }
     }
 
-    /// The connection is gone.
+    /// The connection is gone, and knows nothing any more.
     pub(super) fn lost(&self) {
+        self.owed.take();
+        self.names.borrow_mut().retain(|_, entry| {
+            entry.is_owed = false;
+            !entry.queues.is_empty()
+        });
         self.all().iter().for_each(|queue| queue.owes_gap.set(true));
     }
 

@@ -183,6 +183,39 @@ fn a_gap_ends_when_the_last_name_is_subscribed_whoever_else_asks_for_the_others(
 }
 
 #[test]
+fn more_names_than_fit_at_once_are_all_subscribed_again_and_unsubscribed() {
+    let Some(server) = server() else { return };
+    on_loop(async |lp| {
+        let other = ask(&lp, &server).await;
+        let mut options = Options::addr(server.addr());
+        options.backoff_min = ms(2);
+        options.in_flight_max = 50;
+        options.queue_len_max = 2000;
+        let redis = Client::new(&lp, options);
+        redis.ready(secs(30)).await.unwrap();
+        let long = "n".repeat(200);
+        let mut names = Vec::new();
+        for number in 0..50 {
+            names.push(redis.subscribe(&format!("{long}{number}")).await.unwrap());
+        }
+        kill_connection(&redis, &other).await;
+        for subscription in &mut names {
+            assert_eq!(next(subscription).await, "Connection");
+        }
+        for number in 0..50 {
+            assert_eq!(other.publish(format!("{long}{number}"), number).await, Ok(1));
+        }
+        for (number, subscription) in names.iter_mut().enumerate() {
+            assert_eq!(next(subscription).await, format!("{long}{number}: {number}"));
+        }
+        drop(names); // more than may be sent now
+        let left =
+            async || -> Vec<String> { other.query(cmd("PUBSUB").arg("CHANNELS").arg("n*")).await.unwrap() };
+        while !left().await.is_empty() {}
+    });
+}
+
+#[test]
 fn a_reader_that_keeps_up_loses_nothing_of_many_messages_at_once() {
     let Some(server) = server() else { return };
     on_loop(async |lp| {

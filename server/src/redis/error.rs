@@ -20,6 +20,13 @@ pub enum Error {
         /// What it is.
         max: usize,
     },
+    /// The limits: one channel or pattern more than may be subscribed to. Nothing was sent.
+    TooManySubscriptions {
+        /// The first one that is too many.
+        name: String,
+        /// [`subscriptions_max`](super::Options::subscriptions_max).
+        max: usize,
+    },
     /// There is no connection, for this reason. Nothing was sent; the client goes on trying.
     Unavailable(String),
     /// The connection ended, for this reason, while the command was under way. Redis may have run it or not.
@@ -43,7 +50,11 @@ impl Error {
     /// True if the same may succeed later, without anybody changing it.
     pub fn is_temporary(&self) -> bool {
         match self {
-            Self::Full { .. } | Self::Unavailable(_) | Self::Lost(_) | Self::Timeout(_) => true,
+            Self::Full { .. }
+            | Self::TooManySubscriptions { .. }
+            | Self::Unavailable(_)
+            | Self::Lost(_)
+            | Self::Timeout(_) => true,
             Self::Refused { code, .. } => {
                 matches!(
                     code.as_str(),
@@ -80,6 +91,9 @@ impl fmt::Display for Error {
         match self {
             Self::Invalid(why) => f.write_str(why),
             Self::Full { limit, max } => write!(f, "too much waits for redis: {limit} is {max}"),
+            Self::TooManySubscriptions { name, max } => {
+                write!(f, "{name:?} would be one subscription too many: subscriptions_max is {max}")
+            }
             Self::Unavailable(why) => write!(f, "redis is unavailable: {why}"),
             Self::Lost(why) => write!(f, "the connection to redis ended before the answer: {why}"),
             Self::Timeout(limit) => write!(f, "redis did not answer within {limit:?}"),

@@ -54,6 +54,8 @@ pub struct Options {
     pub reply_len_max: usize,
     /// Values in a reply, nested ones included; 1,000,000.
     pub reply_values_max: usize,
+    /// Channels and patterns that may be subscribed to; 10,000. Each counts once, however many subscriptions it has.
+    pub subscriptions_max: usize,
     /// Messages that wait in one subscription; 1,024. When it is full the oldest are dropped, and counted.
     pub subscription_queue_max: usize,
     /// Bytes of messages that wait in one subscription; 16 MiB.
@@ -119,6 +121,7 @@ impl Options {
             queue_len_max: 64 << 20,
             reply_len_max: 64 << 20,
             reply_values_max: 1_000_000,
+            subscriptions_max: 10_000,
             subscription_queue_max: 1024,
             subscription_len_max: 16 << 20,
         }

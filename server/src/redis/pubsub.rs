@@ -116,7 +116,7 @@ impl Client {
     /// Subscribes to a channel. All that is published after that arrives.
     ///
     /// # Errors
-    /// [`Error`]; `Full` beyond [`Options::in_flight_max`] channels and patterns, since each is asked for again after a loss.
+    /// [`Error`]; `TooManySubscriptions` beyond [`Options::subscriptions_max`] channels and patterns.
     ///
     /// # Cancel safety
     /// Dropping it unsubscribes.
@@ -140,8 +140,8 @@ impl Client {
     /// with that error. One that is named twice counts once.
     ///
     /// # Errors
-    /// `Full`, as [`subscribe`](Self::subscribe), and when so much is under way that they can not be asked for now. `Invalid` if
-    /// there are none. `Unavailable` after [`close`](Self::close).
+    /// `TooManySubscriptions`, as [`subscribe`](Self::subscribe). `Full` when so much is under way that they can not be asked for now.
+    /// `Invalid` if there are none. `Unavailable` after [`close`](Self::close).
     pub fn subscribe_all_soon(&self, channels: &[&str], patterns: &[&str]) -> Result<Subscription, Error> {
         let name = |is_pattern| move |text: &&str| Name { is_pattern, text: text.as_bytes().to_vec() };
         let names = channels.iter().map(name(false)).chain(patterns.iter().map(name(true)));
@@ -370,15 +370,16 @@ impl Registry {
     pub(super) fn new(options: &Options) -> Rc<Self> {
         let bounds =
             Bounds { queue_max: options.subscription_queue_max, len_max: options.subscription_len_max };
-        let names_max = options.in_flight_max;
+        let names_max = options.subscriptions_max;
         Rc::new(Self { names: RefCell::default(), names_max, bounds, owed: RefCell::default() })
     }
 
     fn add(&self, wanted: &[Name], has_gap: bool) -> Result<Rc<Queue>, Error> {
         let mut names = self.names.borrow_mut();
-        let new = wanted.iter().filter(|name| !names.contains_key(name)).count();
-        if names.len() + new > self.names_max {
-            return Err(Error::Full { limit: "in_flight_max", max: self.names_max });
+        let room = self.names_max.saturating_sub(names.len());
+        if let Some(name) = wanted.iter().filter(|name| !names.contains_key(name)).nth(room) {
+            let name = String::from_utf8_lossy(&name.text).into_owned();
+            return Err(Error::TooManySubscriptions { name, max: self.names_max });
         }
         let queue = Queue { names: wanted.len(), owes_gap: Cell::new(has_gap), ..Queue::default() };
         let queue = Rc::new(queue);

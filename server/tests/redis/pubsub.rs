@@ -141,6 +141,7 @@ fn a_subscription_that_can_not_be_asked_for_is_an_error_and_is_forgotten() {
     on_loop(async |lp| {
         let mut options = Options::addr(server.addr());
         options.in_flight_max = 8;
+        options.subscriptions_max = 10;
         let redis = Client::new(&lp, options);
         redis.ready(secs(30)).await.unwrap();
         for _ in 0..7 {
@@ -151,10 +152,15 @@ fn a_subscription_that_can_not_be_asked_for_is_an_error_and_is_forgotten() {
         let error = redis.subscribe_soon("news").unwrap_err();
         assert_eq!(error, Error::Full { limit: "in_flight_max", max: 8 });
         assert_eq!(last.await.unwrap(), "b");
-        // Eight names are all there may be.
+        // Ten names are all there may be, which is more than may be under way.
         let mut all = redis.subscribe_all_soon(&["a", "b", "c", "d", "e", "f", "g", "h"], &[]).unwrap();
         assert_eq!(next(&mut all).await, "Connection");
-        assert!(matches!(redis.subscribe_soon("news"), Err(Error::Full { .. })));
+        let error = redis.subscribe_all_soon(&["a", "i", "j"], &["k*"]).unwrap_err();
+        assert_eq!(error.to_string(), "\"k*\" would be one subscription too many: subscriptions_max is 10");
+        let _more = redis.subscribe_all_soon(&["a", "i"], &["j*"]).unwrap();
+        let error = redis.subscribe("news").await.unwrap_err();
+        assert_eq!(error, Error::TooManySubscriptions { name: "news".into(), max: 10 });
+        assert!(redis.subscribe("a").await.is_ok(), "one that is there counts once");
         redis.close();
         drop(all);
         assert!(matches!(redis.subscribe_soon("news"), Err(Error::Unavailable(_))));

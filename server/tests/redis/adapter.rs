@@ -12,7 +12,7 @@ use phaseloop_server::socketio::{AckError, Io, RedisAdapter, RedisAdapterOptions
 use phaseloop_tests::redis_server::Redis;
 use serde_json::{Value, json};
 
-use crate::server::{ask, disconnected, ms, on_loop, server};
+use crate::server::{ask, disconnected, ms, on_loop, secs, server};
 
 const REQUESTS: &str = "socket.io-request#/#";
 
@@ -110,6 +110,55 @@ fn a_peer_that_answers_too_much_or_not_at_all_is_an_error() {
         let partial = partial.unwrap_err();
         assert!(partial.found.len() == 10 && partial.why.contains("items_max"), "{partial}");
     });
+}
+
+#[test]
+fn a_peer_that_answers_with_too_many_bytes_or_absurd_numbers_is_an_error() {
+    let Some(server) = server() else { return };
+    on_loop(async |lp| {
+        let limits = |options: &mut RedisAdapterOptions| {
+            options.items_max = 10;
+            options.answers_len_max = 2000;
+            options.requests_timeout = secs(60);
+        };
+        let (io, _client, _) = listening(&lp, &server, limits).await;
+        let peer = ask(&lp, &server).await;
+        let mut requests = peer.subscribe(REQUESTS).await.unwrap();
+        let room = "r".repeat(600);
+        let answering = async {
+            loop {
+                let event = requests.next().await.unwrap().unwrap();
+                let phaseloop_server::redis::Event::Message(message) = event else { continue };
+                let id = request_id(&message.payload);
+                let response = match message.payload.first() {
+                    Some(b'{') => json!({ "requestId": id, "rooms": [room, room, room, room] }),
+                    _ => json!({ "type": 8, "requestId": id, "clientCount": u64::MAX }),
+                };
+                peer.publish("socket.io-response#/#", response.to_string()).await.unwrap();
+            }
+        };
+        let asking = async {
+            let partial = io.all_room_names().await.unwrap_err();
+            assert!(partial.found.is_empty() && partial.why.contains("2000 bytes"), "{partial}");
+            let answers = io.all().emit_with_ack("q", 1, secs(60)).await;
+            assert_eq!(answers, vec![Err(AckError::TimedOut); 10]);
+            // What was gathered is given back.
+            let partial = io.all_room_names().await.unwrap_err();
+            assert!(partial.why.contains("answers_len_max"), "{partial}");
+        };
+        futures::future::select(Box::pin(asking), Box::pin(answering)).await;
+    });
+}
+
+/// The id of a request, of JSON or of msgpack, in both of which it is a short string behind its name.
+fn request_id(request: &[u8]) -> String {
+    if let Ok(request) = serde_json::from_slice::<Value>(request) {
+        return request["requestId"].as_str().unwrap().to_owned();
+    }
+    let name = b"requestId";
+    let at = request.windows(name.len()).position(|window| window == name).unwrap() + name.len();
+    let len = usize::from(request[at] & 0x1f);
+    String::from_utf8(request[at + 1..=at + len].to_vec()).unwrap()
 }
 
 #[test]

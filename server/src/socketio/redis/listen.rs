@@ -78,7 +78,9 @@ async fn hear(shared: &Rc<Shared>, channel: &str, payload: &[u8]) {
     let understood = match wire::read(payload) {
         Err(error) => Err(error),
         Ok(message) if channel == shared.channels.request => requested(shared, &namespace, message).await,
-        Ok(message) if channel.starts_with(&shared.channels.response) => answered(shared, message),
+        Ok(message) if channel.starts_with(&shared.channels.response) => {
+            answered(shared, message, payload.len())
+        }
         Ok(message) => broadcast(shared, &namespace, message),
     };
     if let Err(why) = understood {
@@ -231,7 +233,7 @@ fn broadcast_with_ack(shared: &Rc<Shared>, namespace: &Namespace, request: Read)
 /// What another server may have this one wait for its clients.
 const ACK_TIMEOUT_MAX: Duration = Duration::from_secs(3600);
 
-fn answered(shared: &Shared, response: Read) -> Result<(), String> {
+fn answered(shared: &Shared, response: Read, len: usize) -> Result<(), String> {
     let id = response.value["requestId"].as_str().ok_or("a response has no id")?.to_owned();
     let value = &response.value;
     let items = |list: &Value| -> Vec<Args> {
@@ -252,7 +254,7 @@ fn answered(shared: &Shared, response: Read) -> Result<(), String> {
         _ if value.get("rooms").is_some() => Answer::Server(items(&value["rooms"])),
         _ => return Ok(()), // that something was done, which nobody of ours waits for
     };
-    shared.requests.answered(&id, answer);
+    shared.requests.answered(&id, answer, len);
     Ok(())
 }
 

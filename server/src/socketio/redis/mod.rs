@@ -21,7 +21,7 @@ use super::namespace::Namespace;
 use super::operator::RemoteSocket;
 use crate::engineio::random_id;
 use crate::redis::{Client, cmd, driver};
-use requests::{Gathered, Requests};
+use requests::{Bounds, Gathered, Requests};
 use wire::kind;
 
 type OnError = Rc<dyn Fn(&str)>;
@@ -36,8 +36,11 @@ pub struct RedisAdapterOptions {
     pub requests_timeout: Duration,
     /// Requests that may be under way in a namespace; 1,000.
     pub requests_max: usize,
-    /// What one request may gather, in sockets, rooms or answers; 100,000.
+    /// What one request may gather, in sockets, rooms or answers, and how many clients of others it may wait for; 100,000.
     pub items_max: usize,
+    /// Bytes of answers that the requests under way in a namespace may gather together, as they come from Redis; 64 MiB. A request
+    /// that would pass it ends with what it has.
+    pub answers_len_max: usize,
     /// Bytes of a message from another server; 4 MiB. A longer one is dropped.
     pub message_len_max: usize,
     /// What is told of messages that were not sent or not understood; nothing is.
@@ -51,6 +54,7 @@ impl Default for RedisAdapterOptions {
             requests_timeout: Duration::from_secs(5),
             requests_max: 1000,
             items_max: 100_000,
+            answers_len_max: 64 << 20,
             message_len_max: 4 << 20,
             on_error: None,
         }
@@ -126,7 +130,11 @@ impl RedisAdapter {
             name: name.to_owned(),
             channels,
             namespace: Box::new(namespace.downgrade()),
-            requests: Requests::new(options.requests_max, options.items_max),
+            requests: Requests::new(Bounds {
+                requests_max: options.requests_max,
+                items_max: options.items_max,
+                answers_len_max: options.answers_len_max,
+            }),
             is_listening: Cell::new(false),
             options,
         });
@@ -278,13 +286,14 @@ impl Adapter for RedisAdapter {
         let (shared, id) = (&self.shared, random_id());
         let request = wire::broadcast_with_ack(&shared.uid, &id, &shared.name, what, limit);
         let gathering = shared.ask(id, request, true, limit);
+        let items_max = shared.options.items_max;
         Box::pin(async move {
             let gathered = gathering.await;
             let missing = gathered.clients.saturating_sub(gathered.items.len());
             let silent = gathered.servers.map_or(1, |servers| servers.saturating_sub(gathered.answered));
             let mut found: Vec<_> = gathered.items.into_iter().map(Ok).collect();
             found.extend((0..missing).map(|_| Err(AckError::TimedOut)));
-            found.extend((0..silent).map(|_| Err(AckError::ServerMissing)));
+            found.extend((0..silent.min(items_max)).map(|_| Err(AckError::ServerMissing)));
             match gathered.why {
                 None => Ok(found),
                 Some(why) => Err(Partial::new(found, why)),

@@ -1,6 +1,6 @@
 //! What other servers were asked, and have answered.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 
 use phaseloop::channel::{Receiver, Sender, oneshot};
@@ -17,6 +17,8 @@ pub(super) struct Gathered {
     /// Clients that other servers have asked.
     pub(super) clients: usize,
     pub(super) items: Vec<Args>,
+    /// Bytes of the messages that brought them.
+    len: usize,
     /// Why it ended before all had answered.
     pub(super) why: Option<String>,
 }
@@ -40,20 +42,30 @@ pub(super) enum Answer {
 /// The requests under way.
 pub(super) struct Requests {
     pending: RefCell<HashMap<String, Pending>>,
-    requests_max: usize,
-    items_max: usize,
+    /// Bytes of what all of them have gathered.
+    len: Cell<usize>,
+    bounds: Bounds,
+}
+
+/// What requests may gather.
+#[derive(Clone, Copy)]
+pub(super) struct Bounds {
+    pub(super) requests_max: usize,
+    pub(super) items_max: usize,
+    pub(super) answers_len_max: usize,
 }
 
 impl Requests {
-    pub(super) fn new(requests_max: usize, items_max: usize) -> Self {
-        Self { pending: RefCell::default(), requests_max, items_max }
+    pub(super) fn new(bounds: Bounds) -> Self {
+        Self { pending: RefCell::default(), len: Cell::new(0), bounds }
     }
 
     /// Begins a request; what comes ends when all have answered.
     pub(super) fn begin(&self, id: &str, waits_for_clients: bool) -> Result<Receiver<()>, String> {
         let mut pending = self.pending.borrow_mut();
-        if pending.len() >= self.requests_max {
-            return Err(format!("{} requests are under way, which is requests_max", self.requests_max));
+        let max = self.bounds.requests_max;
+        if pending.len() >= max {
+            return Err(format!("{max} requests are under way, which is requests_max"));
         }
         let (sender, receiver) = oneshot();
         let gathered = Gathered::default();
@@ -66,10 +78,22 @@ impl Requests {
         self.change(id, |pending| pending.gathered.servers = Some(servers));
     }
 
-    /// Another server has answered. What nobody has asked for is nobody's.
-    pub(super) fn answered(&self, id: &str, answer: Answer) {
+    /// Another server has answered, by a message of so many bytes. What nobody has asked for is nobody's.
+    pub(super) fn answered(&self, id: &str, answer: Answer, len: usize) {
+        let Bounds { items_max, answers_len_max, .. } = self.bounds;
         self.change(id, |pending| {
             let gathered = &mut pending.gathered;
+            if gathered.why.is_some() {
+                return; // it is about to be taken
+            }
+            if len > answers_len_max.saturating_sub(self.len.get()) {
+                gathered.why = Some(format!(
+                    "more than {answers_len_max} bytes of answers came, which is answers_len_max"
+                ));
+                return;
+            }
+            self.len.set(self.len.get() + len);
+            gathered.len += len;
             match answer {
                 Answer::Server(items) => {
                     gathered.answered += 1;
@@ -81,9 +105,10 @@ impl Requests {
                 }
                 Answer::Client(args) => gathered.items.push(args),
             }
-            if gathered.items.len() > self.items_max {
-                gathered.items.truncate(self.items_max);
-                gathered.why = Some(format!("more than {} items came, which is items_max", self.items_max));
+            if gathered.items.len().max(gathered.clients) > items_max {
+                gathered.items.truncate(items_max);
+                gathered.clients = gathered.clients.min(items_max);
+                gathered.why = Some(format!("more than {items_max} items came, which is items_max"));
             }
         });
     }
@@ -103,13 +128,15 @@ impl Requests {
 
     /// The request ends, complete or not.
     pub(super) fn end(&self, id: &str) -> Gathered {
-        self.pending.borrow_mut().remove(id).map(|pending| pending.gathered).unwrap_or_default()
+        let ended = self.pending.borrow_mut().remove(id).map(|pending| pending.gathered).unwrap_or_default();
+        self.len.set(self.len.get() - ended.len);
+        ended
     }
 }
 
 impl Pending {
     fn is_complete(&self) -> bool {
-        let Gathered { servers, answered, clients, items, why } = &self.gathered;
+        let Gathered { servers, answered, clients, items, why, .. } = &self.gathered;
         let all_servers = servers.is_some_and(|servers| *answered >= servers);
         why.is_some() || (all_servers && (!self.waits_for_clients || items.len() >= *clients))
     }

@@ -198,8 +198,12 @@ impl Consumer {
     /// # Cancel safety
     /// It is acknowledged or not.
     pub async fn ack(&self, id: &str) -> Result<bool, Error> {
+        Ok(self.ack_all(&[id]).await? > 0)
+    }
+
+    async fn ack_all(&self, ids: &[&str]) -> Result<usize, Error> {
         let mut command = cmd("XACK");
-        command.arg(&self.options.stream).arg(&self.options.group).arg(id);
+        command.arg(&self.options.stream).arg(&self.options.group).arg(ids);
         // Twice is as good as once.
         self.client.idempotent().query(&command).await
     }
@@ -222,7 +226,10 @@ impl Consumer {
         let until_claim = self.claim_at - self.client.lp().now();
         let block = self.options.block.min(until_claim).as_millis().max(1) as u64;
         let entries = self.read(">", Some(block)).await?;
-        self.take(entries);
+        if let Some(last) = entries.last() {
+            self.newest.clone_from(&last.id);
+        }
+        self.ready.extend(entries);
         Ok(())
     }
 
@@ -238,15 +245,26 @@ impl Consumer {
 
     /// What this consumer was given and has not seen: before a crash, or in an answer that was lost.
     async fn catch_up(&mut self) -> Result<(), Error> {
-        let from = self.newest.clone();
-        let mut entries = self.read(&from, None).await?;
-        if entries.is_empty() {
-            self.is_catching_up = false;
-            return Ok(());
+        loop {
+            let found = self.read(&self.newest.clone(), None).await?;
+            let Some(newest) = found.last().map(|entry| entry.id.clone()) else {
+                self.is_catching_up = false;
+                return Ok(());
+            };
+            // An entry that was deleted meanwhile is nobody's work any more.
+            let (mut entries, gone): (Vec<_>, Vec<_>) =
+                found.into_iter().partition(|entry| !entry.fields.is_empty());
+            if !gone.is_empty() {
+                let ids: Vec<_> = gone.iter().map(|entry| entry.id.as_str()).collect();
+                self.ack_all(&ids).await?;
+            }
+            self.count_deliveries(&mut entries).await?;
+            self.newest = newest;
+            self.ready.extend(entries);
+            if !self.ready.is_empty() {
+                return Ok(());
+            }
         }
-        self.count_deliveries(&mut entries).await?;
-        self.take(entries);
-        Ok(())
     }
 
     /// Takes over what others have left lying.
@@ -286,24 +304,7 @@ impl Consumer {
             Value::Map(streams) => streams.into_iter().next().map(|(_, entries)| entries),
             other => return Err(Error::Unexpected(format!("{other:?} to XREADGROUP"))),
         };
-        let found = entries(found.unwrap_or_default())?;
-        // An entry that was deleted meanwhile is nobody's work any more.
-        let (entries, gone): (Vec<_>, Vec<_>) = found.into_iter().partition(|entry| !entry.fields.is_empty());
-        for entry in &gone {
-            self.newest.clone_from(&entry.id);
-            self.ack(&entry.id).await?;
-        }
-        if entries.is_empty() && !gone.is_empty() && block.is_none() {
-            return Box::pin(self.read(&self.newest.clone(), None)).await;
-        }
-        Ok(entries)
-    }
-
-    fn take(&mut self, entries: Vec<Entry>) {
-        if let Some(last) = entries.last() {
-            self.newest.clone_from(&last.id);
-        }
-        self.ready.extend(entries);
+        entries(found.unwrap_or_default())
     }
 
     /// Asks how often entries were given to somebody.

@@ -105,6 +105,31 @@ fn what_a_crashed_consumer_left_is_taken_over() {
 }
 
 #[test]
+fn thousands_of_entries_that_were_deleted_are_passed_over() {
+    let Some(server) = server() else { return };
+    on_loop(async |lp| {
+        let redis = ask(&lp, &server).await;
+        let mut first = consumer(&redis, "one");
+        append(&redis, 0).await;
+        assert_eq!(next(&mut first).await, order(0, 1)); // which has made the group
+        drop(first);
+        // A script: each line alone is a way there and back.
+        let script = "for number = 1, 5000 do redis.call('XADD', 'orders', '*', 'order', number) end
+            redis.call('XREADGROUP', 'GROUP', 'billing', 'one', 'STREAMS', 'orders', '>')
+            redis.call('XTRIM', 'orders', 'MAXLEN', 0)
+            redis.call('XADD', 'orders', '*', 'order', 5001)";
+        redis.query::<()>(cmd("EVAL").arg(script).arg(0)).await.unwrap();
+        let mut options = ConsumerOptions::new("orders", "billing", "one");
+        options.batch = 1;
+        let mut again = Consumer::new(&redis, options);
+        assert_eq!(next(&mut again).await, order(5001, 1));
+        let left: (u64, Option<String>, Option<String>, Option<Vec<(String, String)>>) =
+            redis.query(cmd("XPENDING").arg("orders").arg("billing")).await.unwrap();
+        assert_eq!(left.0, 1, "what was deleted is done");
+    });
+}
+
+#[test]
 fn a_read_that_is_given_up_or_cut_loses_nothing() {
     let Some(mut server) = server() else { return };
     on_loop(async |lp| {

@@ -44,6 +44,7 @@ mod own_talk;
 mod primary;
 mod sticky;
 mod supervisor;
+mod taking;
 mod wire;
 mod worker;
 mod workers;

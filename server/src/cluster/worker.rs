@@ -11,15 +11,16 @@ use std::rc::{Rc, Weak};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use phaseloop::ipc::{self, Attachment, Channel, ChannelLimits, Framing, Message, ReceiveError, SendError};
+use phaseloop::ipc::{self, Channel, ChannelLimits, Framing, Message, ReceiveError, SendError};
 use phaseloop::signal::{Signal, SignalWatcher};
 use phaseloop::{LoopHandle, yield_now};
 use serde::Serialize;
 
-use super::connection::{Accepting, Connection, OnConnection, Stream, give};
+use super::connection::{Accepting, Connection};
 use super::event::WorkerId;
 use super::member::LAST_WORDS;
 use super::sticky::MARK;
+use super::taking::Taker;
 use super::wire::{OWN_ROOM, Seat, ToPrimary, ToWorker, VARIABLE, decode, encode, send_user};
 use crate::http::Serving;
 
@@ -50,20 +51,20 @@ const SEND_QUEUE_LEN_MAX: usize = 8 * 1024 * 1024;
 /// ```
 #[derive(Clone)]
 pub struct Worker {
-    inner: Rc<Inner>,
+    pub(super) inner: Rc<Inner>,
 }
 
-struct Inner {
-    lp: LoopHandle,
-    seat: Seat,
-    channel: Channel,
+pub(super) struct Inner {
+    pub(super) lp: LoopHandle,
+    pub(super) seat: Seat,
+    pub(super) channel: Channel,
     /// What serves each listener.
-    takers: RefCell<Vec<Taker>>,
+    pub(super) takers: RefCell<Vec<Taker>>,
     servings: RefCell<Vec<Serving>>,
     /// Sockets that it accepts from.
-    accepting: RefCell<Vec<Accepting>>,
+    pub(super) accepting: RefCell<Vec<Accepting>>,
     /// How many of them each listener has.
-    sockets: RefCell<Vec<usize>>,
+    pub(super) sockets: RefCell<Vec<usize>>,
     on_message: RefCell<Option<OnMessage>>,
     inbox: RefCell<VecDeque<Message>>,
     readers: RefCell<Vec<Waker>>,
@@ -72,7 +73,7 @@ struct Inner {
     ending: Cell<Option<Duration>>,
     on_end: RefCell<Vec<OnEnd>>,
     waiting_for_end: RefCell<Vec<Waker>>,
-    is_paused: Cell<bool>,
+    pub(super) is_paused: Cell<bool>,
     is_ready: Cell<bool>,
     /// It has finished all that it did.
     is_done: Cell<bool>,
@@ -83,14 +84,6 @@ struct Inner {
 
 type OnMessage = Rc<RefCell<dyn FnMut(&Worker, Message)>>;
 type OnEnd = Box<dyn FnOnce(Duration) -> Pin<Box<dyn Future<Output = ()>>>>;
-
-/// What serves a listener.
-enum Taker {
-    /// Nobody yet; what came for it.
-    Nobody(Vec<Attachment>),
-    Http(Serving),
-    Callback(OnConnection),
-}
 
 impl Worker {
     /// The worker that this process is, or `None` if no primary started it. The primary is told at once.
@@ -300,128 +293,15 @@ impl Worker {
         }
     }
 
-    // --- connections ----------------------------------------------------------------------------------------------------
-
-    fn find(&self, name: &str) -> io::Result<usize> {
-        let found = self.inner.seat.listeners.iter().position(|listener| listener.name == name);
-        found.ok_or_else(|| refused(format!("the primary has no listener {name:?}")))
-    }
-
-    fn take_over(&self, index: usize, taker: Taker) -> io::Result<()> {
-        let early = {
-            let slot = &mut self.inner.takers.borrow_mut()[index];
-            let Taker::Nobody(early) = slot else {
-                let name = &self.inner.seat.listeners[index].name;
-                return Err(refused(format!("the listener {name:?} is served already")));
-            };
-            let early = std::mem::take(early);
-            *slot = taker;
-            early
-        };
-        let handed = self.inner.seat.listeners[index].is_handed;
-        let there = handed || !early.is_empty();
-        early.into_iter().for_each(|attachment| self.accept_from(index, attachment));
-        if there {
-            self.listens(index);
-        }
-        Ok(())
-    }
-
-    /// A listener is served: tells the primary, and if it was the last one, that all are.
-    fn listens(&self, index: usize) {
-        self.say(&ToPrimary::Listening { listener: index });
-        let handed = |index: usize| self.inner.seat.listeners[index].is_handed;
-        let all = self.inner.takers.borrow().iter().enumerate().all(|(index, taker)| {
-            !matches!(taker, Taker::Nobody(_)) && (handed(index) || self.has_socket(index))
-        });
-        if all {
-            self.ready();
-        }
-    }
-
-    fn has_socket(&self, index: usize) -> bool {
-        self.inner.sockets.borrow()[index] > 0
-    }
-
-    /// Accepts from a socket of the primary.
-    fn accept_from(&self, index: usize, attachment: Attachment) {
-        if self.is_ending() {
-            return; // the socket is closed here; others have it too
-        }
-        let lp = &self.inner.lp;
-        let is_unix = self.inner.seat.listeners[index].is_unix;
-        let taker = match &self.inner.takers.borrow()[index] {
-            Taker::Nobody(_) => return,
-            Taker::Http(serving) => Ok(serving.clone()),
-            Taker::Callback(callback) => Err(Rc::clone(callback)),
-        };
-        let opened = match (taker, is_unix) {
-            (Ok(serving), _) => attachment.into_tcp_listener(lp).map(|listener| {
-                serving.add_listener(listener.clone());
-                Accepting::Tcp(listener)
-            }),
-            (Err(callback), false) => attachment.into_tcp_listener(lp).and_then(|listener| {
-                listener
-                    .on_connection(move |_, stream| give(&callback, stream.map(Stream::Tcp), Vec::new()))?;
-                Ok(Accepting::Tcp(listener))
-            }),
-            (Err(callback), true) => attachment.into_unix_listener(lp).and_then(|listener| {
-                listener
-                    .on_connection(move |_, stream| give(&callback, stream.map(Stream::Unix), Vec::new()))?;
-                Ok(Accepting::Unix(listener))
-            }),
-        };
-        // One that can not be opened, for want of descriptors, is not served: the worker is not ready, and is replaced.
-        if let Ok(accepting) = opened {
-            accepting.pause(self.inner.is_paused.get());
-            self.inner.accepting.borrow_mut().push(accepting);
-            self.inner.sockets.borrow_mut()[index] += 1;
-        }
-    }
-
-    /// Takes a connection that the primary accepted. It is served once the primary can know that it is.
-    fn take(&self, index: usize, connection: u64, attachment: Attachment, first: Vec<u8>) {
-        let is_served = self.inner.takers.borrow().get(index).is_some_and(|t| !matches!(t, Taker::Nobody(_)));
-        if self.is_ending() || !is_served {
-            self.say(&ToPrimary::Refused { connection });
-            return;
-        }
-        let worker = self.clone();
-        let taken = encode(&ToPrimary::Taken { connection }, b"");
-        // Not confirmed, not served: the primary gives it to another.
-        self.or_leave(self.inner.channel.send_with(taken, move |_, sent| {
-            if sent.is_ok() {
-                worker.serve_taken(index, attachment, first);
-            }
-        }));
-    }
-
-    fn serve_taken(&self, index: usize, attachment: Attachment, first: Vec<u8>) {
-        let (lp, is_unix) = (&self.inner.lp, self.inner.seat.listeners[index].is_unix);
-        let taker = match &self.inner.takers.borrow()[index] {
-            Taker::Nobody(_) => return,
-            Taker::Http(serving) => Ok(serving.clone()),
-            Taker::Callback(callback) => Err(Rc::clone(callback)),
-        };
-        match taker {
-            // A connection that is gone already needs nobody.
-            Ok(serving) => drop(attachment.into_tcp_stream(lp).map(|s| serving.serve_read_stream(s, first))),
-            Err(callback) if is_unix => {
-                give(&callback, attachment.into_unix_stream(lp).map(Stream::Unix), first)
-            }
-            Err(callback) => give(&callback, attachment.into_tcp_stream(lp).map(Stream::Tcp), first),
-        }
-    }
-
     // --- what the primary says ------------------------------------------------------------------------------------------
 
-    fn say(&self, what: &ToPrimary) {
+    pub(super) fn say(&self, what: &ToPrimary) {
         self.or_leave(self.inner.channel.send(encode(what, b"")));
     }
 
     /// For a word that can not be queued the primary would wait for ever, and a client with it. So the channel ends, and the worker
     /// with it: others get what it has not confirmed. A primary that is gone is told of by the channel's end.
-    fn or_leave(&self, sent: Result<(), SendError>) {
+    pub(super) fn or_leave(&self, sent: Result<(), SendError>) {
         if let Err(SendError::Full { .. }) = sent {
             self.inner.channel.disconnect();
         }
@@ -439,22 +319,6 @@ impl Worker {
             }
             (ToWorker::Listener { listener }, Some(attachment)) => self.socket_came(listener, attachment),
             (ToWorker::Connection { .. } | ToWorker::Listener { .. }, None) => {}
-        }
-    }
-
-    fn socket_came(&self, index: usize, attachment: Attachment) {
-        let mut takers = self.inner.takers.borrow_mut();
-        match takers.get_mut(index) {
-            None => {}
-            Some(Taker::Nobody(early)) => early.push(attachment),
-            Some(_) => {
-                drop(takers);
-                let is_first = !self.has_socket(index);
-                self.accept_from(index, attachment);
-                if is_first && self.has_socket(index) {
-                    self.listens(index);
-                }
-            }
         }
     }
 
@@ -581,7 +445,7 @@ fn note(wakers: &RefCell<Vec<Waker>>, cx: &Context<'_>) {
     }
 }
 
-fn refused(problem: String) -> io::Error {
+pub(super) fn refused(problem: String) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidInput, problem)
 }
 

@@ -216,6 +216,7 @@ fn silent_clients_keep_nobody_else_from_a_sticky_cluster() {
         primary.kill();
         let report = primary.ended().await;
         assert_eq!((&report.workers[0].ending, report.workers[0].was_killed), (&Ending::Thread, true));
+        assert_eq!(report.unserved, 2, "which were being read");
     });
 }
 
@@ -235,6 +236,77 @@ fn what_waits_in_the_backlog_of_a_sticky_cluster_is_answered_at_the_end() {
             let mut answer = String::new();
             client.read_to_string(&mut answer).unwrap();
             assert!(answer.starts_with("HTTP/1.1 200"), "{answer:?}");
+        }
+    });
+}
+
+#[test]
+fn what_waits_beyond_what_workers_may_have_unconfirmed_is_answered_at_the_end() {
+    let lp = EventLoop::new().unwrap();
+    in_time(&lp, async {
+        let mut options = options(2, Policy::RoundRobin);
+        options.limits.unconfirmed_max = 2;
+        let (primary, _events, address) = start(&lp, options, Workers::threads(serve_it)).await;
+        let mut clients: Vec<_> = (0..40).map(|_| std::net::TcpStream::connect(address).unwrap()).collect();
+        for client in &mut clients {
+            client.write_all(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+        }
+        primary.end();
+        assert_eq!(primary.ended().await.unserved, 0);
+        for mut client in clients {
+            let mut answer = String::new();
+            client.read_to_string(&mut answer).unwrap();
+            assert!(answer.starts_with("HTTP/1.1 200"), "{answer:?}");
+        }
+    });
+}
+
+#[test]
+fn a_client_whose_first_line_is_being_read_at_the_end_is_answered() {
+    let lp = EventLoop::new().unwrap();
+    in_time(&lp, async {
+        let mut options = options(2, Policy::Sticky(Stickiness::SessionId));
+        options.limits.first_line_timeout = LIMIT * 2;
+        let (primary, _events, address) = start(&lp, options, Workers::threads(serve_it)).await;
+        let (half, silent) =
+            (TcpStream::connect(&lp, address).await.unwrap(), TcpStream::connect(&lp, address));
+        half.write_all(b"GET / HT").await.unwrap();
+        let silent = silent.await.unwrap();
+        // One that came later is answered, so these are being read.
+        assert_eq!(get(&lp, address, "/").await.len(), 1);
+        primary.end();
+        half.write_all(b"TP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await.unwrap();
+        silent.write_all(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await.unwrap();
+        for client in [half, silent] {
+            let mut answer = String::new();
+            (&client).read_to_string(&mut answer).await.unwrap();
+            assert!(answer.starts_with("HTTP/1.1 200"), "{answer:?}");
+        }
+        assert_eq!(primary.ended().await.unserved, 0);
+    });
+}
+
+#[test]
+fn what_no_worker_is_left_for_is_closed_and_counted() {
+    let lp = EventLoop::new().unwrap();
+    in_time(&lp, async {
+        let setup = Setup::new(options(2, Policy::RoundRobin)).listen("web", "127.0.0.1:0".parse().unwrap());
+        let primary = setup.start(&lp, Workers::threads(serve_it)).unwrap();
+        let mut events = primary.events();
+        let address = primary.local_addr("web").unwrap();
+        let clients: Vec<_> = (0..3).map(|_| std::net::TcpStream::connect(address).unwrap()).collect();
+        primary.end(); // before a worker is there
+        assert_eq!(primary.ended().await.unserved, 3);
+        let mut closed = 0;
+        while let Some(event) = events.next().await {
+            if let Event::Unserved { listener, count } = event {
+                assert_eq!(listener, "web");
+                closed += count;
+            }
+        }
+        assert_eq!(closed, 3);
+        for mut client in clients {
+            assert_eq!(client.read(&mut [0]).unwrap(), 0);
         }
     });
 }

@@ -15,7 +15,7 @@ use super::event::{Ending, Event, RestartError, RestartReport, WorkerEnd, Worker
 use super::events::Listeners;
 use super::handing::Pending;
 use super::listening::Listening;
-use super::member::{Dialect, Member};
+use super::member::{Dialect, LAST_WORDS, Member};
 use super::options::Options;
 use super::primary::Primary;
 use super::supervisor::{Action, Notice, RollingFailed, Supervisor};
@@ -32,16 +32,32 @@ pub(super) struct Core {
     /// Connections that the primary accepted and no worker has confirmed.
     pub(super) pending: RefCell<BTreeMap<u64, Pending>>,
     pub(super) next_connection: Cell<u64>,
+    /// Dispatches whose orders are being done, one within the other.
+    pub(super) ordering: Cell<u32>,
     pub(super) events: Listeners,
     pub(super) given_up: RefCell<Vec<usize>>,
+    /// Connections that were accepted and closed, since no worker took them.
+    pub(super) unserved: Cell<usize>,
     supervisor: RefCell<Supervisor>,
     since: Instant,
     timer: Cell<Option<TimerId>>,
     rolling: RefCell<Option<Rolling>>,
     /// How workers ended since the cluster was told to.
     ends: RefCell<Option<Vec<WorkerEnd>>>,
+    end: Cell<End>,
     is_over: Cell<bool>,
     waiting: RefCell<Vec<Waker>>,
+}
+
+/// How far the end has come.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    No,
+    /// What waits in the backlog is accepted.
+    Accepting,
+    /// What was accepted is handed on; then, or when this is due, the workers are told.
+    Handing(TimerId),
+    Told,
 }
 
 type Rolled = Result<RestartReport, RestartError>;
@@ -70,12 +86,15 @@ impl Core {
             members: RefCell::default(),
             pending: RefCell::default(),
             next_connection: Cell::new(1),
+            ordering: Cell::new(0),
             events: Listeners::default(),
             given_up: RefCell::default(),
+            unserved: Cell::new(0),
             since: lp.now(),
             timer: Cell::new(None),
             rolling: RefCell::default(),
             ends: RefCell::default(),
+            end: Cell::new(End::No),
             is_over: Cell::new(false),
             waiting: RefCell::default(),
         })
@@ -107,14 +126,39 @@ impl Core {
         self.decide(Supervisor::start);
     }
 
+    /// Has all that was accepted handed on, and then tells the workers to end.
     pub(super) fn end_all(self: &Rc<Self>) {
-        self.ends.borrow_mut().get_or_insert_default();
-        let listenings = self.listenings.borrow().clone();
-        for listening in &listenings {
-            self.accept_last(listening);
-            listening.close();
+        if self.end.get() != End::No {
+            return;
         }
-        self.decide(Supervisor::end_all);
+        self.ends.borrow_mut().get_or_insert_default();
+        self.end.set(End::Accepting);
+        self.hand_last();
+        let core = Rc::clone(self);
+        let timer = self.lp.timer(LAST_WORDS, move |_| core.tell_end());
+        self.end.set(End::Handing(timer));
+        self.end_once_handed();
+    }
+
+    /// Tells the workers to end, if they are to and nothing is to be handed on before.
+    pub(super) fn end_once_handed(self: &Rc<Self>) {
+        let is_ordering = self.ordering.get() > 0; // what it has decided is not all done
+        if matches!(self.end.get(), End::Handing(_)) && !is_ordering && !self.has_to_hand() {
+            self.tell_end();
+        }
+    }
+
+    fn tell_end(self: &Rc<Self>) {
+        if let End::Handing(timer) = self.end.replace(End::Told) {
+            self.lp.stop_timer(timer);
+            self.close_rest();
+            self.decide(Supervisor::end_all);
+        }
+    }
+
+    /// It is told to end.
+    pub(super) fn is_ending(&self) -> bool {
+        self.end.get() != End::No
     }
 
     pub(super) fn kill_all(self: &Rc<Self>) {
@@ -294,14 +338,12 @@ impl Core {
     }
 
     /// No worker is left and none will come.
-    fn over(&self) {
+    fn over(self: &Rc<Self>) {
         self.is_over.set(true);
         if let Some(timer) = self.timer.take() {
             self.lp.stop_timer(timer);
         }
-        self.listenings.borrow().iter().for_each(|listening| listening.close());
-        let pending = self.pending.take();
-        drop(pending);
+        self.close_all();
         self.events.end(&self.lp);
         self.waiting.take().into_iter().for_each(Waker::wake);
     }

@@ -37,6 +37,8 @@ pub(super) struct Dispatch {
     waiting: VecDeque<Waiting>,
     unconfirmed_max: usize,
     waiting_max: usize,
+    /// No worker will come any more, nor take more later.
+    is_last: bool,
 }
 
 /// Why a worker that takes part gets nothing for now.
@@ -127,6 +129,28 @@ impl Dispatch {
         }
     }
 
+    /// All is to end: what waits, and what comes yet, goes to the workers that are there, however much they have not confirmed and if
+    /// they pause too. It waits for nothing but room in a channel; what no worker is left for is closed.
+    pub(super) fn last_round(&mut self, out: &mut Vec<Order>) {
+        self.is_last = true;
+        self.hand_out(out);
+    }
+
+    /// Closes what waits.
+    pub(super) fn close_waiting(&mut self, out: &mut Vec<Order>) {
+        out.extend(self.waiting.drain(..).map(|waiting| Order::Close(waiting.connection)));
+    }
+
+    /// True if something waits for a worker.
+    pub(super) fn has_waiting(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
+    /// True if nothing waits for a worker, or for a worker's word.
+    pub(super) fn is_idle(&self) -> bool {
+        self.waiting.is_empty() && self.seats.iter().all(|seat| seat.handed.is_empty())
+    }
+
     /// A connection is there.
     pub(super) fn connection(&mut self, connection: u64, wish: Wish, out: &mut Vec<Order>) {
         self.waiting.push_back(Waiting { connection, wish });
@@ -171,11 +195,19 @@ impl Dispatch {
     }
 
     fn has_room(&self, seat: &Seat) -> bool {
-        !seat.leaving && !seat.paused && !seat.full && seat.handed.len() < self.unconfirmed_max
+        self.is_open(seat) && !seat.full && (self.is_last || seat.handed.len() < self.unconfirmed_max)
+    }
+
+    /// One that pauses may do so for ever: what is for it goes to others meanwhile. Full it is for moments only.
+    fn is_open(&self, seat: &Seat) -> bool {
+        !seat.leaving && (self.is_last || !seat.paused)
     }
 
     /// Hands out what waits, as far as workers have room, in the order of waiting.
     fn hand_out(&mut self, out: &mut Vec<Order>) {
+        if self.is_last && !self.seats.iter().any(|seat| self.is_open(seat)) {
+            return self.close_waiting(out);
+        }
         let mut at = 0;
         while at < self.waiting.len() {
             if !self.seats.iter().any(|seat| self.has_room(seat)) {
@@ -195,18 +227,17 @@ impl Dispatch {
     }
 
     fn choose(&mut self, wish: Wish) -> Option<usize> {
-        // One that pauses may do so for ever: what is for it goes to others meanwhile. Full it is for moments only.
-        let open = |seat: &&Seat| !seat.leaving && !seat.paused;
         match wish {
             Wish::Worker(worker) => {
-                if let Some(at) = self.seats.iter().position(|seat| seat.worker == worker && open(&seat)) {
+                let is_it = |seat: &Seat| seat.worker == worker && self.is_open(seat);
+                if let Some(at) = self.seats.iter().position(is_it) {
                     return self.has_room(&self.seats[at]).then_some(at);
                 }
                 self.choose_next()
             }
             Wish::Hash(hash) => {
                 let weight = |seat: &Seat| mix(hash ^ (seat.slot as u64 + 1).wrapping_mul(GOLDEN));
-                let seats = self.seats.iter().enumerate().filter(|(_, seat)| open(seat));
+                let seats = self.seats.iter().enumerate().filter(|(_, seat)| self.is_open(seat));
                 // The youngest of a slot: the other one ends.
                 let (at, _) = seats.max_by_key(|(_, seat)| (weight(seat), seat.worker))?;
                 self.has_room(&self.seats[at]).then_some(at)
@@ -399,6 +430,44 @@ mod tests {
         assert!(
             before.iter().zip(&after).all(|(before, after)| before == after || (*before, *after) == (2, 9))
         );
+    }
+
+    #[test]
+    fn at_the_end_all_that_waits_is_handed_out_and_what_nobody_is_left_for_is_closed() {
+        let (mut dispatch, mut out) = with(&[1, 2], 1);
+        (0..5).for_each(|connection| dispatch.connection(connection, Wish::Anyone, &mut out));
+        assert_eq!(hands(&mut out), [(1, 0), (2, 1)]);
+        dispatch.pause(1, true, &mut out);
+        dispatch.full(2, true, &mut out);
+        dispatch.last_round(&mut out);
+        assert_eq!(hands(&mut out), [(1, 2), (1, 3), (1, 4)], "beyond what it may have unconfirmed");
+        dispatch.full(1, true, &mut out);
+        dispatch.connection(5, Wish::Worker(7), &mut out);
+        assert_eq!(hands(&mut out), []);
+        assert!(dispatch.has_waiting(), "for room in a channel");
+        dispatch.full(2, false, &mut out);
+        assert_eq!(hands(&mut out), [(2, 5)]);
+        dispatch.leave(1, &mut out);
+        assert!(dispatch.refused(1, 3, 1, &mut out));
+        assert_eq!(hands(&mut out), [(2, 3)]);
+        dispatch.leave(2, &mut out);
+        dispatch.gone(2, &mut out);
+        dispatch.connection(6, Wish::Anyone, &mut out);
+        assert_eq!(hands(&mut out), [(0, 1), (0, 3), (0, 5), (0, 6)], "closed");
+        (0..5).filter(|at| ![1, 3].contains(at)).for_each(|at| assert!(dispatch.confirmed(1, at, &mut out)));
+        assert!(dispatch.is_idle());
+    }
+
+    #[test]
+    fn what_waits_for_room_at_the_end_is_closed_when_the_time_is_up() {
+        let (mut dispatch, mut out) = with(&[1], 9);
+        dispatch.full(1, true, &mut out);
+        dispatch.connection(0, Wish::Anyone, &mut out);
+        dispatch.last_round(&mut out);
+        assert_eq!(hands(&mut out), []);
+        dispatch.close_waiting(&mut out);
+        assert_eq!(out, [Order::Close(0)]);
+        assert!(dispatch.is_idle());
     }
 
     #[test]

@@ -127,6 +127,13 @@ pub enum Event {
         /// Why.
         error: io::Error,
     },
+    /// Connections that the primary had accepted were closed, since no worker took them: each refused, or all are to end and none is left.
+    Unserved {
+        /// The listener's name.
+        listener: String,
+        /// How many.
+        count: usize,
+    },
     /// So many events were dropped from a stream that nobody polled. Only streams tell of it.
     Missed(u64),
 }
@@ -209,6 +216,8 @@ pub struct EndReport {
     pub workers: Vec<WorkerEnd>,
     /// The places that were given up before.
     pub given_up: Vec<usize>,
+    /// Connections that the primary had accepted, in all its life, and closed since no worker took them.
+    pub unserved: usize,
 }
 
 /// How a rolling restart went.

@@ -2,16 +2,23 @@
 //!
 //! INVARIANT one owner: until a worker confirms a connection, the primary keeps a descriptor of it, and it is `pending`. A worker confirms
 //! before it serves. So a connection is served by one worker at most, and is not lost with a worker that died before that.
+//!
+//! INVARIANT counted: one that no worker takes is closed by `close_unserved`, which counts it.
 
+use std::future::{Future, poll_fn};
 use std::io;
 use std::os::fd::OwnedFd;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
+use std::task::Poll;
 
+use phaseloop::channel::{Receiver, oneshot};
 use phaseloop::ipc::{Attachment, AttachmentKind, Message, SendError};
 use phaseloop::net::{ByteStream, StreamFamily, TcpStream};
 
 use super::core::Core;
 use super::dispatch::{Dispatch, Order, State, Wish};
+use super::event::Event;
 use super::listening::{Listening, Sockets};
 use super::member::{Dialect, Member};
 use super::node_talk;
@@ -68,8 +75,11 @@ impl Core {
                     self.submit(listening, stream, Vec::new(), Wish::Anyone);
                 }),
             };
-            if accepted.is_err() {
-                return; // none waits, or it can not be accepted
+            match accepted {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return, // none waits
+                // Out of descriptors, which those have that came before: the system resets the rest.
+                Err(error) => return self.failed(listening, error),
             }
         }
     }
@@ -90,7 +100,7 @@ impl Core {
             // Beyond that, silent clients would keep others from being accepted: they go to anyone.
             Ok(stream)
                 if listening.policy == Policy::Sticky(Stickiness::SessionId)
-                    && listening.reading.get() < self.options.limits.connections_waiting_max =>
+                    && listening.reading.borrow().len() < self.options.limits.connections_waiting_max =>
             {
                 self.read_first_line(listening, stream);
             }
@@ -101,21 +111,32 @@ impl Core {
     /// Reads as much as says to which worker the client belongs.
     fn read_first_line<K: StreamFamily>(self: &Rc<Self>, listening: &Rc<Listening>, stream: ByteStream<K>) {
         let (core, listening) = (Rc::clone(self), Rc::clone(listening));
-        listening.reading.set(listening.reading.get() + 1);
+        let ((hurry, hurried), connection) = (oneshot(), self.number());
+        listening.reading.borrow_mut().insert(connection, Some(hurry));
         let task = self.lp.spawn(async move {
             let mut first = Vec::new();
             let reading = read_first(&stream, &mut first);
-            let said = core.lp.timeout(core.options.limits.first_line_timeout, reading).await;
-            listening.reading.set(listening.reading.get() - 1);
+            let reading = core.lp.timeout(core.options.limits.first_line_timeout, reading);
+            let said = unless_hurried(reading, hurried).await;
+            listening.reading.borrow_mut().remove(&connection);
             match said {
-                Ok(Ok(Some(wish))) => core.submit(&listening, stream, first, wish),
-                // Slow or broken: a worker has the limits and the answers for that.
-                Err(_) if !first.is_empty() => core.submit(&listening, stream, first, Wish::Anyone),
+                Some(Ok(Ok(Some(wish)))) => core.submit(&listening, stream, first, wish),
+                None if core.is_over() => {} // it was counted
+                // All is to end, or it is slow: a worker has the limits and the answers for that.
+                None => core.submit(&listening, stream, first, Wish::Anyone),
+                Some(Err(_)) if !first.is_empty() => core.submit(&listening, stream, first, Wish::Anyone),
                 // It came and went, or says nothing.
-                Ok(Ok(None) | Err(_)) | Err(_) => {}
+                Some(Ok(Ok(None) | Err(_)) | Err(_)) => {}
             }
+            core.end_once_handed();
         });
         task.detach();
+    }
+
+    fn number(&self) -> u64 {
+        let number = self.next_connection.get();
+        self.next_connection.set(number + 1);
+        number
     }
 
     fn submit<K: StreamFamily>(
@@ -125,13 +146,9 @@ impl Core {
         first: Vec<u8>,
         wish: Wish,
     ) {
-        if listening.is_closed.get() {
-            return; // its first line came too late: no worker takes anything from here
-        }
         // Nobody else has the stream, so it can be taken apart.
-        let Ok(fd) = stream.into_fd() else { return };
-        let connection = self.next_connection.get();
-        self.next_connection.set(connection + 1);
+        let Ok(fd) = stream.into_fd() else { return self.close_unserved(listening, 1) };
+        let connection = self.number();
         let pending = Pending { listening: Rc::clone(listening), fd, first, refusals: 0 };
         self.pending.borrow_mut().insert(connection, pending);
         self.order(listening, |dispatch, out| dispatch.connection(connection, wish, out));
@@ -143,16 +160,31 @@ impl Core {
         listening: &Rc<Listening>,
         f: impl FnOnce(&mut Dispatch, &mut Vec<Order>) -> T,
     ) -> T {
-        let mut out = Vec::new();
+        self.ordering.set(self.ordering.get() + 1);
+        let (mut out, mut closed) = (Vec::new(), 0);
         let result = f(&mut listening.dispatch.borrow_mut(), &mut out);
         for order in out {
             match order {
                 Order::Hand { worker, connection } => self.hand(listening, worker, connection),
-                Order::Close(connection) => drop(self.pending.borrow_mut().remove(&connection)),
+                Order::Close(connection) => {
+                    closed += usize::from(self.pending.borrow_mut().remove(&connection).is_some());
+                }
             }
         }
+        self.close_unserved(listening, closed);
         self.pause_if_full(listening);
+        self.sweep(listening);
+        self.ordering.set(self.ordering.get() - 1);
+        self.end_once_handed();
         result
+    }
+
+    /// Counts connections that are closed since no worker takes them, and tells of them.
+    fn close_unserved(self: &Rc<Self>, listening: &Listening, count: usize) {
+        if count > 0 {
+            self.unserved.set(self.unserved.get() + count);
+            self.tell(Event::Unserved { listener: listening.name.clone(), count });
+        }
     }
 
     fn pause_if_full(&self, listening: &Listening) {
@@ -191,6 +223,7 @@ impl Core {
                 self.pending.borrow_mut().remove(&connection);
                 self.order(listening, |dispatch, out| dispatch.confirmed(member.id, connection, out));
                 self.failed(listening, error);
+                self.close_unserved(listening, 1);
                 return None;
             }
         };
@@ -283,12 +316,54 @@ impl Core {
         }
     }
 
-    /// Closes a listener for good.
-    pub(super) fn forget(&self, listening: &Rc<Listening>) {
-        self.listenings.borrow_mut().retain(|known| !Rc::ptr_eq(known, listening));
+    /// Closes a listener for good. It is known until what was handed of it is confirmed, refused or comes back.
+    pub(super) fn forget(self: &Rc<Self>, listening: &Rc<Listening>) {
+        listening.is_forgotten.set(true);
         listening.close();
-        let mut pending = self.pending.borrow_mut();
-        pending.retain(|_, pending| !Rc::ptr_eq(&pending.listening, listening));
+        self.order(listening, Dispatch::last_round);
+    }
+
+    fn sweep(&self, listening: &Rc<Listening>) {
+        if listening.is_forgotten.get() && listening.dispatch.borrow().is_idle() {
+            self.listenings.borrow_mut().retain(|known| !Rc::ptr_eq(known, listening));
+        }
+    }
+
+    // --- the end --------------------------------------------------------------------------------------------------------
+
+    /// Listens no more, and has all that was accepted handed on, which may take until a channel has room.
+    pub(super) fn hand_last(self: &Rc<Self>) {
+        let listenings = self.listenings.borrow().clone();
+        for listening in &listenings {
+            self.order(listening, Dispatch::last_round);
+            self.accept_last(listening);
+            listening.close();
+        }
+    }
+
+    /// True if something that was accepted is still to be handed on.
+    pub(super) fn has_to_hand(&self) -> bool {
+        let waits = |listening: &Rc<Listening>| {
+            !listening.reading.borrow().is_empty() || listening.dispatch.borrow().has_waiting()
+        };
+        self.listenings.borrow().iter().any(waits)
+    }
+
+    /// No worker is left: closes the listeners, and what was accepted.
+    pub(super) fn close_all(self: &Rc<Self>) {
+        let listenings = self.listenings.borrow().clone();
+        for listening in &listenings {
+            let reading = listening.reading.borrow().len();
+            listening.close();
+            self.close_unserved(listening, reading);
+            self.order(listening, Dispatch::last_round);
+        }
+    }
+
+    /// Closes what could not be handed on in time.
+    pub(super) fn close_rest(self: &Rc<Self>) {
+        let listenings = self.listenings.borrow().clone();
+        listenings.iter().for_each(|listening| self.order(listening, Dispatch::close_waiting));
     }
 
     pub(super) fn pause_all(self: &Rc<Self>, worker: u32, paused: bool) {
@@ -317,6 +392,16 @@ fn wish_of(listening: &Listening, stream: &TcpStream) -> Wish {
         }
         _ => Wish::Anyone,
     }
+}
+
+/// What comes of a future, unless it is hurried before.
+async fn unless_hurried<T>(future: impl Future<Output = T>, mut hurried: Receiver<()>) -> Option<T> {
+    let mut future = pin!(future);
+    poll_fn(|cx| match future.as_mut().poll(cx) {
+        Poll::Ready(output) => Poll::Ready(Some(output)),
+        Poll::Pending => Pin::new(&mut hurried).poll(cx).map(|_| None),
+    })
+    .await
 }
 
 /// `None` if the client went before it said anything.

@@ -1,12 +1,13 @@
 //! What the primary listens on.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 
 use phaseloop::LoopHandle;
+use phaseloop::channel::Sender;
 use phaseloop::net::{ListenOptions, TcpListener, UnixAddr, UnixListenOptions, UnixListener};
 use serde_json::Value;
 
@@ -35,10 +36,11 @@ pub(super) struct Listening {
     pub(super) dispatch: RefCell<Dispatch>,
     /// Workers that serve it.
     pub(super) users: RefCell<BTreeSet<u32>>,
-    /// Connections whose first line is being read.
-    pub(super) reading: Cell<usize>,
-    pub(super) is_paused: Cell<bool>,
-    pub(super) is_closed: Cell<bool>,
+    /// Connections whose first line is being read, with what has them handed on as they are.
+    pub(super) reading: RefCell<BTreeMap<u64, Option<Sender<()>>>>,
+    is_paused: Cell<bool>,
+    /// It is closed for good, and goes from the list when nothing of it is under way.
+    pub(super) is_forgotten: Cell<bool>,
     /// Node: it is one worker's own, and closed with it.
     pub(super) is_own: Cell<bool>,
     /// Node: what its workers share.
@@ -92,9 +94,9 @@ impl Listening {
             sockets,
             dispatch: RefCell::new(dispatch),
             users: RefCell::default(),
-            reading: Cell::new(0),
+            reading: RefCell::default(),
             is_paused: Cell::new(false),
-            is_closed: Cell::new(false),
+            is_forgotten: Cell::new(false),
             is_own: Cell::new(false),
             data: RefCell::default(),
         })
@@ -144,8 +146,12 @@ impl Listening {
         }
     }
 
+    /// Listens no more. Those whose first line is being read are handed on without it.
     pub(super) fn close(&self) {
-        self.is_closed.set(true);
+        for hurry in self.reading.borrow_mut().values_mut().filter_map(Option::take) {
+            // It is about to be handed on anyway if nobody waits for that.
+            let _ = hurry.send(());
+        }
         match &self.sockets {
             Sockets::Tcp(listeners) => listeners.iter().for_each(TcpListener::close),
             Sockets::Unix(listener) => listener.close(),

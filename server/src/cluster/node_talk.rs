@@ -55,10 +55,10 @@ pub(super) fn hear(core: &Rc<Core>, member: &Rc<Member>, message: &Message) -> R
 
 /// Opens what a worker wants to listen on, unless another one has, and lets it take part.
 fn answer(core: &Rc<Core>, member: &Rc<Member>, query: &Query) -> Result<(), String> {
-    if member.was_told.get() {
+    if member.was_told.get() || core.is_ending() {
         return Ok(()); // it ends; Node does not answer either
     }
-    let known = core.listenings.borrow().iter().find(|known| known.name == query.key).cloned();
+    let known = find(core, &query.key);
     let opened = known.map_or_else(|| open(core, query), Ok);
     let answered = opened.and_then(|listening| {
         let data = listening.data_of(&query.data);
@@ -114,16 +114,21 @@ fn open(core: &Rc<Core>, query: &Query) -> io::Result<Rc<Listening>> {
 /// A worker does not listen there any more. With its last worker the listener is closed, as in Node; unless that ended: its
 /// successor finds it open.
 fn close(core: &Rc<Core>, member: &Member, key: &str) {
-    let known = core.listenings.borrow().iter().find(|known| known.name == key).cloned();
-    let Some(listening) = known else { return };
+    let Some(listening) = find(core, key) else { return };
     if listening.is_handed() {
         core.order(&listening, |dispatch, out| dispatch.leave(member.id, out));
     }
     listening.users.borrow_mut().remove(&member.id);
-    let ends = member.was_told.get() || core.is_over();
+    let ends = member.was_told.get() || core.is_ending() || core.is_over();
     if !ends && listening.users.borrow().is_empty() {
         core.forget(&listening);
     }
+}
+
+/// The listener of that key, unless it was closed for good.
+fn find(core: &Core, key: &str) -> Option<Rc<Listening>> {
+    let listenings = core.listenings.borrow();
+    listenings.iter().find(|known| known.name == key && !known.is_forgotten.get()).cloned()
 }
 
 impl Listening {

@@ -153,7 +153,7 @@ pub struct ClusterLimits {
     /// about to say their first line; further ones go to any worker.
     pub connections_waiting_max: usize,
     /// How long the first line of a request may take to arrive where the policy reads it; 5 s. After that the connection goes to the
-    /// next worker, which has limits of its own.
+    /// next worker, which has limits of its own; one that has said nothing at all is closed.
     pub first_line_timeout: Duration,
 }
 

@@ -200,6 +200,10 @@ impl Primary {
 
     /// Has the cluster end: nothing new is accepted, workers finish what they do within
     /// [`grace`](Options::grace), and then their connections are cut. [`ended`](Self::ended) tells when it is done.
+    ///
+    /// Where the primary accepts, what it has accepted and what waits in the backlog, up to 4,096 connections, is handed on before workers
+    /// are told: to any that is there, however much it has not confirmed, without waiting for a first line. What can not be within 1 s,
+    /// and what no worker is left for, is closed and counted: [`EndReport::unserved`].
     pub fn end(&self) {
         self.core.end_all();
     }
@@ -218,7 +222,8 @@ impl Primary {
         poll_fn(move |cx| {
             if core.is_over() || core.lp.is_closed() {
                 let given_up = core.given_up.borrow().clone();
-                return Poll::Ready(EndReport { workers: core.ends(), given_up });
+                let (workers, unserved) = (core.ends(), core.unserved.get());
+                return Poll::Ready(EndReport { workers, given_up, unserved });
             }
             core.wait_for_end(cx.waker());
             Poll::Pending

@@ -9,8 +9,8 @@ use std::collections::BTreeSet;
 use std::future::Future;
 use std::io::{Read, Write};
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
 use cluster_load::Load;
@@ -18,7 +18,7 @@ use futures::AsyncReadExt;
 use phaseloop::net::TcpStream;
 use phaseloop::{EventLoop, LoopHandle, RunMode};
 use phaseloop_server::cluster::{
-    Ending, Event, Events, Options, Policy, Primary, Setup, Stickiness, Worker, WorkerEnd, Workers,
+    Ending, Event, Events, Options, Policy, Primary, Setup, Stickiness, Worker, WorkerEnd, WorkerId, Workers,
 };
 use phaseloop_server::http::{Body, Limits, Request, Server};
 use serde_json::{Value, json};
@@ -308,6 +308,73 @@ fn what_no_worker_is_left_for_is_closed_and_counted() {
         for mut client in clients {
             assert_eq!(client.read(&mut [0]).unwrap(), 0);
         }
+    });
+}
+
+/// A cluster whose first worker is stuck, with its channel full, until what this gives is dropped.
+async fn stuck(lp: &LoopHandle) -> (Primary, Events, SocketAddr, WorkerId, mpsc::Sender<()>) {
+    let (go_on, stuck) = mpsc::channel();
+    let stuck = Arc::new(Mutex::new(stuck));
+    let workers = Workers::threads(move |lp, worker| {
+        serve(lp, &worker);
+        let stuck = Arc::clone(&stuck);
+        worker.on_message(move |worker, message| {
+            if message.parse::<Value>().unwrap() == json!("get stuck") {
+                worker.send("stuck").unwrap();
+                let until = stuck.lock().unwrap().recv();
+                assert!(until.is_err(), "it is dropped");
+            }
+        });
+    });
+    let mut options = options(2, Policy::RoundRobin);
+    options.heartbeat = None;
+    let (primary, mut events, address) = start(lp, options, workers).await;
+    let first = primary.workers()[0].id;
+    primary.send(first, "get stuck").unwrap();
+    while !matches!(events.next().await.unwrap(), Event::Message { .. }) {}
+    let long = "x".repeat(64 * 1024);
+    while primary.send(first, &long).is_ok() {}
+    (primary, events, address, first, go_on)
+}
+
+/// A loop on which few messages may wait.
+fn narrow() -> EventLoop {
+    let mut limits = phaseloop::Limits::default();
+    limits.queued_writes_max = 16;
+    EventLoop::builder().limits(limits).build().unwrap()
+}
+
+#[test]
+fn a_worker_whose_channel_is_full_gets_connections_again_once_there_is_room() {
+    let lp = narrow();
+    in_time(&lp, async {
+        let (primary, _events, address, first, go_on) = stuck(&lp).await;
+        for _ in 0..6 {
+            assert_ne!(get(&lp, address, "/").await, first.to_string());
+        }
+        drop(go_on);
+        while get(&lp, address, "/").await != first.to_string() {}
+        primary.end();
+        let report = primary.ended().await;
+        assert!(report.workers.iter().all(|end| end.was_told && !end.was_killed), "{report:?}");
+    });
+}
+
+#[test]
+fn a_worker_whose_channel_is_full_at_the_end_is_told_once_there_is_room() {
+    let lp = narrow();
+    in_time(&lp, async {
+        let (primary, _events, address, _first, go_on) = stuck(&lp).await;
+        let mut client = std::net::TcpStream::connect(address).unwrap();
+        client.write_all(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+        primary.end();
+        drop(go_on);
+        let report = primary.ended().await;
+        assert!(report.workers.iter().all(|end| end.was_told && !end.was_killed), "{report:?}");
+        assert_eq!(report.unserved, 0);
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer:?}");
     });
 }
 

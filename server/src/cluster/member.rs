@@ -6,7 +6,7 @@ use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::time::Duration;
 
-use phaseloop::ipc::{Channel, ChannelLimits, Framing};
+use phaseloop::ipc::{Channel, ChannelLimits, Framing, Message, SendError};
 use phaseloop::net::UnixStream;
 use phaseloop::process::Child;
 use phaseloop::signal::Signal;
@@ -122,6 +122,15 @@ impl Member {
     /// It is to get no connections any more.
     pub(super) fn is_ending(&self) -> bool {
         self.was_told.get() || self.was_killed.get() || self.is_leaving.get() || self.disconnected.get()
+    }
+
+    /// Sends what must come, once there is room if there is none now. One that is not connected ends anyway.
+    pub(super) fn send_surely(&self, message: Message) {
+        if let Err(SendError::Full { message, .. }) = self.channel.send(message) {
+            let channel = self.channel.clone();
+            let task = self.channel.lp().spawn(async move { channel.send_when_room(message).await });
+            task.unref();
+        }
     }
 
     /// Ends it at once, as far as that can be done.

@@ -19,8 +19,7 @@ const INVALID: i32 = 22;
 
 /// Tells a worker to finish and end.
 pub(super) fn end(member: &Member) {
-    // One that is not connected ends anyway.
-    let _ = member.channel.send(node::end());
+    member.send_surely(node::end());
 }
 
 /// A connection on its way to a worker.

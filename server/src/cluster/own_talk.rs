@@ -27,8 +27,7 @@ pub(super) fn adopt(core: &Rc<Core>, slot: usize) {
 /// Tells a worker to finish and end.
 pub(super) fn end(core: &Rc<Core>, member: &Member) {
     let grace_ms = u64::try_from(core.options.grace.as_millis()).unwrap_or(u64::MAX);
-    // One that is not connected ends anyway.
-    let _ = member.channel.send(encode(&ToWorker::End { grace_ms }, b""));
+    member.send_surely(encode(&ToWorker::End { grace_ms }, b""));
 }
 
 /// Hears what a worker says.

@@ -241,6 +241,20 @@ fn what_waits_in_the_backlog_of_a_sticky_cluster_is_answered_at_the_end() {
 }
 
 #[test]
+fn workers_that_may_take_all_the_time_there_is_start_and_end() {
+    let lp = EventLoop::new().unwrap();
+    in_time(&lp, async {
+        let mut options = options(1, Policy::Shared);
+        (options.start_timeout, options.grace) = (Some(Duration::MAX), Duration::MAX);
+        options.heartbeat.as_mut().unwrap().interval = Duration::MAX;
+        let (primary, _events, address) = start(&lp, options, Workers::threads(serve_it)).await;
+        assert_eq!(get(&lp, address, "/").await, "1");
+        primary.end();
+        assert!(primary.ended().await.workers.iter().all(|end| end.was_told && !end.was_killed));
+    });
+}
+
+#[test]
 fn what_waits_beyond_what_workers_may_have_unconfirmed_is_answered_at_the_end() {
     let lp = EventLoop::new().unwrap();
     in_time(&lp, async {

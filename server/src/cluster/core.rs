@@ -235,7 +235,7 @@ impl Core {
         }
         let Some(deadline) = deadline.filter(|_| !self.is_over.get()) else { return };
         let core = Rc::clone(self);
-        let delay = (self.since + deadline).saturating_duration_since(self.lp.now());
+        let delay = deadline.saturating_sub(self.lp.now().saturating_duration_since(self.since));
         let timer = self.lp.timer(delay, move |_| {
             core.timer.set(None);
             core.decide(Supervisor::tick);

@@ -141,7 +141,8 @@ impl Supervisor {
             self.spawn(slot, now, out);
         }
         if self.answers {
-            self.ask_at = self.options.heartbeat.as_ref().map(|heartbeat| now + heartbeat.interval);
+            self.ask_at =
+                self.options.heartbeat.as_ref().map(|heartbeat| now.saturating_add(heartbeat.interval));
         }
     }
 
@@ -183,11 +184,12 @@ impl Supervisor {
 
     /// A worker ends by its own decision, and finishes what it does: its successor need not wait for that.
     pub(super) fn leaving(&mut self, id: u32, now: Duration, out: &mut Vec<Action>) {
+        let until = self.last_moment(now);
         let Some(member) = self.members.get_mut(&id) else { return };
         if matches!(member.phase, Phase::Ending { .. } | Phase::Killed) {
             return;
         }
-        member.phase = Phase::Ending { until: now + self.options.grace + KILL_AFTER };
+        member.phase = Phase::Ending { until };
         self.leaves_slot(id, now, out);
     }
 
@@ -286,7 +288,7 @@ impl Supervisor {
 
     fn ask(&mut self, now: Duration, out: &mut Vec<Action>) {
         let Some(heartbeat) = &self.options.heartbeat else { return };
-        self.ask_at = Some(now + heartbeat.interval);
+        self.ask_at = Some(now.saturating_add(heartbeat.interval));
         for (id, member) in self.members.iter_mut().filter(|(_, member)| member.online) {
             // One that starts may take long without coming back to its loop: `start_timeout` bounds that.
             if matches!(member.phase, Phase::Killed | Phase::Starting { .. }) {
@@ -313,7 +315,7 @@ impl Supervisor {
     fn enrol(&mut self, slot: usize, now: Duration, out: &mut Vec<Action>) -> u32 {
         let id = self.next_id;
         self.next_id += 1;
-        let until = self.options.start_timeout.map(|timeout| now + timeout);
+        let until = self.options.start_timeout.map(|timeout| now.saturating_add(timeout));
         let phase = Phase::Starting { until };
         self.members.insert(id, Member { slot, since: now, phase, online: false, unanswered: 0 });
         out.push(Action::Spawn { id, slot });
@@ -321,13 +323,18 @@ impl Supervisor {
     }
 
     fn end(&mut self, id: u32, now: Duration, out: &mut Vec<Action>) {
-        let until = now + self.options.grace + KILL_AFTER;
+        let until = self.last_moment(now);
         if let Some(member) = self.members.get_mut(&id)
             && !matches!(member.phase, Phase::Ending { .. } | Phase::Killed)
         {
             member.phase = Phase::Ending { until };
             out.push(Action::End(id));
         }
+    }
+
+    /// When a worker is killed that is told to end now.
+    fn last_moment(&self, now: Duration) -> Duration {
+        now.saturating_add(self.options.grace).saturating_add(KILL_AFTER)
     }
 
     /// Takes a worker out of its slot, and sees to a new one.
@@ -365,7 +372,7 @@ impl Supervisor {
         out.push(Action::Tell(Notice::Restarting { slot: index, delay }));
         match delay.is_zero() {
             true => self.spawn(index, now, out),
-            false => self.slots[index].spawn_at = Some(now + delay),
+            false => self.slots[index].spawn_at = Some(now.saturating_add(delay)),
         }
     }
 
@@ -378,7 +385,7 @@ impl Supervisor {
             out.push(Action::Tell(Notice::Rolled(Err(RollingFailed::Successors(index)))));
         } else {
             let delay = backoff(rolling.failures + 1, rules.delay_first, rules.delay_max);
-            rolling.spawn_at = Some(now + delay);
+            rolling.spawn_at = Some(now.saturating_add(delay));
         }
     }
 

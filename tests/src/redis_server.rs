@@ -54,6 +54,27 @@ impl Redis {
         Ok(())
     }
 
+    /// Stops it where it is, as a machine that hangs: the system goes on accepting connections for it.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn freeze(&self) -> io::Result<()> {
+        self.signal("-STOP")
+    }
+
+    /// Lets it go on after [`freeze`](Self::freeze).
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn thaw(&self) -> io::Result<()> {
+        self.signal("-CONT")
+    }
+
+    fn signal(&self, signal: &str) -> io::Result<()> {
+        let sent = Command::new("kill").args([signal, &self.process.id().to_string()]).status()?;
+        if sent.success() { Ok(()) } else { Err(io::Error::other(format!("kill {signal}: {sent}"))) }
+    }
+
     /// Where it listens.
     pub fn addr(&self) -> SocketAddr {
         (Ipv4Addr::LOCALHOST, self.port).into()

@@ -45,9 +45,13 @@ pub(super) async fn connect(
         greeted(&link, options, &mut driver).await?;
         Ok((link, driver))
     };
-    lp.timeout(limit, connecting).await.unwrap_or_else(|_| {
-        Err(Error::Unavailable(format!("{} let nobody in within {limit:?}", options.place)))
-    })
+    match lp.timeout(limit, connecting).await {
+        // Whichever clock was first: that of all, or that of the greeting.
+        Err(_) | Ok(Err(Error::Timeout(_))) => {
+            Err(Error::Unavailable(format!("{} let nobody in within {limit:?}", options.place)))
+        }
+        Ok(connected) => connected,
+    }
 }
 
 async fn reach(lp: &LoopHandle, options: &Options) -> Result<BoxStream, Error> {

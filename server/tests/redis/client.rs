@@ -3,8 +3,9 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
+use futures::StreamExt;
 use futures::future::join_all;
-use phaseloop_server::redis::{Client, Cmd, Error, Options, Status, cmd, pipe};
+use phaseloop_server::redis::{Client, Cmd, Error, Event, Gap, Options, Status, cmd, pipe};
 
 use crate::server::{self, ask, kill_connection, ms, on_loop, options, secs, server, server_with};
 
@@ -237,6 +238,41 @@ fn a_server_that_does_not_answer_costs_the_connection() {
         assert!(matches!(second, Err(Error::Timeout(_) | Error::Lost(_))), "{second:?}");
         redis.ready(secs(30)).await.unwrap();
         redis.query::<()>(&Cmd::set("c", 1)).await.unwrap();
+    });
+}
+
+#[test]
+fn a_server_that_hangs_is_told_by_timeouts_and_gaps_and_heals() {
+    let Some(server) = server() else { return };
+    on_loop(async |lp| {
+        let mut options = Options::addr(server.addr());
+        (options.command_timeout, options.connect_timeout) = (ms(300), ms(200));
+        (options.backoff_min, options.backoff_max) = (ms(2), ms(20));
+        let redis = Client::new(&lp, options);
+        redis.ready(secs(30)).await.unwrap();
+        let mut news = redis.subscribe("news").await.unwrap();
+        let lost = server::disconnected(&redis);
+        server.freeze().unwrap();
+        let error = redis.query::<i64>(&Cmd::incr("count", 1)).await.unwrap_err();
+        assert_eq!(error, Error::Timeout(ms(300)));
+        assert!(error.is_temporary() && error.may_have_run());
+        assert_eq!(error.to_string(), "redis did not answer within 300ms");
+        lost.await.unwrap();
+        // The system accepts for it, and nobody greets.
+        let error = redis.query::<()>(&Cmd::set("a", 1)).await.unwrap_err();
+        let why = format!("{} let nobody in within 200ms", server.url().trim_end_matches('/'));
+        assert_eq!(error, Error::Unavailable(why));
+        assert!(!error.may_have_run());
+        let mut late = redis.subscribe_soon("late").unwrap();
+        server.thaw().unwrap();
+        redis.ready(secs(30)).await.unwrap();
+        assert_eq!(news.next().await, Some(Ok(Event::Gap(Gap::Connection))));
+        assert_eq!(late.next().await, Some(Ok(Event::Gap(Gap::Connection))));
+        assert_eq!(redis.publish("news", "hello").await, Ok(1));
+        let event = news.next().await.unwrap().unwrap();
+        assert!(matches!(event, Event::Message(message) if message.text() == Ok("hello")));
+        let count = redis.query::<i64>(&Cmd::incr("count", 1)).await;
+        assert!(matches!(count, Ok(1 | 2)), "it may have run what it had been sent: {count:?}");
     });
 }
 

@@ -173,6 +173,55 @@ fn messages_of_nodes_workers_go_both_ways_and_one_that_leaves_is_replaced() {
 }
 
 #[test]
+fn a_nodes_worker_that_closes_its_server_and_listens_again_serves_again() {
+    let Some(program) = peer("node") else { return };
+    let script = "const server = require('node:http').createServer((request, response) => response.end(`${turn}`));
+        let turn = 1;
+        const listen = () => server.listen(Number(process.argv[1]), '127.0.0.1', () => process.send(`turn ${turn}`));
+        process.on('message', (message) => {
+            if (message === 'close') {
+                server.close(() => process.send('closed'));
+                server.closeAllConnections();
+            } else {
+                turn += 1;
+                listen();
+            }
+        });
+        listen();";
+    for policy in [Policy::RoundRobin, Policy::Shared] {
+        let lp = EventLoop::new().unwrap();
+        let port = free_port().unwrap();
+        in_time(&lp, async {
+            let setup = Setup::new(options(1, policy));
+            let primary = setup.start(&lp, node(program.clone(), script, port)).unwrap();
+            let mut events = primary.events();
+            assert_eq!(said(&mut events).await, "turn 1");
+            let worker = primary.workers()[0].id;
+            for turn in 2..=4 {
+                assert_eq!(get(&lp, port, "/").await, (turn - 1).to_string(), "{policy:?}");
+                primary.send(worker, "close").unwrap();
+                assert_eq!(said(&mut events).await, "closed", "{policy:?}");
+                let address = SocketAddr::from(([127, 0, 0, 1], port));
+                let refused = TcpStream::connect(&lp, address).await.unwrap_err();
+                assert_eq!(refused.kind(), std::io::ErrorKind::ConnectionRefused, "{policy:?}");
+                primary.send(worker, "listen").unwrap();
+                assert_eq!(said(&mut events).await, format!("turn {turn}"), "{policy:?}");
+            }
+            assert_eq!(get(&lp, port, "/").await, "4", "{policy:?}");
+            assert_eq!(primary.workers()[0].id, worker, "it is the same one");
+            end(primary).await;
+        });
+    }
+}
+
+/// What a worker says next.
+async fn said(events: &mut Events) -> String {
+    let event = until(events, |event| matches!(event, Event::Message { .. })).await;
+    let Event::Message { message, .. } = event else { unreachable!() };
+    message.parse().unwrap()
+}
+
+#[test]
 fn an_address_in_use_is_told_to_nodes_worker_as_node_tells_it() {
     let Some(program) = peer("node") else { return };
     let script = "require('node:http').createServer(() => {}).on('error', (error) => {

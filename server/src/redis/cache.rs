@@ -198,7 +198,7 @@ impl Cache {
     }
 
     fn store(&self, key: &str, text: &str) -> Cmd {
-        let ttl = self.ttl + self.spread.mul_f64(chance());
+        let ttl = self.ttl.saturating_add(self.spread.mul_f64(chance()));
         let mut command = cmd("SET");
         command.arg(self.key(key)).arg(text).arg("PX").arg(ttl.as_millis().max(1) as u64);
         command

@@ -16,7 +16,7 @@ use super::dedicated::Dedicated;
 use super::error::Error;
 use super::link::{Link, Replies};
 use super::lock::chance;
-use super::options::Options;
+use super::options::{Options, later};
 use super::pubsub::Registry;
 use super::vet;
 
@@ -309,7 +309,7 @@ impl Client {
         async move {
             let mut tries = if client.idempotent { 2 } else { 1 };
             let core = &client.inner.core;
-            let until = core.lp.now() + limit;
+            let until = later(core.lp.now(), limit);
             loop {
                 let left = || until.saturating_duration_since(core.lp.now());
                 let link = core.link(left()).await?;

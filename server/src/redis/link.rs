@@ -17,7 +17,7 @@ use redis::{PushKind, Value};
 use super::connect::BoxStream;
 use super::error::Error;
 use super::frames::{Bounds, Frames};
-use super::options::Options;
+use super::options::{Options, later};
 
 /// The answer to what was sent: a value for each command.
 pub(super) type Replies = Result<Vec<Value>, Error>;
@@ -177,7 +177,7 @@ impl Link {
             return Ok(());
         }
         shared.out.borrow_mut().extend_from_slice(commands);
-        let deadline = shared.lp.now() + limit;
+        let deadline = later(shared.lp.now(), limit);
         shared.owed.set(shared.owed.get() + count);
         let got = Vec::with_capacity(count);
         shared.waiting.borrow_mut().push_back(Waiting { deadline, limit, missing: count, got, answer });

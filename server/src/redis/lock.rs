@@ -8,6 +8,7 @@ use redis::{Cmd, ToRedisArgs, cmd};
 
 use super::client::Client;
 use super::error::Error;
+use super::options::later;
 
 /// A lock that was taken, until it is released, dropped or expires. Made by [`Client::try_lock`] and [`Client::lock`].
 ///
@@ -61,7 +62,7 @@ impl Client {
     /// As after such an error.
     pub async fn try_lock(&self, key: &str, ttl: Duration) -> Result<Option<Lock>, Error> {
         let token = token()?;
-        let until = Cell::new(self.lp().now() + ttl);
+        let until = Cell::new(later(self.lp().now(), ttl));
         // Made before it is taken, so that it is released however this ends.
         let lock = Lock { client: self.clone(), key: key.to_owned(), token, until, is_ours: Cell::new(true) };
         let mut command = cmd("SET");
@@ -84,7 +85,7 @@ impl Client {
     /// # Cancel safety
     /// As [`try_lock`](Self::try_lock).
     pub async fn lock(&self, key: &str, ttl: Duration, patience: Duration) -> Result<Option<Lock>, Error> {
-        let end = self.lp().now() + patience;
+        let end = later(self.lp().now(), patience);
         let mut pause = PAUSE_MIN;
         loop {
             let lock = self.try_lock(key, ttl).await?;
@@ -121,7 +122,7 @@ impl Lock {
     /// As after an error.
     pub async fn extend(&self, ttl: Duration) -> Result<bool, Error> {
         let command = self.script(EXTEND, Some(millis(ttl)?));
-        let until = self.client.lp().now() + ttl;
+        let until = later(self.client.lp().now(), ttl);
         // It may be shortened, and the answer be lost.
         self.until.set(self.until.get().min(until));
         let extended: bool = self.client.query(&command).await?;

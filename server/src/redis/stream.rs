@@ -9,6 +9,7 @@ use redis::{ToRedisArgs, Value, cmd};
 use super::client::Client;
 use super::dedicated::Dedicated;
 use super::error::Error;
+use super::options::later;
 
 /// An entry of a stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -279,7 +280,7 @@ impl Consumer {
         let mut entries = entries(answer.next().unwrap_or_default())?;
         self.count_deliveries(&mut entries).await?;
         if next == FIRST {
-            self.claim_at = self.client.lp().now() + self.options.claim_every;
+            self.claim_at = later(self.client.lp().now(), self.options.claim_every);
         }
         self.claim_from = next;
         self.ready.extend(entries);
@@ -294,7 +295,8 @@ impl Consumer {
             command.arg("BLOCK").arg(block);
         }
         command.arg("STREAMS").arg(&options.stream).arg(from);
-        let limit = self.client.options().command_timeout + Duration::from_millis(block.unwrap_or(0));
+        let limit =
+            self.client.options().command_timeout.saturating_add(Duration::from_millis(block.unwrap_or(0)));
         let Some(own) = &self.own else { return Err(super::client::closed()) };
         self.is_reading = true;
         let answer: Value = own.query_within(&command, limit).await?;

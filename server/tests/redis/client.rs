@@ -2,10 +2,13 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::time::Duration;
 
 use futures::StreamExt;
 use futures::future::join_all;
-use phaseloop_server::redis::{Client, Cmd, Error, Event, Gap, Options, Status, cmd, pipe};
+use phaseloop_server::redis::{
+    Client, Cmd, Consumer, ConsumerOptions, Error, Event, Gap, Options, Status, cmd, pipe,
+};
 
 use crate::server::{self, ask, kill_connection, ms, on_loop, options, secs, server, server_with};
 
@@ -273,6 +276,25 @@ fn a_server_that_hangs_is_told_by_timeouts_and_gaps_and_heals() {
         assert!(matches!(event, Event::Message(message) if message.text() == Ok("hello")));
         let count = redis.query::<i64>(&Cmd::incr("count", 1)).await;
         assert!(matches!(count, Ok(1 | 2)), "it may have run what it had been sent: {count:?}");
+    });
+}
+
+#[test]
+fn who_has_all_the_time_there_is_waits_and_gets_an_answer() {
+    let Some(server) = server() else { return };
+    on_loop(async |lp| {
+        let mut options = Options::addr(server.addr());
+        options.command_timeout = Duration::MAX;
+        let redis = Client::new(&lp, options);
+        redis.ready(Duration::MAX).await.unwrap();
+        assert_eq!(redis.query::<i64>(&Cmd::incr("count", 1)).await, Ok(1));
+        let lock = redis.lock("lock", secs(60), Duration::MAX).await.unwrap().unwrap();
+        assert!(lock.release().await.unwrap());
+        redis.append("orders", 10, &[("order", 1)]).await.unwrap();
+        let mut consumer = ConsumerOptions::new("orders", "billing", "one");
+        (consumer.from_first, consumer.claim_every) = (true, Duration::MAX);
+        let entry = Consumer::new(&redis, consumer).next().await.unwrap();
+        assert_eq!(entry.text("order"), Some("1"));
     });
 }
 

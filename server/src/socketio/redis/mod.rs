@@ -194,7 +194,7 @@ impl Shared {
         // Sent now, behind all that was said before.
         let begun = self.requests.begin(&id, waits_for_clients);
         let begun = begun.and_then(|done| self.publish(&self.channels.request, request).map(|()| done));
-        let until = self.client.lp().now() + limit;
+        let begun_at = self.client.lp().now();
         let ending = Ending { shared: Rc::clone(self), id };
         async move {
             let shared = &ending.shared;
@@ -204,7 +204,8 @@ impl Shared {
                 done.await.map_err(|_| "the request was given up".to_owned())
             };
             let lp = shared.client.lp();
-            let outcome = lp.timeout(until.saturating_duration_since(lp.now()), gathering).await;
+            let left = limit.saturating_sub(lp.now().saturating_duration_since(begun_at));
+            let outcome = lp.timeout(left, gathering).await;
             let mut gathered = shared.requests.end(&ending.id);
             match outcome {
                 Ok(Ok(())) => {}

@@ -172,8 +172,7 @@ impl Engine {
                 answer(StatusCode::OK, polling::MEDIA_TYPE, payload)
             }
             Asked::Handshake(TransportKind::WebSocket) => {
-                let max_payload = self.0.options.max_payload;
-                match websocket::accept(&mut request, max_payload) {
+                match websocket::accept(&mut request, &self.0.options) {
                     Ok((response, upgrading)) => {
                         let session = self.open(TransportKind::WebSocket, &request);
                         websocket::carry(session, upgrading);

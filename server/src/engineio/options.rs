@@ -43,7 +43,8 @@ pub struct Options {
 
     /// Sessions in all; 10,000. One more is answered with 503.
     pub sessions_max: usize,
-    /// Bytes that may wait for one client; 4 MiB. One that takes too little is closed as with a transport error.
+    /// Bytes that may wait for one client; 4 MiB. One that takes too little is closed as with a transport error. About as many
+    /// again may be on their way by a WebSocket.
     pub send_queue_len_max: usize,
     /// How long the last packets of a closed session wait for the poll that fetches them; 5 s.
     pub linger: Duration,

@@ -26,10 +26,13 @@ pub(crate) enum Ended {
 }
 
 impl Socket {
-    pub(crate) fn new(stream: Upgraded, message_len_max: usize) -> Self {
+    /// `unsent_len_max` bounds the answers to pings of a client that takes none: above it only the last one is kept. What is
+    /// pushed must fit in.
+    pub(crate) fn new(stream: Upgraded, message_len_max: usize, unsent_len_max: usize) -> Self {
         let config = WebSocketConfig::default()
             .read_buffer_size(BUFFER_LEN)
             .write_buffer_size(BUFFER_LEN)
+            .max_write_buffer_size(unsent_len_max.max(2 * BUFFER_LEN))
             .max_message_size(Some(message_len_max))
             .max_frame_size(Some(message_len_max));
         let bridge = Bridge { stream, waker: Waker::noop().clone() };

@@ -13,6 +13,7 @@ use sha1::{Digest, Sha1};
 use tungstenite::Message;
 
 use super::answers::Refusal;
+use super::options::Options;
 use super::session::{CloseReason, Farewell, Session};
 use super::socket::{Ended, Socket};
 use crate::http::{Body, Upgrading, asked_protocol};
@@ -29,20 +30,21 @@ pub(crate) fn is_asked_for(request: &Request<Body>) -> bool {
 /// A connection that will be a WebSocket.
 pub(crate) struct Accepted {
     upgrading: Upgrading,
-    max_payload: usize,
+    message_len_max: usize,
+    unsent_len_max: usize,
 }
 
 impl Accepted {
     async fn socket(self) -> Option<Socket> {
         let stream = self.upgrading.await.ok()?;
-        Some(Socket::new(stream, self.max_payload))
+        Some(Socket::new(stream, self.message_len_max, self.unsent_len_max))
     }
 }
 
 /// The answer that opens a WebSocket. RFC 6455, section 4.2.2, and RFC 8441, section 5.
 pub(crate) fn accept(
     request: &mut Request<Body>,
-    max_payload: usize,
+    options: &Options,
 ) -> Result<(Response<Body>, Accepted), Refusal> {
     let headers = request.headers();
     if headers.get(SEC_WEBSOCKET_VERSION).is_none_or(|version| version != "13") {
@@ -50,7 +52,13 @@ pub(crate) fn accept(
     }
     let switching = if request.version() == Version::HTTP_2 { None } else { Some(switch(headers)?) };
     let upgrading = crate::http::upgrade(request).map_err(|_| Refusal::BadRequest)?;
-    Ok((switching.unwrap_or_default(), Accepted { upgrading, max_payload }))
+    let accepted = Accepted {
+        upgrading,
+        message_len_max: options.max_payload,
+        // A batch is pushed when nothing else waits: its frames, with a head each, and one that is as long as it may be.
+        unsent_len_max: options.send_queue_len_max.saturating_add(3 * WRITE_BATCH_LEN),
+    };
+    Ok((switching.unwrap_or_default(), accepted))
 }
 
 /// The answer that leaves HTTP/1.1.
@@ -88,7 +96,7 @@ pub(crate) fn upgrade(session: Session, request: &mut Request<Body>) -> Response
         return Refusal::BadRequest.answer();
     }
     let limit = options.upgrade_timeout;
-    let (response, accepted) = match accept(request, options.max_payload) {
+    let (response, accepted) = match accept(request, options) {
         Ok(accepted) => accepted,
         Err(refusal) => return refusal.answer(),
     };

@@ -1,0 +1,93 @@
+//! Engine.IO by WebSocket, in virtual time, with clients that speak bytes.
+#![cfg(feature = "socketio")]
+#![allow(clippy::unwrap_used, reason = "in helpers of tests too, a failure names its line")]
+
+mod peer;
+
+use std::cell::RefCell;
+use std::net::SocketAddr;
+use std::rc::Rc;
+
+use peer::{Raw, on_loop, start};
+use phaseloop::LoopHandle;
+use phaseloop_server::engineio::{CloseReason, Engine, Message, Options, Session};
+use phaseloop_server::http::{Server, Serving};
+
+/// An engine that serves, the session that came last, and how sessions ended.
+struct Fixture {
+    engine: Engine,
+    serving: Serving,
+    address: SocketAddr,
+    last: Rc<RefCell<Option<Session>>>,
+    ends: Rc<RefCell<Vec<CloseReason>>>,
+}
+
+/// Sessions echo text.
+fn echo(lp: &LoopHandle, options: Options) -> Fixture {
+    let (last, ends) = (Rc::default(), Rc::default());
+    let (kept, noted): (Rc<RefCell<Option<Session>>>, Rc<RefCell<Vec<CloseReason>>>) =
+        (Rc::clone(&last), Rc::clone(&ends));
+    let engine = Engine::new(options, move |session, _| {
+        let (back, noted) = (session.clone(), Rc::clone(&noted));
+        session.on_message(move |message| {
+            if let Message::Text(text) = message {
+                back.send_text(text).unwrap();
+            }
+        });
+        session.on_close(move |reason| noted.borrow_mut().push(reason));
+        kept.replace(Some(session));
+    });
+    let (serving, address) = start(lp, Server::new(engine.clone()));
+    Fixture { engine, serving, address, last, ends }
+}
+
+impl Fixture {
+    /// A client that has opened a session by WebSocket.
+    async fn websocket(&self, lp: &LoopHandle) -> Raw {
+        let mut raw = open(lp, self.address, "").await;
+        raw.bytes_until(b"maxPayload").await;
+        raw
+    }
+
+    fn session(&self) -> Session {
+        self.last.borrow().clone().unwrap()
+    }
+}
+
+/// A WebSocket, for a session that there is or for a new one.
+async fn open(lp: &LoopHandle, address: SocketAddr, sid: &str) -> Raw {
+    let head = format!(
+        "GET /engine.io/?EIO=4&transport=websocket{sid} HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\n\
+         Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    );
+    let mut raw = Raw::ask(lp, address, head).await;
+    let reply = raw.reply().await;
+    assert!(reply.starts_with("HTTP/1.1 101 "), "{reply}");
+    raw
+}
+
+/// A short masked frame, with a mask of zeros.
+fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
+    let len = u8::try_from(payload.len()).unwrap();
+    [&[first, 0x80 | len, 0, 0, 0, 0][..], payload].concat()
+}
+
+#[test]
+fn a_flood_of_pings_that_takes_no_pong_costs_little() {
+    on_loop(async |lp| {
+        let it = echo(&lp, Options::default());
+        let mut flooder = it.websocket(&lp).await;
+        let pings = frame(0x89, &[7; 125]).repeat(1000);
+        let waiting = lp.begin_request(); // no time passes
+        for _ in 0..FLOOD {
+            flooder.send(&pings).await; // all of it is read
+        }
+        drop(waiting);
+        flooder.send(frame(0x81, b"4the end")).await;
+        let got = flooder.bytes_until(b"4the end").await;
+        assert!(got < 16 * 1024 * 1024, "{got} bytes of {} waited", FLOOD * 127_000);
+    });
+}
+
+/// Thousands of pings, 32 MB in all: more than the limit and the system's buffers take.
+const FLOOD: usize = 250;

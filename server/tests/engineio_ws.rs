@@ -8,7 +8,7 @@ use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::rc::Rc;
 
-use peer::{Raw, on_loop, start};
+use peer::{Raw, on_loop, secs, start};
 use phaseloop::LoopHandle;
 use phaseloop_server::engineio::{CloseReason, Engine, Message, Options, Session};
 use phaseloop_server::http::{Server, Serving};
@@ -91,3 +91,30 @@ fn a_flood_of_pings_that_takes_no_pong_costs_little() {
 
 /// Thousands of pings, 32 MB in all: more than the limit and the system's buffers take.
 const FLOOD: usize = 250;
+
+#[test]
+fn a_client_that_takes_nothing_goes_with_its_session() {
+    for end in [CloseReason::PingTimeout, CloseReason::ServerShuttingDown, CloseReason::TransportError] {
+        on_loop(async |lp| {
+            let mut options = Options::default();
+            options.send_queue_len_max = 16 * 1024 * 1024;
+            let it = echo(&lp, options);
+            let stuck = it.websocket(&lp).await;
+            let session = it.session();
+            for _ in 0..12 {
+                session.send_text(&"x".repeat(1024 * 1024)).unwrap();
+            }
+            lp.sleep(secs(1)).await; // the system's buffers are full
+            assert!(session.queued() > 0);
+            match end {
+                CloseReason::PingTimeout => lp.sleep(secs(60)).await,
+                CloseReason::ServerShuttingDown => it.engine.close(),
+                _ => while session.send_text(&"x".repeat(1024 * 1024)).is_ok() {},
+            }
+            lp.sleep(secs(6)).await;
+            assert_eq!(*it.ends.borrow(), [end]);
+            assert_eq!((it.serving.stats().connections, session.queued()), (0, 0), "{end}");
+            drop(stuck);
+        });
+    }
+}

@@ -46,7 +46,8 @@ pub struct Options {
     /// Bytes that may wait for one client; 4 MiB. One that takes too little is closed as with a transport error. About as many
     /// again may be on their way by a WebSocket.
     pub send_queue_len_max: usize,
-    /// How long the last packets of a closed session wait for the poll that fetches them; 5 s.
+    /// How long the last packets of a closed session wait for the poll that fetches them, or for a WebSocket that takes them and is
+    /// closed by the client too; 5 s. Then they are dropped.
     pub linger: Duration,
 }
 

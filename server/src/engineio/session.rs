@@ -356,7 +356,7 @@ impl Inner {
         Some(frame)
     }
 
-    fn drop_outbox(&self) {
+    pub(crate) fn drop_outbox(&self) {
         let outbox = self.outbox.take();
         self.outbox_len.set(0);
         drop(outbox);

@@ -1,8 +1,7 @@
 //! Packets by WebSocket: from the start, or taking a session over from polling.
 
 use std::future::poll_fn;
-use std::task::{Context, Poll};
-use std::time::Duration;
+use std::task::{Context, Poll, ready};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -174,12 +173,15 @@ async fn next(session: &Session, socket: &mut Socket) -> Option<String> {
 async fn serve(session: &Session, socket: &mut Socket) {
     let _ended_if_dropped = EndedIfDropped(session);
     let ended = poll_fn(|cx| turn(session, socket, cx)).await;
-    match ended {
-        Some(Ended::ByPeer) => session.end(CloseReason::TransportClose, Farewell::Nothing),
-        Some(Ended::ByError) => session.end(CloseReason::TransportError, Farewell::Nothing),
-        None => {}
+    if let Some(ended) = ended {
+        let reason = match ended {
+            Ended::ByPeer => CloseReason::TransportClose,
+            Ended::ByError => CloseReason::TransportError,
+        };
+        session.end(reason, Farewell::Nothing);
+        session.0.drop_outbox();
     }
-    leave(session, socket).await;
+    finish(session, socket).await;
 }
 
 /// A panic of user code takes the task along, and with it the session.
@@ -207,22 +209,27 @@ fn turn(session: &Session, socket: &mut Socket, cx: &Context<'_>) -> Poll<Option
             break;
         }
     }
+    if !session.is_open() {
+        return Poll::Ready(None);
+    }
+    match poll_write(session, socket, cx) {
+        Poll::Ready(Err(ended)) => Poll::Ready(Some(ended)),
+        Poll::Ready(Ok(())) | Poll::Pending => Poll::Pending,
+    }
+}
+
+/// Writes all that waits.
+fn poll_write(session: &Session, socket: &mut Socket, cx: &Context<'_>) -> Poll<Result<(), Ended>> {
     loop {
-        match socket.poll_flush(cx) {
-            Poll::Ready(Ok(())) => {}
-            Poll::Ready(Err(ended)) => return Poll::Ready(Some(ended)),
-            Poll::Pending => return Poll::Pending,
-        }
+        ready!(socket.poll_flush(cx))?;
         let mut len = 0;
         while len < WRITE_BATCH_LEN {
             let Some(frame) = session.0.pop() else { break };
             len += frame.len() + 1;
-            if let Err(ended) = socket.push(frame.into_websocket(), cx) {
-                return Poll::Ready(Some(ended));
-            }
+            socket.push(frame.into_websocket(), cx)?;
         }
         if len == 0 {
-            return if session.is_open() { Poll::Pending } else { Poll::Ready(None) };
+            return Poll::Ready(Ok(()));
         }
     }
 }
@@ -239,10 +246,22 @@ fn take_in(session: &Session, message: &Message) {
     }
 }
 
-/// Closes a WebSocket, within a time: a client that does not answer must not hold it.
-async fn leave(session: &Session, socket: &mut Socket) {
+/// Writes what an ended session has left, and closes its WebSocket, within a time: a client that takes nothing must not hold them.
+async fn finish(session: &Session, socket: &mut Socket) {
+    let rest = async {
+        if poll_fn(|cx| poll_write(session, socket, cx)).await.is_ok() {
+            socket.close().await;
+        }
+    };
     // Elapsed or not, the stream is dropped next.
-    let _ = session.lp().timeout(CLOSE_TIMEOUT, socket.close()).await;
+    let _ = session.lp().timeout(session.0.options().linger, rest).await;
+    session.0.drop_outbox();
+}
+
+/// Closes a WebSocket that did not take the session over, within a time.
+async fn leave(session: &Session, socket: &mut Socket) {
+    // As in `finish`.
+    let _ = session.lp().timeout(session.0.options().linger, socket.close()).await;
 }
 
 fn has_token(headers: &HeaderMap, name: HeaderName, token: &str) -> bool {
@@ -258,5 +277,3 @@ const READ_BUDGET: usize = 64;
 
 /// Bytes that are queued before they are flushed.
 const WRITE_BATCH_LEN: usize = 64 * 1024;
-
-const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);

@@ -8,7 +8,7 @@ use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::rc::Rc;
 
-use peer::{Raw, on_loop, secs, start};
+use peer::{Raw, body, ms, on_loop, secs, start};
 use phaseloop::LoopHandle;
 use phaseloop_server::engineio::{CloseReason, Engine, Message, Options, Session};
 use phaseloop_server::http::{Server, Serving};
@@ -117,4 +117,61 @@ fn a_client_that_takes_nothing_goes_with_its_session() {
             drop(stuck);
         });
     }
+}
+
+/// A client that polls, on one connection.
+struct Polling {
+    raw: Raw,
+    sid: String,
+}
+
+impl Polling {
+    async fn open(lp: &LoopHandle, address: SocketAddr) -> Self {
+        let mut it = Self { raw: Raw::connect(lp, address).await, sid: String::new() };
+        it.ask().await;
+        let facts: serde_json::Value = serde_json::from_str(&body(&it.raw.reply().await)[1..]).unwrap();
+        it.sid = format!("&sid={}", facts["sid"].as_str().unwrap());
+        it
+    }
+
+    /// Asks for what waits.
+    async fn ask(&self) {
+        let target = format!("/engine.io/?EIO=4&transport=polling{}", self.sid);
+        self.raw.send(format!("GET {target} HTTP/1.1\r\nHost: x\r\n\r\n")).await;
+    }
+
+    /// What that is answered with, at once or later.
+    async fn payload(&mut self) -> String {
+        body(&self.raw.late_reply().await).to_owned()
+    }
+}
+
+#[test]
+fn polls_wait_as_ever_until_the_websocket_is_probed_and_then_do_not_spin() {
+    on_loop(async |lp| {
+        let it = echo(&lp, Options::default());
+        let mut polling = Polling::open(&lp, it.address).await;
+        polling.ask().await;
+        let mut websocket = open(&lp, it.address, &polling.sid).await;
+        for said in ["4one", "4two"] {
+            websocket.send(frame(0x89, said.as_bytes())).await;
+            websocket.bytes_until(said.as_bytes()).await; // it is there, and waits for the probe
+            it.session().send_text(&said[1..]).unwrap();
+            assert_eq!(polling.payload().await, said);
+            polling.ask().await;
+        }
+        websocket.send(frame(0x81, b"2probe")).await;
+        websocket.bytes_until(b"3probe").await;
+        // From here on polls come home, also those that the client made before it heard of the probe.
+        let before = lp.now();
+        for _ in 0..3 {
+            assert_eq!(polling.payload().await, "6");
+            polling.ask().await;
+        }
+        assert!(lp.now() - before >= ms(200), "{:?}", lp.now() - before);
+        websocket.send(frame(0x81, b"5")).await;
+        assert_eq!(polling.payload().await, "6");
+        websocket.send(frame(0x81, b"4there")).await;
+        websocket.bytes_until(b"4there").await;
+    });
 }

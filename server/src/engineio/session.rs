@@ -113,8 +113,10 @@ pub(crate) struct Inner {
     options: Rc<Options>,
     closed: Cell<Option<CloseReason>>,
     transport: Cell<TransportKind>,
-    /// A WebSocket has answered the probe and is about to take over.
+    /// A WebSocket has the right to take over.
     upgrading: Cell<bool>,
+    /// The poll that waits, or the next one, is answered with nothing.
+    released: Cell<bool>,
     outbox: RefCell<VecDeque<Frame>>,
     /// INVARIANT outbox-len: the sum of the lengths in `outbox`.
     outbox_len: Cell<usize>,
@@ -149,6 +151,7 @@ impl Session {
             closed: Cell::new(None),
             transport: Cell::new(transport),
             upgrading: Cell::new(false),
+            released: Cell::new(false),
             outbox: RefCell::default(),
             outbox_len: Cell::new(0),
             farewell: Cell::new(Farewell::Nothing),
@@ -382,7 +385,7 @@ impl Inner {
             return Poll::Ready(payload);
         }
         let is_over = self.closed.get().is_some() || self.transport.get() != TransportKind::Polling;
-        if is_over || self.upgrading.get() {
+        if is_over || self.released.take() {
             let packet = if self.farewell.take() == Farewell::Close { "1" } else { "6" };
             return Poll::Ready(packet.to_owned());
         }
@@ -429,12 +432,14 @@ impl Inner {
 
     /// The probe was answered: the poll comes home, so that nothing is under way by it when the WebSocket takes over.
     pub(crate) fn release_poll(&self) {
+        self.released.set(true);
         wake(&self.carrier);
     }
 
     /// The session goes on by polling.
     pub(crate) fn give_up_upgrade(&self) {
         self.upgrading.set(false);
+        self.released.set(false);
     }
 
     /// The WebSocket is the transport from here on.

@@ -2,6 +2,7 @@
 
 use std::future::poll_fn;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -137,9 +138,11 @@ async fn probe(session: &Session, socket: &mut Socket) -> bool {
     if said.await.is_err() || poll_fn(|cx| socket.poll_flush(cx)).await.is_err() {
         return false;
     }
-    session.0.release_poll();
     loop {
-        match next(session, socket).await.as_deref().map(decode) {
+        // More than once: the client may ask anew before it hears of the probe.
+        session.0.release_poll();
+        let Ok(said) = session.lp().timeout(RELEASE_INTERVAL, next(session, socket)).await else { continue };
+        match said.as_deref().map(decode) {
             Some(Ok(Packet::Text(Kind::Upgrade, _))) => {
                 session.0.complete_upgrade();
                 return true;
@@ -277,3 +280,6 @@ const READ_BUDGET: usize = 64;
 
 /// Bytes that are queued before they are flushed.
 const WRITE_BATCH_LEN: usize = 64 * 1024;
+
+/// Between two polls that are answered with nothing, so that the client can change over. As in Node.
+const RELEASE_INTERVAL: Duration = Duration::from_millis(100);

@@ -84,10 +84,16 @@ impl Raw {
     /// The next answer, with a body of known length or in chunks, the chunks as they came.
     pub(crate) async fn reply(&mut self) -> String {
         let waiting = self.lp.begin_request();
+        let reply = self.late_reply().await;
+        drop(waiting);
+        reply
+    }
+
+    /// As [`reply`](Self::reply), however long that takes in virtual time.
+    pub(crate) async fn late_reply(&mut self) -> String {
         loop {
             if let Some(len) = reply_len(&self.read) {
                 let reply: Vec<u8> = self.read.drain(..len).collect();
-                drop(waiting);
                 return String::from_utf8(reply).unwrap();
             }
             assert!(self.fill().await, "closed after {:?}", String::from_utf8_lossy(&self.read));

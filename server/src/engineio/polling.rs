@@ -36,7 +36,7 @@ impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         self.session.0.end_poll();
         if !self.answered {
-            self.session.end(CloseReason::TransportClose, Farewell::Nothing);
+            self.session.end(CloseReason::TransportError, Farewell::Nothing);
         }
     }
 }

@@ -29,9 +29,9 @@ pub enum Message<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum CloseReason {
-    /// The client closed it, or its connection ended.
+    /// The client closed it, or its WebSocket.
     TransportClose,
-    /// The connection broke, the client took too little, or broke the rules of the transport.
+    /// The connection broke, a poll was given up, or the client took too little or broke the rules of the transport.
     TransportError,
     /// No pong came in time.
     PingTimeout,
@@ -297,8 +297,8 @@ impl Session {
             Packet::Binary(bytes) => self.deliver(Message::Binary(bytes)),
             Packet::Text(Kind::Pong, _) => self.0.pong(self),
             Packet::Text(Kind::Close, _) => self.end(CloseReason::TransportClose, Farewell::Noop),
-            Packet::Text(Kind::Ping | Kind::Open, _) => self.end(CloseReason::ParseError, Farewell::Close),
-            Packet::Text(Kind::Upgrade | Kind::Noop, _) => {}
+            Packet::Text(Kind::Ping, _) => self.end(CloseReason::TransportError, Farewell::Close),
+            Packet::Text(Kind::Open | Kind::Upgrade | Kind::Noop, _) => {}
         }
     }
 

@@ -30,9 +30,9 @@ pub enum DisconnectReason {
     ClientNamespaceDisconnect,
     /// The server had it leave.
     ServerNamespaceDisconnect,
-    /// The connection ended.
+    /// The client closed the connection.
     TransportClose,
-    /// The connection broke, or the client took too little.
+    /// The connection broke, a poll was given up, or the client took too little or sent a ping.
     TransportError,
     /// No pong came in time.
     PingTimeout,

@@ -228,3 +228,16 @@ fn who_was_away_too_long_is_not_taken_back() {
         }
     });
 }
+
+#[test]
+fn half_a_surrogate_pair_costs_one_character() {
+    run(async |_| {
+        let it = fixture(Options::default());
+        let client = Client::connect(&it.io).await;
+        client.post(r#"42["message","cut \ud83d","\ude00","\ud83d\ude00","\\ud83d"]"#).await;
+        assert_eq!(
+            client.poll().await.1,
+            "42[\"back\",\"cut \u{fffd}\",\"\u{fffd}\",\"\u{1f600}\",\"\\\\ud83d\"]"
+        );
+    });
+}

@@ -399,6 +399,7 @@ fn bodies_are_read_as_what_they_say_they_are() {
     for (path, media_type, body, expected) in [
         ("/typed", json, "{\"n\": 4}", "5"),
         ("/json", "application/problem+json; charset=utf-8", "[1]", "[1]"),
+        ("/json", json, r#"["cut \ud83d"]"#, "[\"cut \u{fffd}\"]"),
         ("/form", form, "a=1&b=2&b=%C3%A4+x&c", "Some(\"1\") [\"2\", \"ä x\"]"),
         ("/form", form, "", "None []"),
         ("/text", "", "ä", "ä"),

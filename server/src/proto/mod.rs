@@ -3,6 +3,8 @@
 #[cfg(feature = "socketio")]
 pub(crate) mod engineio;
 pub(crate) mod http2_frames;
+#[cfg(any(feature = "socketio", feature = "web"))]
+pub(crate) mod json;
 pub(crate) mod preface;
 #[cfg(feature = "socketio")]
 pub(crate) mod socketio;

@@ -7,6 +7,8 @@ use std::fmt;
 
 use serde_json::Value;
 
+use super::json::without_half_pairs;
+
 /// What a packet is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -101,11 +103,15 @@ pub(crate) fn decode(text: &str, attachments_max: usize) -> Result<Packet, Inval
     let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
     let (id, json) = rest.split_at(digits);
     let id = if id.is_empty() { None } else { Some(number(id).ok_or(Invalid::Id)?) };
-    let data =
-        if json.is_empty() { None } else { Some(serde_json::from_str(json).map_err(|_| Invalid::Json)?) };
+    let data = if json.is_empty() { None } else { Some(parse(json).ok_or(Invalid::Json)?) };
     let packet = Packet { kind, namespace: namespace.to_owned(), id, data, attachments };
     check(&packet)?;
     Ok(packet)
+}
+
+fn parse(json: &str) -> Option<Value> {
+    let read = serde_json::from_str(json).ok();
+    read.or_else(|| serde_json::from_slice(&without_half_pairs(json.as_bytes())?).ok())
 }
 
 /// The namespace, and what follows it; `/` where none is named.

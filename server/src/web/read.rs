@@ -7,6 +7,7 @@ use serde::de::DeserializeOwned;
 use super::req::Req;
 use super::{Error, Result};
 use crate::http::{Bytes, StatusCode, header};
+use crate::proto::json::without_half_pairs;
 
 /// The fields of a form, in their order.
 ///
@@ -59,6 +60,10 @@ impl Req {
         let bytes = self.whole(self.limits.json_len_max).await?;
         // What serde says names the place, and of the body at most the value that does not fit.
         serde_json::from_slice(&bytes)
+            .or_else(|error| match without_half_pairs(&bytes) {
+                Some(mended) => serde_json::from_slice(&mended),
+                None => Err(error),
+            })
             .map_err(|error| bad(format!("the body is not the JSON that is expected: {error}")))
     }
 

@@ -230,6 +230,20 @@ fn who_was_away_too_long_is_not_taken_back() {
 }
 
 #[test]
+fn an_answer_that_is_given_up_unasked_is_owed_no_longer() {
+    run(async |_| {
+        let mut options = Options::default();
+        options.acks_max = 1;
+        let it = fixture(options);
+        let _client = Client::connect(&it.io).await;
+        let socket = it.last.borrow().clone().unwrap();
+        drop(socket.emit_with_ack("q", 1, ms(100)));
+        drop(it.io.all().emit_with_ack("q", 2, ms(100)));
+        assert_eq!(socket.emit_with_ack("q", 3, ms(100)).await, Err(AckError::TimedOut));
+    });
+}
+
+#[test]
 fn half_a_surrogate_pair_costs_one_character() {
     run(async |_| {
         let it = fixture(Options::default());

@@ -297,11 +297,13 @@ impl Socket {
             let packet = Outgoing::event(inner.namespace.name(), event, args.into_args(), Some(*id));
             packet.send(&inner.session, false);
         }
-        let waiting = expected.map(|(id, receiver)| (id, answer(inner.session.lp(), receiver, limit)));
+        let waiting = expected.map(|(id, receiver)| {
+            let answer = answer(inner.session.lp(), receiver, limit);
+            (answer, Forgotten { inner, id })
+        });
         async move {
-            let (id, waiting) = waiting?;
-            let _forgotten = Forgotten { inner, id };
-            waiting.await
+            let (answer, _forgotten) = waiting?;
+            answer.await
         }
     }
 

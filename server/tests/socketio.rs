@@ -255,3 +255,17 @@ fn half_a_surrogate_pair_costs_one_character() {
         );
     });
 }
+
+#[test]
+fn who_has_left_one_place_takes_nobody_out_of_others() {
+    run(async |_| {
+        let it = fixture(Options::default());
+        let left: Rc<RefCell<Option<Socket>>> = Rc::default();
+        let kept = Rc::clone(&left);
+        it.io.of("/other").on_connection(move |socket| drop(kept.replace(Some(socket.clone()))));
+        let client = Client::connect(&it.io).await;
+        client.post("40/other,\u{1e}41/other,").await;
+        left.take().unwrap().disconnect(true);
+        assert_eq!((it.io.socket_count(), it.ends.borrow().len()), (1, 0));
+    });
+}

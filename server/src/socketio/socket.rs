@@ -366,17 +366,18 @@ impl Socket {
         self.0.namespace.rooms().borrow().is_in(self.0.number, room)
     }
 
-    /// Has it leave the namespace, or, with `close`, all namespaces and the connection.
+    /// Has it leave the namespace, or, with `close`, all namespaces and the connection. Nothing if it is not connected.
     pub fn disconnect(&self, close: bool) {
         let inner = &self.0;
+        if !self.is_connected() {
+            return;
+        }
         let client = inner.client.upgrade();
         if let (true, Some(client)) = (close, &client) {
             return client.disconnect();
         }
-        if inner.connected.get() {
-            Outgoing::new(Kind::Disconnect, inner.namespace.name(), None).send(&inner.session, false);
-            self.disconnected(DisconnectReason::ServerNamespaceDisconnect);
-        }
+        Outgoing::new(Kind::Disconnect, inner.namespace.name(), None).send(&inner.session, false);
+        self.disconnected(DisconnectReason::ServerNamespaceDisconnect);
     }
 
     pub(crate) fn number(&self) -> Number {

@@ -257,6 +257,27 @@ fn half_a_surrogate_pair_costs_one_character() {
 }
 
 #[test]
+fn a_volatile_event_to_a_room_is_for_all_but_the_sender() {
+    run(async |lp: LoopHandle| {
+        let it = fixture(Options::default());
+        let (mut clients, mut sockets) = (Vec::new(), Vec::new());
+        for _ in 0..2 {
+            clients.push(Client::connect(&it.io).await);
+            sockets.extend(it.last.take());
+        }
+        sockets.iter().for_each(|socket| socket.join("room"));
+        let polls: Vec<_> =
+            clients.into_iter().map(|client| lp.spawn(async move { client.poll().await.1 })).collect();
+        sleep(ms(1)).await;
+        sockets[0].volatile().to("room").emit("moved", ());
+        sockets[0].compress(false).to("room").emit("lost", ());
+        it.io.emit("done", ());
+        let heard: Vec<_> = futures::future::join_all(polls).await.into_iter().map(Result::unwrap).collect();
+        assert_eq!(heard, ["42[\"done\"]", "42[\"moved\"]\u{1e}42[\"lost\"]\u{1e}42[\"done\"]"]);
+    });
+}
+
+#[test]
 fn who_has_left_one_place_takes_nobody_out_of_others() {
     run(async |_| {
         let it = fixture(Options::default());

@@ -51,6 +51,7 @@ pub use ack::AckError;
 pub use adapter::{Adapter, Asking, Broadcast, Local, Partial, Target};
 pub use args::{Args, IntoArgs};
 pub use connect::{ConnectError, Handshake};
+pub use flags::Flagged;
 pub use namespace::{Namespace, ServerEvent};
 pub use operator::{Operator, RemoteSocket};
 pub use recovery::Recovery;

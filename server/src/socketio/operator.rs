@@ -39,6 +39,10 @@ impl Operator {
         Self { namespace, target: Target::default(), flags: Flags::default() }
     }
 
+    pub(crate) fn with_flags(self, flags: Flags) -> Self {
+        Self { flags, ..self }
+    }
+
     /// Also to those in this room; a socket's id is one. Without a room it is to all.
     pub fn to(mut self, room: impl Into<String>) -> Self {
         self.target.rooms.push(room.into());

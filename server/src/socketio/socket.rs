@@ -14,6 +14,7 @@ use super::ack::{AckError, Owed, answer};
 use super::args::{Args, IntoArgs};
 use super::client::Client;
 use super::connect::Handshake;
+use super::flags::Flagged;
 use super::namespace::Namespace;
 use super::operator::Operator;
 use super::outgoing::Outgoing;
@@ -327,17 +328,17 @@ impl Socket {
         self.0.namespace.all().except(self.id())
     }
 
-    /// To this socket, if it can take it at once.
-    pub fn volatile(&self) -> Operator {
-        self.only().volatile()
+    /// What is said next may be lost: it is, for clients that can not take it at once.
+    pub fn volatile(&self) -> Flagged {
+        Flagged::new(self).volatile()
     }
 
-    /// To this socket, and whether compressed: see [`Operator::compress`].
-    pub fn compress(&self, compress: bool) -> Operator {
-        self.only().compress(compress)
+    /// Whether transports may compress what is said next: see [`Operator::compress`].
+    pub fn compress(&self, compress: bool) -> Flagged {
+        Flagged::new(self).compress(compress)
     }
 
-    fn only(&self) -> Operator {
+    pub(crate) fn only(&self) -> Operator {
         self.0.namespace.all().to(self.id()).local()
     }
 

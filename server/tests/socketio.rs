@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use phaseloop::{EventLoop, LoopHandle, sleep};
 use phaseloop_server::http::{Body, Method, Request};
-use phaseloop_server::socketio::{AckError, DisconnectReason, Io, Options, Recovery, Socket};
+use phaseloop_server::socketio::{AckError, ConnectError, DisconnectReason, Io, Options, Recovery, Socket};
 
 fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
@@ -288,5 +288,60 @@ fn who_has_left_one_place_takes_nobody_out_of_others() {
         client.post("40/other,\u{1e}41/other,").await;
         left.take().unwrap().disconnect(true);
         assert_eq!((it.io.socket_count(), it.ends.borrow().len()), (1, 0));
+    });
+}
+
+#[test]
+fn sockets_that_are_refused_or_have_left_keep_no_handlers() {
+    run(async |_| {
+        let it = fixture(Options::default());
+        let held = Rc::new(());
+        let hold = |socket: &Socket, held: &Rc<()>| {
+            let both = || {
+                let (socket, held) = (socket.clone(), Rc::clone(held));
+                move || (socket.clone(), Rc::clone(&held))
+            };
+            let (event, any, leaving, left) = (both(), both(), both(), both());
+            socket.on("event", move |_| drop(event()));
+            socket.on_any(move |_| drop(any()));
+            socket.on_disconnecting(move |_, _| drop(leaving()));
+            socket.on_disconnect(move |_, _| drop(left()));
+        };
+        let mine = Rc::clone(&held);
+        it.io.of("/refused").use_(async move |socket: Socket| {
+            hold(&socket, &mine);
+            Err(ConnectError::new("no"))
+        });
+        let mine = Rc::clone(&held);
+        it.io.of("/brief").on_connection(move |socket| {
+            socket.disconnect(false);
+            hold(socket, &mine);
+        });
+        let mine = Rc::clone(&held);
+        it.io.of("/gone").use_(async move |socket: Socket| {
+            hold(&socket, &mine);
+            sleep(ms(10)).await;
+            Ok(())
+        });
+        let client = Client::connect(&it.io).await;
+        client.post("40/refused,\u{1e}40/brief,\u{1e}40/gone,").await;
+        client.poll().await;
+        client.post("1").await;
+        sleep(ms(20)).await;
+        drop(client);
+        assert_eq!(Rc::strong_count(&held), 4, "one here, three in the places");
+    });
+}
+
+#[test]
+fn middleware_that_panics_ends_its_client() {
+    run(async |lp: LoopHandle| {
+        lp.on_task_failure(|_, _| ());
+        let it = fixture(Options::default());
+        it.io.of("/bad").use_(async |_| panic!("on purpose"));
+        let client = Client::connect(&it.io).await;
+        client.post("40/bad,").await;
+        assert_eq!(client.poll().await.1, "1");
+        assert_eq!(*it.ends.borrow(), [DisconnectReason::ForcedServerClose]);
     });
 }

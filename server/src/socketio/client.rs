@@ -119,30 +119,19 @@ impl Client {
         let (socket, missed) = namespace.socket(self, self.handshake.with_auth(auth));
         let skips = socket.is_recovered() && namespace.skips_middlewares();
         let middlewares = if skips { Vec::new() } else { namespace.middlewares() };
+        let attempt = Attempt::new(self, &namespace, &socket);
         if middlewares.is_empty() {
-            return self.admit(&namespace, &socket, &missed);
+            self.admit(&namespace, &socket, &missed);
+            return attempt.decided.set(true);
         }
-        self.connecting.borrow_mut().insert(name.clone());
-        let client = Rc::clone(self);
         spawn(async move {
-            let verdict = client.ask(&middlewares, &socket).await;
-            client.connecting.borrow_mut().remove(&name);
-            match verdict {
-                Ok(()) => client.admit(&namespace, &socket, &missed),
-                Err(error) => client.refuse(&name, &error),
+            match attempt.ask(&middlewares).await {
+                Ok(()) => attempt.client.admit(&attempt.namespace, &attempt.socket, &missed),
+                Err(error) => attempt.client.refuse(attempt.namespace.name(), &error),
             }
+            attempt.decided.set(true);
         })
         .detach();
-    }
-
-    async fn ask(&self, middlewares: &[Middleware], socket: &Socket) -> Result<(), ConnectError> {
-        for middleware in middlewares {
-            middleware(socket.clone()).await?;
-            if !self.session.is_open() {
-                break;
-            }
-        }
-        Ok(())
     }
 
     fn admit(&self, namespace: &Namespace, socket: &Socket, missed: &[Outgoing]) {
@@ -195,6 +184,45 @@ impl Client {
         self.partial.take();
         for socket in sockets.into_values() {
             socket.disconnected(reason);
+        }
+    }
+}
+
+/// A client that asks to connect to a namespace, until that is decided.
+struct Attempt {
+    client: Rc<Client>,
+    namespace: Namespace,
+    socket: Socket,
+    decided: Cell<bool>,
+}
+
+impl Attempt {
+    fn new(client: &Rc<Client>, namespace: &Namespace, socket: &Socket) -> Self {
+        client.connecting.borrow_mut().insert(namespace.name().to_owned());
+        let (namespace, socket) = (namespace.clone(), socket.clone());
+        Self { client: Rc::clone(client), namespace, socket, decided: Cell::new(false) }
+    }
+
+    async fn ask(&self, middlewares: &[Middleware]) -> Result<(), ConnectError> {
+        for middleware in middlewares {
+            middleware(self.socket.clone()).await?;
+            if !self.client.session.is_open() {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Attempt {
+    /// Undecided, middleware has panicked: the client would wait for ever.
+    fn drop(&mut self) {
+        self.client.connecting.borrow_mut().remove(self.namespace.name());
+        if !self.socket.is_connected() {
+            self.socket.let_go();
+        }
+        if !self.decided.get() {
+            self.client.close();
         }
     }
 }

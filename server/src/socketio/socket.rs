@@ -103,7 +103,7 @@ impl Event {
     pub fn ack(&self, args: impl IntoArgs) -> bool {
         let Some(id) = self.ack.take() else { return false };
         let inner = &self.socket.0;
-        if inner.connected.get() {
+        if self.socket.is_connected() {
             Outgoing::ack(inner.namespace.name(), id, args.into_args()).send(&inner.session, false);
         }
         true
@@ -136,7 +136,7 @@ struct Inner {
     recovered: bool,
     /// The rooms of a client that came back, until it is let in.
     former_rooms: RefCell<Vec<String>>,
-    connected: Cell<bool>,
+    state: Cell<State>,
     on_event: RefCell<HashMap<String, OnEvent>>,
     on_any: RefCell<Option<OnEvent>>,
     on_disconnecting: RefCell<Option<OnDisconnect>>,
@@ -153,6 +153,15 @@ pub(crate) struct Identity {
     pub(crate) recovered: bool,
     pub(crate) rooms: Vec<String>,
     pub(crate) data: Map<String, Value>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// Middleware has not decided yet.
+    New,
+    Connected,
+    /// It left, or was not let in. INVARIANT no-ring: from here on it has no handlers, which often hold the socket.
+    Left,
 }
 
 impl Identity {
@@ -178,7 +187,7 @@ impl Socket {
             handshake,
             recovered: who.recovered,
             former_rooms: RefCell::new(who.rooms),
-            connected: Cell::new(false),
+            state: Cell::new(State::New),
             on_event: RefCell::default(),
             on_any: RefCell::default(),
             on_disconnecting: RefCell::default(),
@@ -210,7 +219,11 @@ impl Socket {
 
     /// True from the connection until the disconnection. Middleware sees it before.
     pub fn is_connected(&self) -> bool {
-        self.0.connected.get()
+        self.0.state.get() == State::Connected
+    }
+
+    fn has_left(&self) -> bool {
+        self.0.state.get() == State::Left
     }
 
     /// True if the client came back in time: it has its id, its rooms and its data, and gets what it missed.
@@ -234,6 +247,9 @@ impl Socket {
 
     /// Sets what is called for an event of this name. It replaces what was set before.
     pub fn on(&self, event: impl Into<String>, on_event: impl Fn(Event) + 'static) {
+        if self.has_left() {
+            return;
+        }
         let old = self.0.on_event.borrow_mut().insert(event.into(), Rc::new(on_event));
         drop(old);
     }
@@ -255,18 +271,27 @@ impl Socket {
 
     /// Sets what is called for events that have nothing of their own. It replaces what was set before.
     pub fn on_any(&self, on_event: impl Fn(Event) + 'static) {
+        if self.has_left() {
+            return;
+        }
         let old = self.0.on_any.replace(Some(Rc::new(on_event)));
         drop(old);
     }
 
     /// Sets what is called when it leaves, while it is still in its rooms. It replaces what was set before.
     pub fn on_disconnecting(&self, f: impl FnOnce(&Self, DisconnectReason) + 'static) {
+        if self.has_left() {
+            return;
+        }
         let old = self.0.on_disconnecting.replace(Some(Box::new(f)));
         drop(old);
     }
 
     /// Sets what is called when it has left. It replaces what was set before.
     pub fn on_disconnect(&self, f: impl FnOnce(&Self, DisconnectReason) + 'static) {
+        if self.has_left() {
+            return;
+        }
         let old = self.0.on_disconnect.replace(Some(Box::new(f)));
         drop(old);
     }
@@ -290,7 +315,7 @@ impl Socket {
         limit: Duration,
     ) -> impl Future<Output = Result<Args, AckError>> + use<A> {
         let inner = Rc::clone(&self.0);
-        let expected = match inner.connected.get() {
+        let expected = match self.is_connected() {
             true => inner.owed.expect(inner.namespace.options().acks_max).ok_or(AckError::TooMany),
             false => Err(AckError::Disconnected),
         };
@@ -398,7 +423,7 @@ impl Socket {
     }
 
     pub(crate) fn set_connected(&self) {
-        self.0.connected.set(true);
+        self.0.state.set(State::Connected);
     }
 
     pub(crate) fn dispatch(&self, name: String, args: Args, ack: Option<u64>) {
@@ -416,14 +441,14 @@ impl Socket {
     /// It leaves, once.
     pub(crate) fn disconnected(&self, reason: DisconnectReason) {
         let inner = &self.0;
-        if !inner.connected.get() {
+        if !self.is_connected() {
             return;
         }
         let on_disconnecting = inner.on_disconnecting.take();
         if let Some(f) = on_disconnecting {
             f(self, reason);
         }
-        if !inner.connected.replace(false) {
+        if inner.state.replace(State::Left) == State::Left {
             return; // the callback had it leave
         }
         let rooms = inner.namespace.rooms().borrow_mut().remove(self);
@@ -440,9 +465,16 @@ impl Socket {
         if let Some(f) = on_disconnect {
             f(self, reason);
         }
-        // Handlers often hold the socket: here the ring is broken.
-        let handlers = (inner.on_event.take(), inner.on_any.take());
-        drop(handlers);
+        self.let_go();
+    }
+
+    /// It is not let in, or has left.
+    pub(crate) fn let_go(&self) {
+        let inner = &self.0;
+        inner.state.set(State::Left);
+        let events = (inner.on_event.take(), inner.on_any.take());
+        let ends = (inner.on_disconnecting.take(), inner.on_disconnect.take());
+        drop((events, ends));
     }
 }
 

@@ -116,17 +116,17 @@ impl Client {
             return self.refuse(&name, &ConnectError::new("Invalid namespace"));
         };
         let auth = auth.unwrap_or_else(|| Value::Object(serde_json::Map::new()));
-        let (socket, missed) = namespace.socket(self, self.handshake.with_auth(auth));
+        let socket = namespace.socket(self, self.handshake.with_auth(auth));
         let skips = socket.is_recovered() && namespace.skips_middlewares();
         let middlewares = if skips { Vec::new() } else { namespace.middlewares() };
         let attempt = Attempt::new(self, &namespace, &socket);
         if middlewares.is_empty() {
-            self.admit(&namespace, &socket, &missed);
+            self.admit(&namespace, &socket);
             return attempt.decided.set(true);
         }
         spawn(async move {
             match attempt.ask(&middlewares).await {
-                Ok(()) => attempt.client.admit(&attempt.namespace, &attempt.socket, &missed),
+                Ok(()) => attempt.client.admit(&attempt.namespace, &attempt.socket),
                 Err(error) => attempt.client.refuse(attempt.namespace.name(), &error),
             }
             attempt.decided.set(true);
@@ -134,15 +134,18 @@ impl Client {
         .detach();
     }
 
-    fn admit(&self, namespace: &Namespace, socket: &Socket, missed: &[Outgoing]) {
+    fn admit(&self, namespace: &Namespace, socket: &Socket) {
         if !self.session.is_open() {
             return;
         }
+        let Some((rooms, missed)) = namespace.take_back(socket) else {
+            return self.close(); // it connects again, and is somebody new
+        };
         if let Some(timer) = self.connect_timer.take() {
             self.session.lp().stop_timer(timer);
         }
         self.sockets.borrow_mut().insert(namespace.name().to_owned(), socket.clone());
-        namespace.admit(socket, missed);
+        namespace.admit(socket, &rooms, &missed);
     }
 
     fn refuse(&self, namespace: &str, error: &ConnectError) {

@@ -17,11 +17,11 @@ use super::connect::{ConnectError, Handshake};
 use super::flags::Flags;
 use super::operator::{Operator, RemoteSocket};
 use super::outgoing::Outgoing;
-use super::recovery::{Away, Memory};
+use super::recovery::{Away, Memory, Proof};
 use super::rooms::Rooms;
 use super::server::Options;
 use super::socket::{Identity, Socket};
-use crate::engineio::random_id;
+use crate::engineio::{Session, random_id};
 use crate::proto::socketio::Kind;
 
 type OnConnection = Rc<dyn Fn(&Socket)>;
@@ -285,28 +285,45 @@ impl Namespace {
         self.0.memory.as_ref().is_some_and(|memory| memory.borrow().skips_middlewares())
     }
 
-    /// A socket for a client that asks to connect, with what it missed if it comes back.
-    pub(crate) fn socket(&self, client: &Rc<Client>, handshake: Handshake) -> (Socket, Vec<Outgoing>) {
+    /// A socket for a client that asks to connect: who it was, if it comes back.
+    pub(crate) fn socket(&self, client: &Rc<Client>, handshake: Handshake) -> Socket {
         let number = self.0.rooms.borrow_mut().next_number();
         let Some(memory) = &self.0.memory else {
-            return (Socket::new(self, client, handshake, Identity::new(number, None)), Vec::new());
+            return Socket::new(self, client, handshake, Identity::new(number, None));
         };
-        let said = |key: &str| handshake.auth.get(key).and_then(|value| value.as_str()).map(str::to_owned);
-        let restored = said("pid").zip(said("offset")).and_then(|(secret, seen)| {
-            let restored = memory.borrow_mut().restore(&secret, &seen, current().now());
-            restored.map(|(away, missed)| (secret, away, missed))
+        let found = Proof::of(&handshake.auth).and_then(|proof| {
+            let away = memory.borrow_mut().find(proof, self.room_for(client.session()), current().now());
+            away.map(|away| (proof.secret.to_owned(), away))
         });
-        let (who, missed) = match restored {
-            Some((secret, Away { id, rooms, data }, missed)) => {
-                (Identity { number, id, secret: Some(secret), recovered: true, rooms, data }, missed)
+        let who = match found {
+            Some((secret, Away { id, data, .. })) => {
+                Identity { number, id, secret: Some(secret), recovered: true, data }
             }
-            None => (Identity::new(number, Some(random_id())), Vec::new()),
+            None => Identity::new(number, Some(random_id())),
         };
-        (Socket::new(self, client, handshake, who), missed)
+        Socket::new(self, client, handshake, who)
+    }
+
+    /// The rooms of a socket that is about to be let in, and what it missed; nothing for one that is new. `None` if it came back
+    /// but may no longer be taken for who it was: the time is up, or somebody else was faster.
+    pub(crate) fn take_back(&self, socket: &Socket) -> Option<(Vec<String>, Vec<Outgoing>)> {
+        let Some(memory) = self.0.memory.as_ref().filter(|_| socket.is_recovered()) else {
+            return Some(Default::default());
+        };
+        let proof = Proof::of(&socket.handshake().auth)?;
+        let len_max = self.room_for(socket.session());
+        let (away, missed) = memory.borrow_mut().restore(proof, len_max, current().now())?;
+        Some((away.rooms, missed))
+    }
+
+    /// Bytes that a session can take behind the packet that says that it is connected.
+    fn room_for(&self, session: &Session) -> usize {
+        let len_max = self.0.options.engine.send_queue_len_max;
+        len_max.saturating_sub(session.queued() + self.name().len() + CONNECT_LEN_MAX)
     }
 
     /// Lets a socket in.
-    pub(crate) fn admit(&self, socket: &Socket, missed: &[Outgoing]) {
+    pub(crate) fn admit(&self, socket: &Socket, rooms: &[String], missed: &[Outgoing]) {
         socket.set_connected();
         self.0.rooms.borrow_mut().add(socket.clone());
         let facts = match socket.secret() {
@@ -314,11 +331,10 @@ impl Namespace {
             Some(secret) => json!({ "sid": socket.id(), "pid": secret }),
         };
         Outgoing::new(Kind::Connect, self.name(), Some(facts)).send(socket.session(), false);
-        for room in socket.take_former_rooms() {
-            socket.join(&room);
-        }
-        for packet in missed {
-            packet.send(socket.session(), false);
+        rooms.iter().for_each(|room| socket.join(room));
+        missed.iter().for_each(|packet| packet.send(socket.session(), false));
+        if !socket.is_connected() {
+            return; // that was more than its session takes
         }
         let on_connection = self.0.on_connection.borrow().clone();
         if let Some(on_connection) = on_connection {
@@ -358,6 +374,9 @@ impl Namespace {
         }
     }
 }
+
+/// The packet that says that a client is connected, but for the namespace's name.
+const CONNECT_LEN_MAX: usize = 128;
 
 impl fmt::Debug for Namespace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

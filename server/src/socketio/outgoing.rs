@@ -45,6 +45,11 @@ impl Outgoing {
         Self { text: Frame::encoded(encode(&packet)), attachments }
     }
 
+    /// Bytes it holds.
+    pub(crate) fn len(&self) -> usize {
+        self.text.len() + self.attachments.iter().map(Frame::len).sum::<usize>()
+    }
+
     /// Hands it to a session. One that has ended, or is ended because it takes too little, gets nothing more: its sockets
     /// learn of that by their disconnection.
     pub(crate) fn send(&self, session: &Session, volatile: bool) {

@@ -134,8 +134,6 @@ struct Inner {
     session: Session,
     handshake: Handshake,
     recovered: bool,
-    /// The rooms of a client that came back, until it is let in.
-    former_rooms: RefCell<Vec<String>>,
     state: Cell<State>,
     on_event: RefCell<HashMap<String, OnEvent>>,
     on_any: RefCell<Option<OnEvent>>,
@@ -151,7 +149,6 @@ pub(crate) struct Identity {
     pub(crate) id: String,
     pub(crate) secret: Option<String>,
     pub(crate) recovered: bool,
-    pub(crate) rooms: Vec<String>,
     pub(crate) data: Map<String, Value>,
 }
 
@@ -166,7 +163,7 @@ enum State {
 
 impl Identity {
     pub(crate) fn new(number: Number, secret: Option<String>) -> Self {
-        Self { number, id: random_id(), secret, recovered: false, rooms: Vec::new(), data: Map::new() }
+        Self { number, id: random_id(), secret, recovered: false, data: Map::new() }
     }
 }
 
@@ -186,7 +183,6 @@ impl Socket {
             session: client.session().clone(),
             handshake,
             recovered: who.recovered,
-            former_rooms: RefCell::new(who.rooms),
             state: Cell::new(State::New),
             on_event: RefCell::default(),
             on_any: RefCell::default(),
@@ -416,10 +412,6 @@ impl Socket {
 
     pub(crate) fn session(&self) -> &Session {
         &self.0.session
-    }
-
-    pub(crate) fn take_former_rooms(&self) -> Vec<String> {
-        self.0.former_rooms.take()
     }
 
     pub(crate) fn set_connected(&self) {

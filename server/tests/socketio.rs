@@ -334,6 +334,43 @@ fn sockets_that_are_refused_or_have_left_keep_no_handlers() {
 }
 
 #[test]
+fn namespaces_made_by_clients_make_room_when_they_are_empty() {
+    run(async |_| {
+        let mut options = Options::default();
+        options.made_namespaces_max = 2;
+        let it = fixture(options);
+        let made: Rc<RefCell<Vec<String>>> = Rc::default();
+        let noted = Rc::clone(&made);
+        it.io.of_any(
+            |name| name.starts_with("/made"),
+            move |namespace| {
+                noted.borrow_mut().push(namespace.name().to_owned());
+                let own = namespace.clone(); // a ring, as they happen
+                namespace.on_connection(move |socket| own.emit("came", socket.id()));
+            },
+        );
+        let client = Client::connect(&it.io).await;
+        client.post("40/made-1,\u{1e}40/made-2,\u{1e}40/made-3,").await;
+        assert!(client.poll().await.1.contains("44/made-3,{\"message\":\"Invalid namespace\"}"));
+        client.post("41/made-1,\u{1e}40/made-3,").await;
+        assert!(client.poll().await.1.contains("40/made-3,{"));
+        assert_eq!(*made.borrow(), ["/made-1", "/made-2", "/made-3"]);
+        // What the program asks for by name is set up as well, and is beside the limit.
+        assert_eq!((it.io.of("made-2").socket_count(), it.io.of("made-4").socket_count()), (1, 0));
+        assert_eq!(made.borrow().last().unwrap(), "/made-4");
+        client.post("40/made-4,\u{1e}40/made-5,").await;
+        let answer = client.poll().await.1;
+        assert!(answer.contains("40/made-4,{") && answer.contains("40/made-5,{"), "{answer}");
+        // One whose middleware thinks is not empty.
+        it.io.of_any(|name| name == "/slow", |namespace| namespace.use_(async |_| Ok(sleep(ms(10)).await)));
+        client.post("41/made-5,\u{1e}40/slow,\u{1e}40/made-6,").await;
+        assert!(client.poll().await.1.contains("44/made-6,{"));
+        sleep(ms(20)).await;
+        assert!(client.poll().await.1.contains("40/slow,{"));
+    });
+}
+
+#[test]
 fn middleware_that_panics_ends_its_client() {
     run(async |lp: LoopHandle| {
         lp.on_task_failure(|_, _| ());

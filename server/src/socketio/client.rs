@@ -202,6 +202,7 @@ struct Attempt {
 impl Attempt {
     fn new(client: &Rc<Client>, namespace: &Namespace, socket: &Socket) -> Self {
         client.connecting.borrow_mut().insert(namespace.name().to_owned());
+        namespace.count_connecting(1);
         let (namespace, socket) = (namespace.clone(), socket.clone());
         Self { client: Rc::clone(client), namespace, socket, decided: Cell::new(false) }
     }
@@ -221,6 +222,7 @@ impl Drop for Attempt {
     /// Undecided, middleware has panicked: the client would wait for ever.
     fn drop(&mut self) {
         self.client.connecting.borrow_mut().remove(self.namespace.name());
+        self.namespace.count_connecting(-1);
         if !self.socket.is_connected() {
             self.socket.let_go();
         }

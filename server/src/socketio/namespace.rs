@@ -37,6 +37,8 @@ struct Inner {
     name: String,
     options: Rc<Options>,
     rooms: RefCell<Rooms>,
+    /// Clients whose connection is not decided yet.
+    connecting: Cell<usize>,
     on_connection: RefCell<Option<OnConnection>>,
     middlewares: RefCell<Vec<Middleware>>,
     memory: Option<RefCell<Memory>>,
@@ -84,6 +86,7 @@ impl Namespace {
             name: name.to_owned(),
             options: Rc::clone(options),
             rooms: RefCell::default(),
+            connecting: Cell::new(0),
             on_connection: RefCell::default(),
             middlewares: RefCell::default(),
             memory: options.recovery.clone().map(Memory::new).map(RefCell::new),
@@ -340,6 +343,23 @@ impl Namespace {
         if let Some(on_connection) = on_connection {
             on_connection(socket);
         }
+    }
+
+    /// A client asks to connect, or that is decided.
+    pub(crate) fn count_connecting(&self, change: isize) {
+        self.0.connecting.set(self.0.connecting.get().saturating_add_signed(change));
+    }
+
+    /// True if nobody is here, asks to be, or is waited for.
+    pub(crate) fn is_empty(&self) -> bool {
+        let is_idle = |memory: &RefCell<Memory>| memory.borrow_mut().is_idle(current().now());
+        self.socket_count() == 0 && self.0.connecting.get() == 0 && self.0.memory.as_ref().is_none_or(is_idle)
+    }
+
+    /// Drops all handlers, which often hold the namespace.
+    pub(crate) fn let_go(&self) {
+        let inner = &self.0;
+        drop((inner.on_connection.take(), inner.middlewares.take(), inner.on_server_event.take()));
     }
 
     pub(crate) fn remember(&self, secret: String, away: Away) {

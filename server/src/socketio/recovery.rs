@@ -93,6 +93,12 @@ impl Memory {
         self.limits.skip_middlewares
     }
 
+    /// True if nobody is waited for.
+    pub(crate) fn is_idle(&mut self, now: Instant) -> bool {
+        self.expire(now);
+        self.away.is_empty()
+    }
+
     pub(crate) fn remember(&mut self, secret: String, away: Away, now: Instant) {
         self.expire(now);
         self.forget(&secret);

@@ -42,6 +42,9 @@ pub struct Options {
     pub acks_max: usize,
     /// Namespaces that one client may be connected to; 100.
     pub namespaces_max: usize,
+    /// Namespaces that clients may bring into being by [`Io::of_any`], at a time; 10,000. At the limit those go that have no client,
+    /// and wait for none to come back.
+    pub made_namespaces_max: usize,
     /// Whether clients that lost their connection are taken back; not by default.
     pub recovery: Option<Recovery>,
 }
@@ -54,6 +57,7 @@ impl Default for Options {
             attachments_max: 10,
             acks_max: 10_000,
             namespaces_max: 100,
+            made_namespaces_max: 10_000,
             recovery: None,
         }
     }
@@ -69,21 +73,22 @@ pub struct Io {
 
 pub(crate) struct Inner {
     pub(crate) options: Rc<Options>,
-    namespaces: RefCell<BTreeMap<String, Namespace>>,
-    makers: RefCell<Vec<Maker>>,
+    /// Those that the program asked for.
+    namespaces: Known,
+    /// Those that clients brought into being.
+    made: Known,
+    makers: RefCell<Vec<Rc<Maker>>>,
     adapters: RefCell<Option<MakeAdapter>>,
 }
 
+type Known = RefCell<BTreeMap<String, Namespace>>;
 type MakeAdapter = Rc<dyn Fn(&Namespace)>;
 
 /// Says of a name whether there is such a namespace, and sets it up.
 struct Maker {
     accepts: Box<dyn Fn(&str) -> bool>,
-    set_up: Rc<dyn Fn(&Namespace)>,
+    set_up: Box<dyn Fn(&Namespace)>,
 }
-
-/// Namespaces that clients may bring into being, in all.
-const MADE_NAMESPACES_MAX: usize = 10_000;
 
 impl Default for Io {
     fn default() -> Self {
@@ -102,8 +107,8 @@ impl Io {
         let options = Rc::new(options);
         let main = Namespace::new("/", &options);
         let namespaces = RefCell::new(BTreeMap::from([("/".to_owned(), main.clone())]));
-        let inner =
-            Rc::new(Inner { options, namespaces, makers: RefCell::default(), adapters: RefCell::default() });
+        let (made, makers, adapters) = (RefCell::default(), RefCell::default(), RefCell::default());
+        let inner = Rc::new(Inner { options, namespaces, made, makers, adapters });
         // The engine does not keep what holds it.
         let weak = Rc::downgrade(&inner);
         let engine =
@@ -114,11 +119,11 @@ impl Io {
         Self { inner, engine, main }
     }
 
-    /// The namespace of that name, made if there is none. A `/` in front may be left out.
+    /// The namespace of that name, made if there is none, and set up if [`of_any`](Self::of_any) takes the name. It stays. A `/` in front
+    /// may be left out.
     pub fn of(&self, name: &str) -> Namespace {
         let name = if name.starts_with('/') { name.to_owned() } else { format!("/{name}") };
-        let known = self.inner.namespaces.borrow().get(&name).cloned();
-        known.unwrap_or_else(|| self.inner.make(&name))
+        self.inner.of(&name)
     }
 
     /// Has other servers share the rooms of all namespaces: those there are and those to come. Once, before the first client.
@@ -127,15 +132,17 @@ impl Io {
     /// A namespace has an adapter, or has had to do without one.
     pub fn set_adapters<A: Adapter>(&self, make: impl Fn(&Namespace) -> A + 'static) {
         let make: MakeAdapter = Rc::new(move |namespace| namespace.set_adapter(make(namespace)));
-        let there: Vec<Namespace> = self.inner.namespaces.borrow().values().cloned().collect();
+        let mut there: Vec<Namespace> = self.inner.namespaces.borrow().values().cloned().collect();
+        there.extend(self.inner.made.borrow().values().cloned());
         there.iter().for_each(|namespace| make(namespace));
         self.inner.adapters.replace(Some(make));
     }
 
-    /// Makes namespaces when clients ask for them: those whose names `accepts` takes, set up by `set_up`.
+    /// Makes namespaces when clients ask for them: those whose names `accepts` takes, set up by `set_up`. See
+    /// [`Options::made_namespaces_max`] for when they go.
     pub fn of_any(&self, accepts: impl Fn(&str) -> bool + 'static, set_up: impl Fn(&Namespace) + 'static) {
-        let maker = Maker { accepts: Box::new(accepts), set_up: Rc::new(set_up) };
-        self.inner.makers.borrow_mut().push(maker);
+        let maker = Maker { accepts: Box::new(accepts), set_up: Box::new(set_up) };
+        self.inner.makers.borrow_mut().push(Rc::new(maker));
     }
 
     /// The engine below, for its sessions and for [`Engine::allow_request`].
@@ -198,31 +205,63 @@ impl<H: Handler> Handler for Beside<H> {
 }
 
 impl Inner {
-    /// The namespace a client asks for.
-    pub(crate) fn find(&self, name: &str) -> Option<Namespace> {
-        if let Some(found) = self.namespaces.borrow().get(name) {
-            return Some(found.clone());
-        }
-        let set_up = {
-            let makers = self.makers.borrow();
-            Rc::clone(&makers.iter().find(|maker| (maker.accepts)(name))?.set_up)
-        };
-        if self.namespaces.borrow().len() >= MADE_NAMESPACES_MAX {
-            return None;
-        }
-        let made = self.make(name);
-        set_up(&made);
-        Some(made)
+    /// The namespace the program asks for.
+    fn of(&self, name: &str) -> Namespace {
+        let known = self.namespaces.borrow().get(name).cloned();
+        known.unwrap_or_else(|| {
+            let made = self.made.borrow_mut().remove(name);
+            match made {
+                Some(made) => {
+                    self.namespaces.borrow_mut().insert(name.to_owned(), made.clone());
+                    made
+                }
+                None => self.make(name, &self.namespaces, self.maker(name).as_deref()),
+            }
+        })
     }
 
-    fn make(&self, name: &str) -> Namespace {
+    /// The namespace a client asks for.
+    pub(crate) fn find(&self, name: &str) -> Option<Namespace> {
+        let known = self.namespaces.borrow().get(name).cloned();
+        if let Some(found) = known.or_else(|| self.made.borrow().get(name).cloned()) {
+            return Some(found);
+        }
+        let maker = self.maker(name)?;
+        if self.made.borrow().len() >= self.options.made_namespaces_max {
+            self.give_up_empty();
+        }
+        let has_room = self.made.borrow().len() < self.options.made_namespaces_max;
+        has_room.then(|| self.make(name, &self.made, Some(&maker)))
+    }
+
+    fn maker(&self, name: &str) -> Option<Rc<Maker>> {
+        let makers = self.makers.borrow().clone();
+        makers.into_iter().find(|maker| (maker.accepts)(name))
+    }
+
+    fn make(&self, name: &str, among: &Known, maker: Option<&Maker>) -> Namespace {
         let made = Namespace::new(name, &self.options);
-        self.namespaces.borrow_mut().insert(name.to_owned(), made.clone());
+        among.borrow_mut().insert(name.to_owned(), made.clone());
         let make = self.adapters.borrow().clone();
         if let Some(make) = make {
             make(&made);
         }
+        if let Some(maker) = maker {
+            (maker.set_up)(&made);
+        }
         made
+    }
+
+    fn give_up_empty(&self) {
+        let mut empty = Vec::new();
+        self.made.borrow_mut().retain(|_, namespace| {
+            let stays = !namespace.is_empty();
+            if !stays {
+                empty.push(namespace.clone());
+            }
+            stays
+        });
+        empty.iter().for_each(Namespace::let_go);
     }
 }
 

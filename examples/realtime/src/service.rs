@@ -153,7 +153,7 @@ async fn shared(_: &LoopHandle, _: &Config, _: &Log, member: Option<&Worker>) ->
 #[cfg(feature = "mongo")]
 async fn posts(config: &Config, database: &Rc<Database>) -> Result<Rc<dyn Posts>, Refusal> {
     match &config.mongodb {
-        Some(url) => Ok(Rc::new(crate::stores::mongo::MongoPosts::open(url).await?)),
+        Some(url) => Ok(Rc::new(crate::stores::mongo::MongoPosts::open(url, config.answer_wait).await?)),
         None => Ok(Rc::new(SqlPosts(Rc::clone(database)))),
     }
 }

@@ -30,6 +30,8 @@ pub struct Config {
     pub database_pool: u32,
     /// How long a request waits for a connection.
     pub database_wait: Duration,
+    /// How long it then waits for an answer, and for one of the document store.
+    pub answer_wait: Duration,
     /// Where posts are, if not in the database.
     pub mongodb: Option<Secret>,
     /// Where cache, lock and events are, if not in the process.
@@ -119,6 +121,7 @@ impl Config {
             replica: database::read(&mut reader, "DATABASE_REPLICA_URL"),
             database_pool: reader.number("DATABASE_POOL", 1..=200, 10),
             database_wait: reader.millis("DATABASE_WAIT_MS", 1..=60_000, 3_000),
+            answer_wait: reader.millis("STORE_ANSWER_MS", 1..=600_000, 10_000),
             mongodb: database::mongodb(&mut reader),
             redis: database::redis(&mut reader),
             token_secret: token_secret(&mut reader, stage),

@@ -17,9 +17,6 @@ use crate::refusal::Refusal;
 /// How often a transaction is tried that lost to another one.
 const TRIES_MAX: u32 = 5;
 
-/// How much longer than for a connection a request waits for the statements on it.
-const STATEMENTS_WAIT: Duration = Duration::from_secs(10);
-
 /// The way to the database.
 pub(crate) struct Database {
     writer: DatabaseConnection,
@@ -27,7 +24,10 @@ pub(crate) struct Database {
     fresh: DatabaseConnection,
     /// For lists, which may be a little old: a replica, where there is one.
     lists: DatabaseConnection,
+    /// How long a connection is waited for, which also ends the closing.
     wait: Duration,
+    /// How long a connection and the statements on it are waited for.
+    patience: Duration,
     pub(crate) faults: Rc<Faults>,
 }
 
@@ -44,7 +44,8 @@ impl Database {
             Some(replica) => connect(replica, config, Use::Reading).await?,
             None => fresh.clone(),
         };
-        let database = Self { writer, fresh, lists, wait: config.database_wait, faults: Rc::default() };
+        let (wait, patience) = (config.database_wait, config.database_wait + config.answer_wait);
+        let database = Self { writer, fresh, lists, wait, patience, faults: Rc::default() };
         schema::migrate(&database.writer, config.stage == Stage::Development).await?;
         Ok(database)
     }
@@ -70,7 +71,7 @@ impl Database {
 
     /// Gives up after the configured time, as when a server is there but answers nothing.
     pub(crate) async fn within<T>(&self, work: impl Future<Output = Result<T, DbErr>>) -> Result<T, Refusal> {
-        match phaseloop::timeout(self.wait + STATEMENTS_WAIT, work).await {
+        match phaseloop::timeout(self.patience, work).await {
             Ok(outcome) => outcome.map_err(|error| refusal(&error)),
             Err(_) => Err(Refusal::unavailable("the database does not answer")),
         }
@@ -115,7 +116,7 @@ impl Database {
         work: impl AsyncFn(&Tx) -> Result<T, Stop<E>>,
     ) -> Result<T, E> {
         for left in (0..TRIES_MAX).rev() {
-            let attempt = phaseloop::timeout(self.wait + STATEMENTS_WAIT, self.attempt(&work));
+            let attempt = phaseloop::timeout(self.patience, self.attempt(&work));
             return match attempt.await {
                 Err(_) => Err(Refusal::unavailable("the database does not answer").into()),
                 Ok(Ok(output)) => Ok(output),

@@ -16,13 +16,13 @@ use crate::services::Posts;
 
 /// How long a request waits for a server.
 const PATIENCE: Duration = Duration::from_secs(3);
-/// How long for an answer.
-const ANSWER: Duration = Duration::from_secs(10);
 const POOL_MAX: u32 = 10;
 
 pub(crate) struct MongoPosts {
     database: Database,
     posts: Collection<Stored>,
+    /// How long a request waits for an answer.
+    answer_wait: Duration,
 }
 
 /// A post as a document: its id is the document's.
@@ -39,7 +39,7 @@ struct Stored {
 
 impl MongoPosts {
     /// Connects, and sees to the index that lists are read by.
-    pub(crate) async fn open(url: &Secret) -> Result<Self, Refusal> {
+    pub(crate) async fn open(url: &Secret, answer_wait: Duration) -> Result<Self, Refusal> {
         let bad = |error: mongodb::error::Error| {
             Refusal::unavailable("MONGODB_URL is no URL of MongoDB").because(error.kind)
         };
@@ -52,8 +52,16 @@ impl MongoPosts {
         let database = client.default_database().unwrap_or_else(|| client.database("realtime"));
         let posts = database.collection::<Stored>("posts");
         let by_tag = IndexModel::builder().keys(doc! { "tags": 1, "_id": -1 }).build();
-        within(async { posts.create_index(by_tag).await }).await?;
-        Ok(Self { database, posts })
+        let store = Self { database, posts, answer_wait };
+        store.within(async { store.posts.create_index(by_tag).await }).await?;
+        Ok(store)
+    }
+
+    async fn within<T>(&self, work: impl Future<Output = mongodb::error::Result<T>>) -> Result<T, Refusal> {
+        match phaseloop::timeout(self.answer_wait, work).await {
+            Ok(outcome) => outcome.map_err(|error| refusal(&error)),
+            Err(_) => Err(Refusal::unavailable("the document store does not answer")),
+        }
     }
 }
 
@@ -64,7 +72,7 @@ impl Posts for MongoPosts {
 
     fn check(&self) -> Later<'_, Result<(), Refusal>> {
         Box::pin(async {
-            within(async { self.database.run_command(doc! { "ping": 1 }).await }).await.map(drop)
+            self.within(async { self.database.run_command(doc! { "ping": 1 }).await }).await.map(drop)
         })
     }
 
@@ -72,7 +80,7 @@ impl Posts for MongoPosts {
         Box::pin(async move {
             let Post { id, author, text, tags, created_at } = post.clone();
             let stored = Stored { id, author, text, tags, created_at };
-            within(async { self.posts.insert_one(stored).await }).await.map(drop)
+            self.within(async { self.posts.insert_one(stored).await }).await.map(drop)
         })
     }
 
@@ -99,15 +107,8 @@ impl Posts for MongoPosts {
                 let Stored { id, author, text, tags, created_at } = stored;
                 Post { id, author, text, tags, created_at }
             };
-            Ok(within(finding).await?.into_iter().map(post).collect())
+            Ok(self.within(finding).await?.into_iter().map(post).collect())
         })
-    }
-}
-
-async fn within<T>(work: impl Future<Output = mongodb::error::Result<T>>) -> Result<T, Refusal> {
-    match phaseloop::timeout(ANSWER, work).await {
-        Ok(outcome) => outcome.map_err(|error| refusal(&error)),
-        Err(_) => Err(Refusal::unavailable("the document store does not answer")),
     }
 }
 

@@ -48,6 +48,8 @@ impl MongoPosts {
         options.max_pool_size = Some(POOL_MAX);
         options.server_selection_timeout = Some(PATIENCE);
         options.connect_timeout = Some(PATIENCE);
+        // What was acknowledged outlives the server's death.
+        options.write_concern.get_or_insert_default().journal.get_or_insert(true);
         let client = Client::with_options(options).map_err(|error| refusal(&error))?;
         let database = client.default_database().unwrap_or_else(|| client.database("realtime"));
         let posts = database.collection::<Stored>("posts");

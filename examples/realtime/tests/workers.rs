@@ -6,10 +6,9 @@ mod shop;
 
 use std::collections::BTreeSet;
 
-use futures::AsyncBufReadExt;
-use futures::io::BufReader;
 use phaseloop::process::{Child, Command, Stdio};
 use phaseloop::signal::Signal;
+use shop::program::open;
 use shop::{Asker, SECRET, World, test};
 
 /// The program, and what asks it. Each question comes by a connection of its own, and so to another worker.
@@ -26,17 +25,6 @@ async fn start(world: &World) -> (Child, Asker) {
     ];
     let command = Command::new(env!("CARGO_BIN_EXE_realtime")).env_clear().envs(variables);
     open(world, command).await
-}
-
-/// Starts it, and waits until it says where it is.
-async fn open(world: &World, command: Command) -> (Child, Asker) {
-    let mut child = command.stdout(Stdio::pipe()).kill_on_drop().spawn(&world.lp).unwrap();
-    let mut lines = BufReader::new(child.take_stdout().unwrap());
-    let mut line = String::new();
-    lines.read_line(&mut line).await.unwrap();
-    let base =
-        line.trim().strip_prefix("open ").expect("it says where it is").trim_end_matches('/').to_owned();
-    (child, Asker::new(&world.lp, base, 0))
 }
 
 /// The names of a process's threads, as the system cuts them off.

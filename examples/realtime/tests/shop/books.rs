@@ -117,7 +117,9 @@ pub(crate) struct Books {
     pub(crate) stock: BTreeMap<i64, i64>,
     gone: BTreeMap<i64, i64>,
     pub(crate) orders: i64,
-    by_status: BTreeMap<String, u64>,
+    /// Orders by the keys of those who placed them.
+    pub(crate) keys: BTreeMap<String, i64>,
+    pub(crate) by_status: BTreeMap<String, u64>,
     totals: i64,
     items: i64,
     sold: i64,
@@ -142,6 +144,9 @@ impl Books {
             (row.try_get_by_index(0).unwrap(), row.try_get_by_index::<i64>(1).unwrap() as u64)
         };
         let events = rows(&database, "SELECT id FROM order_events ORDER BY id").await;
+        let keys = rows(&database, "SELECT idem_key, id FROM orders").await;
+        let key =
+            |row: &sea_orm::QueryResult| (row.try_get_by_index(0).unwrap(), row.try_get_by_index(1).unwrap());
         Self {
             stock: pairs("SELECT id, stock FROM products").await,
             gone: pairs(
@@ -150,6 +155,7 @@ impl Books {
             )
             .await,
             orders: number("SELECT COUNT(*) FROM orders").await,
+            keys: keys.iter().map(key).collect(),
             by_status: statuses.iter().map(status).collect(),
             totals: number("SELECT CAST(COALESCE(SUM(total_cents), 0) AS SIGNED) FROM orders").await,
             items: number("SELECT CAST(COALESCE(SUM(quantity * price_cents), 0) AS SIGNED) FROM order_items").await,
@@ -168,7 +174,7 @@ impl Books {
         }
     }
 
-    fn agree_with(&self, before: &Self) {
+    pub(crate) fn agree_with(&self, before: &Self) {
         for (product, stock) in &self.stock {
             let gone = self.gone.get(product).copied().unwrap_or(0);
             assert_eq!(stock + gone, before.stock[product], "pieces of product {product}");

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "in helpers of tests too, a failure names its line")]
 
 pub(crate) mod books;
+pub(crate) mod program;
 pub(crate) mod servers;
 pub(crate) mod talk;
 
@@ -156,7 +157,7 @@ impl Asker {
         self.try_response(method, path, fields, body).await.unwrap()
     }
 
-    async fn try_response(
+    pub(crate) async fn try_response(
         &self,
         method: &str,
         path: &str,

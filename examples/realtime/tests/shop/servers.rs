@@ -3,10 +3,12 @@
 #![allow(clippy::unwrap_used, reason = "in helpers of tests too, a failure names its line")]
 
 use std::fs;
+use std::net::{Ipv4Addr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use phaseloop_tests::peers::{free_port, peer};
+use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 
 /// A server's process, and how to start it again where it was.
 pub(crate) struct Server {
@@ -34,6 +36,28 @@ impl Server {
             process.kill().unwrap();
             process.wait().unwrap();
         }
+    }
+
+    /// Stops it where it is: its connections stay, and nobody answers.
+    pub(crate) fn freeze(&self) {
+        let stopped = waitpid(Some(self.signal(Signal::STOP)), WaitOptions::UNTRACED);
+        assert!(stopped.unwrap().is_some_and(|(_, status)| status.stopped()));
+    }
+
+    /// Has it go on.
+    pub(crate) fn thaw(&self) {
+        self.signal(Signal::CONT);
+    }
+
+    fn signal(&self, signal: Signal) -> Pid {
+        let pid = Pid::from_child(self.process.as_ref().expect("it runs"));
+        kill_process(pid, signal).unwrap();
+        pid
+    }
+
+    /// Whether clients can connect.
+    pub(crate) fn listens(&self) -> bool {
+        TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).is_ok()
     }
 }
 

@@ -14,7 +14,7 @@ const later = (ms, f) => setTimeout(f, ms);
 const patience = (tries) => Math.min(5000, 250 * 2 ** tries) * (0.75 + Math.random() / 2);
 const money = (cents) => (cents / 100).toLocaleString(undefined, { minimumFractionDigits: 2, maximumFractionDigits: 2 });
 const clock = (at) => new Date(at).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
-const ms = (value) => (value >= 100 ? value.toFixed(0) : value >= 1 ? value.toFixed(1) : value.toFixed(2)) + " ms";
+const ms = (value) => (value >= 1000 ? `${(value / 1000).toFixed(2)} s` : `${value.toFixed(value >= 10 ? 0 : value >= 1 ? 1 : 2)} ms`);
 const plural = (count, one, many = `${one}s`) => `${count} ${count === 1 ? one : many}`;
 const random = (bytes) => [...crypto.getRandomValues(new Uint8Array(bytes))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 const hue = (name) => `hsl(${[...name].reduce((sum, char) => (sum * 31 + char.codePointAt(0)) % 8191, 7) * 137.5} 60% 50%)`;
@@ -235,6 +235,7 @@ const chat = {
     const line = make("li", className);
     const from = make("div", "from");
     from.append(make("b", "", name), make("span", "", time ? clock(time) : "sending…"));
+    from.firstChild.style.setProperty("--hue", hue(name));
     line.append(from, make("div", "body", text));
     return this.append(line);
   },
@@ -486,7 +487,7 @@ const orders = {
 
   show({ order, user, status, total_cents, at: time }) {
     const row = this.rows.get(order) ?? this.insert(order, user, total_cents);
-    row.time.textContent = `by ${row.user}, ${clock(time)}`;
+    row.time.textContent = clock(time);
     row.steps.dataset.at = status;
     row.steps.lastChild.textContent = status;
     row.line.classList.remove("fresh");
@@ -501,12 +502,12 @@ const orders = {
     const line = make("li");
     line.dataset.order = order;
     const what = make("div", "what");
-    const time = make("span");
-    what.append(make("b", "", `#${order}`), time);
+    const time = make("time");
+    what.append(make("b", "", `#${order}`), make("span", "", user));
     const steps = make("div", "steps");
     steps.append(...STEPS.map(() => make("i")), make("b"));
     const doing = make("div", "doing");
-    line.append(what, make("div", "cents", money(cents)), steps, doing);
+    line.append(what, make("div", "cents", money(cents)), steps, time, doing);
     at("orders").querySelector(".empty")?.remove();
     at("orders").prepend(line);
     const row = { line, time, steps, doing, user, status: "" };
@@ -659,11 +660,11 @@ const loop = {
       const lane = make("div", "lane");
       lane.setAttribute("role", "listitem");
       lane.style.setProperty("--hue", `var(--${phase})`);
-      const [canvas, figure] = [make("canvas"), make("output", "", "–")];
+      const [canvas, calls, figure] = [make("canvas"), make("small"), make("output", "", "–")];
       canvas.setAttribute("aria-hidden", "true");
-      lane.append(make("b", "", phase), canvas, figure);
+      lane.append(make("b", "", phase), canvas, calls, figure);
       lanes.append(lane);
-      this.lanes.set(phase, { canvas, figure });
+      this.lanes.set(phase, { canvas, calls, figure });
       this.glows.set(phase, this.arc(ring, index, phase));
     });
     const hand = document.createElementNS(SVG, "g");
@@ -709,10 +710,14 @@ const loop = {
   /** Notices that the loop says nothing: it should, twice a second. */
   listen() {
     const silent = this.heard ? performance.now() - this.heard : 0;
-    const stalled = silent > 700 && link.up.loop;
+    const stalled = silent > 700 && Object.values(link.up).every(Boolean);
     document.body.classList.toggle("away", !link.up.loop && this.heard > 0);
     if (stalled !== document.body.classList.contains("stalled")) document.body.classList.toggle("stalled", stalled);
-    if (stalled) at("loop-note").textContent = `Nothing heard for ${(silent / 1000).toFixed(1)} s: the loop stands still`;
+    if (!stalled) return;
+    at("loop-note").textContent = `Nothing heard for ${(silent / 1000).toFixed(1)} s: the loop stands still`;
+    at("busy").textContent = `${(silent / 1000).toFixed(1)} s`;
+    at("busy-what").textContent = "standing still";
+    at("turns").textContent = "";
   },
 
   draw() {
@@ -729,6 +734,7 @@ const loop = {
     const worst = Math.max(...this.past.slice(-8).map((sample) => sample.delay?.max_ms ?? 0));
     at("loop-note").textContent = worst > 100 ? `It just stood still for ${ms(worst)}` : "What one thread did in the last half minute";
     at("busy").textContent = `${Math.round(now.utilization * 100)} %`;
+    at("busy-what").textContent = "busy";
     at("turns").textContent = `${Math.round((now.turns * 1000) / this.interval).toLocaleString()} turns/s`;
     for (const phase of PHASES) {
       const share = of(now, phase) / this.interval;
@@ -741,8 +747,10 @@ const loop = {
   drawLanes() {
     const now = this.past.at(-1);
     for (const phase of PHASES) {
-      const { canvas, figure } = this.lanes.get(phase);
+      const { canvas, calls, figure } = this.lanes.get(phase);
       const spent = of(now, phase);
+      const count = now.phases?.find(({ name }) => name === phase)?.callbacks ?? 0;
+      calls.textContent = count ? plural(count, "call") : "";
       figure.textContent = spent > 0 ? ms(spent) : "–";
       figure.classList.toggle("hot", spent > this.interval * 0.1);
       bars(canvas, this.past.map((sample) => of(sample, phase)));
@@ -765,7 +773,7 @@ const loop = {
       const column = make("div", count === 0 ? "none" : over > 200 || bound === null ? "bad" : over > 20 ? "late" : "");
       const bar = make("i");
       bar.style.height = `${count === 0 ? 0 : Math.max(4, 100 * Math.sqrt(count / top))}%`;
-      column.append(bar, make("span", "", bound === null ? "more" : String(bound)));
+      column.append(bar, make("span", "", bound === null ? "+" : bound >= 1000 ? `${bound / 1000} s` : String(bound)));
       return column;
     }));
     at("delay-bars").setAttribute("aria-label", bounds.map((bound) => `${sums.get(bound)} up to ${bound ?? "any"} ms`).join(", "));
@@ -774,13 +782,15 @@ const loop = {
   drawPool(pool) {
     if (!pool) return;
     at("pool-workers").textContent = `${plural(pool.workers, "worker")} of ${pool.workers_max}, ${pool.idle} idle`;
+    const busy = pool.workers - pool.idle;
+    at("pips").replaceChildren(...Array.from({ length: Math.min(16, pool.workers_max) }, (_, index) => make("i", index < busy ? "busy" : index < pool.workers ? "there" : "")));
     const longest = Math.max(8, ...pool.classes.map((one) => one.queued));
     at("pool").replaceChildren(...pool.classes.map((one) => {
       const row = make("tr");
       const name = make("th", "", one.name);
       name.scope = "row";
       const cell = (value, className = "") => make("td", className, String(value));
-      const queued = cell(one.queued, "queue");
+      const queued = cell(one.queued, one.queued ? "queue some" : "queue");
       queued.style.setProperty("--share", `${(100 * one.queued) / longest}%`);
       const pair = (p50, p99) => {
         const made = cell(one.completed ? short(p50) : "–");
@@ -789,7 +799,7 @@ const loop = {
       };
       const done = cell(one.completed.toLocaleString());
       if (one.rejected) done.append(make("small", "", ` (${one.rejected} refused)`));
-      row.append(name, cell(one.running), queued, done, pair(one.wait_p50_ms, one.wait_p99_ms), pair(one.run_p50_ms, one.run_p99_ms));
+      row.append(name, cell(one.running, one.running ? "some" : ""), queued, done, pair(one.wait_p50_ms, one.wait_p99_ms), pair(one.run_p50_ms, one.run_p99_ms));
       return row;
     }));
   },

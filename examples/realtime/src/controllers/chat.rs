@@ -21,12 +21,17 @@ const BURST: f64 = 20.0;
 const PER_S: f64 = 5.0;
 /// Events of a client that may be under way.
 const UNDER_WAY_MAX: usize = 8;
+/// What a worker hears of when it has a way to the others again: nobody tells it, but its beginning is told.
+const ROOMS: &str = "rooms";
 /// How long changes of a room are gathered before it is told of its members.
 const GATHER: Duration = Duration::from_millis(200);
 
 /// Sets the namespace up.
 pub(crate) fn set_up(io: &Io, parts: &Rc<Parts>) {
     let chat = Rc::new(Chat { io: io.clone(), parts: Rc::clone(parts), changed: RefCell::default() });
+    // What was said meanwhile at one worker was not told at the others: whoever joins again finds it in the history.
+    let own = io.clone();
+    parts.hub.listen(ROOMS, Box::new(move || own.emit("again", json!({}))));
     io.on_connection(move |socket| {
         let allowance = Rc::new(Allowance::new());
         on(&chat, socket, "join", &allowance, async |chat, socket, args| chat.join(socket, args).await);
@@ -115,6 +120,7 @@ impl Chat {
         };
         let mut answer = self.members(&room).await;
         answer["history"] = json!(history);
+        answer["database"] = json!(self.parts.database.made_at);
         self.tell_members(room);
         Ok(answer)
     }

@@ -121,7 +121,8 @@ impl OrderFeed {
     }
 
     async fn serve(&self, mut sender: BodySender, mut had: i64) {
-        let mut next = Event::comment("").retry(RETRY).encode();
+        let database = json!(self.database.made_at).to_string();
+        let mut next = Event::new(database).name("database").retry(RETRY).encode();
         loop {
             if sender.send(next).await.is_err() {
                 return; // the client is gone

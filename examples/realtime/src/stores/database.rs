@@ -28,6 +28,8 @@ pub(crate) struct Database {
     wait: Duration,
     /// How long a connection and the statements on it are waited for.
     patience: Duration,
+    /// When its tables were made. Another number is another database, whose ids begin anew.
+    pub(crate) made_at: i64,
     pub(crate) faults: Rc<Faults>,
 }
 
@@ -45,9 +47,8 @@ impl Database {
             None => fresh.clone(),
         };
         let (wait, patience) = (config.database_wait, config.database_wait + config.answer_wait);
-        let database = Self { writer, fresh, lists, wait, patience, faults: Rc::default() };
-        schema::migrate(&database.writer, config.stage == Stage::Development).await?;
-        Ok(database)
+        let made_at = schema::migrate(&writer, config.stage == Stage::Development).await?;
+        Ok(Self { writer, fresh, lists, wait, patience, made_at, faults: Rc::default() })
     }
 
     pub(crate) fn kind(&self) -> &'static str {

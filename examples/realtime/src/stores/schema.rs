@@ -47,8 +47,8 @@ const FIRST_PRODUCTS: [(&str, i64, i64); 6] = [
     ("The last moka pot", 3995, 3),
 ];
 
-/// Brings the tables up to date. Several workers may do so at once: one does, the others wait.
-pub(super) async fn migrate(database: &DatabaseConnection, is_development: bool) -> Result<(), DbErr> {
+/// Brings the tables up to date, and tells when the first were made. Several workers may do so at once: one does, the others wait.
+pub(super) async fn migrate(database: &DatabaseConnection, is_development: bool) -> Result<i64, DbErr> {
     let options = TransactionOptions {
         sqlite_transaction_mode: Some(SqliteTransactionMode::Exclusive),
         ..TransactionOptions::default()
@@ -68,7 +68,7 @@ pub(super) async fn migrate(database: &DatabaseConnection, is_development: bool)
         tx.query_one_raw(statement(&tx, "SELECT RELEASE_LOCK('realtime_migrate')", vec![])).await?;
     }
     match outcome {
-        Ok(()) => tx.commit().await,
+        Ok(made_at) => tx.commit().await.map(|()| made_at),
         Err(error) => {
             tx.rollback().await?;
             Err(error)
@@ -76,7 +76,7 @@ pub(super) async fn migrate(database: &DatabaseConnection, is_development: bool)
     }
 }
 
-async fn steps(tx: &DatabaseTransaction, is_development: bool) -> Result<(), DbErr> {
+async fn steps(tx: &DatabaseTransaction, is_development: bool) -> Result<i64, DbErr> {
     let backend = tx.get_database_backend();
     let table =
         "CREATE TABLE IF NOT EXISTS migrations (step BIGINT NOT NULL PRIMARY KEY, at BIGINT NOT NULL)";
@@ -110,7 +110,8 @@ async fn steps(tx: &DatabaseTransaction, is_development: bool) -> Result<(), DbE
             .await?;
         }
     }
-    Ok(())
+    let made = Statement::from_string(backend, "SELECT at FROM migrations WHERE step = 1");
+    tx.query_one_raw(made).await?.map_or(Ok(0), |row| row.try_get_by_index(0))
 }
 
 fn in_words_of(backend: DbBackend, sql: &str) -> String {

@@ -248,13 +248,14 @@ pub(crate) struct Events {
 }
 
 impl Events {
-    /// The next event's data, or none at the end.
+    /// The data of the next event of an order or the loop, or none at the end.
     pub(crate) async fn next(&mut self) -> Option<Value> {
         loop {
             while let Some((event, rest)) = self.text.split_once("\n\n") {
                 let data = event.lines().find_map(|line| line.strip_prefix("data: ")).map(str::to_owned);
+                let is_of_database = event.contains("event: database");
                 self.text = rest.to_owned();
-                if let Some(data) = data {
+                if let Some(data) = data.filter(|_| !is_of_database) {
                     return Some(serde_json::from_str(&data).unwrap());
                 }
             }

@@ -20,15 +20,18 @@ const random = (bytes) => [...crypto.getRandomValues(new Uint8Array(bytes))].map
 const hue = (name) => `hsl(${[...name].reduce((sum, char) => (sum * 31 + char.codePointAt(0)) % 8191, 7) * 137.5} 60% 50%)`;
 
 /** What is kept in the browser; without a place to keep it, as long as the page is open. */
-const kept = {
-  read(key) { try { return JSON.parse(localStorage.getItem(`realtime.${key}`)); } catch { return null; } },
+const keeper = (place) => ({
+  read(key) { try { return JSON.parse(place().getItem(`realtime.${key}`)); } catch { return null; } },
   write(key, value) {
     try {
-      if (value === null) localStorage.removeItem(`realtime.${key}`);
-      else localStorage.setItem(`realtime.${key}`, JSON.stringify(value));
+      if (value === null) place().removeItem(`realtime.${key}`);
+      else place().setItem(`realtime.${key}`, JSON.stringify(value));
     } catch { /* private windows may refuse */ }
   },
-};
+});
+const kept = keeper(() => localStorage);
+/** The same of this tab alone: another would send once more what waits in this one. */
+const keptHere = keeper(() => sessionStorage);
 
 // --- the connection, as the page tells of it ---------------------------------------------------------------------------
 
@@ -71,7 +74,24 @@ const link = {
   },
 };
 
-/** An event stream that comes back by itself, also where an `EventSource` gives up: after an answer that is an error. */
+/** Which database tells. The ids of another one begin anew, and so does all that is known by them. */
+const origin = {
+  database: null,
+  /** True if it is not the one before. */
+  isOther(database) {
+    const before = this.database;
+    this.database = database;
+    if (before === null || before === database) return false;
+    link.tell("The database is another one: all begins anew.");
+    account.forget();
+    chat.anew();
+    orders.anew();
+    return true;
+  },
+};
+
+/** An event stream that comes back by itself, also where an `EventSource` gives up: after an answer that is an error. The function it
+ * gives opens it anew. */
 function follow(stream, url, events) {
   let source, tries = 0, waiting = 0;
   const open = () => {
@@ -93,6 +113,11 @@ function follow(stream, url, events) {
     clearTimeout(waiting);
     open();
   });
+  return () => {
+    clearTimeout(waiting);
+    source.close();
+    open();
+  };
 }
 
 // --- Socket.IO ---------------------------------------------------------------------------------------------------------
@@ -174,6 +199,8 @@ const OUTBOX_MAX = 50;
 const OVERLAP = 20;
 /** How many messages a history behind an id has at most: there may be more behind such a one. */
 const PAGE = 200;
+/** How many it has without an id. */
+const FIRST_PAGE = 50;
 
 const chat = {
   room: ROOMS.includes(kept.read("room")) ? kept.read("room") : ROOMS[0],
@@ -195,19 +222,25 @@ const chat = {
     const [turn, room, name] = [++this.turn, this.room, this.name];
     this.joined = null;
     if (this.last) this.behind ??= Math.max(0, this.last - OVERLAP);
+    // After a reload: what was sent before it may be there already, and further back than a first history reaches.
+    const sent = this.outbox.filter((one) => one.sent && one.room === room).map((one) => one.after);
+    if (!this.last && sent.length) this.behind ??= Math.max(0, Math.min(...sent) - FIRST_PAGE);
     let answer, fresh = 0;
     do {
       try { answer = await socket.emit("join", { room, name, after: this.behind }); }
       catch { return; } // lost again: the next welcome joins, and goes on where this one was
       if (turn !== this.turn) return;
       if (answer.error) {
-        if (answer.error.code !== "rate_limited") this.note(answer.error.message, true);
+        if (answer.error.code !== "rate_limited" && this.trouble !== answer.error.message) this.note(answer.error.message, true);
+        this.trouble = answer.error.message;
         return void later(1500, () => { if (socket.connected && turn === this.turn) this.join(); });
       }
+      if (origin.isOther(answer.database)) return; // which joins once more
       fresh += answer.history.filter((message) => this.show(message)).length;
       this.behind = answer.history.at(-1)?.id ?? this.behind;
     } while (answer.history.length >= PAGE);
     this.behind = undefined;
+    this.trouble = null;
     this.joined = { room, name };
     this.members(answer);
     if (this.lost) link.tell(`Chat: ${fresh ? plural(fresh, "message") + " caught up" : "nothing missed"}.`);
@@ -231,20 +264,22 @@ const chat = {
     return true;
   },
 
-  write(name, text, time, className) {
+  write(...what) { return this.append(this.line(...what)); },
+
+  line(name, text, time, className) {
     const line = make("li", className);
     const from = make("div", "from");
     from.append(make("b", "", name), make("span", "", time ? clock(time) : "sending…"));
     from.firstChild.style.setProperty("--hue", hue(name));
     line.append(from, make("div", "body", text));
-    return this.append(line);
+    return line;
   },
 
   note(text, bad = false) { this.append(make("li", bad ? "note bad" : "note", text)); },
 
   append(line) {
     const list = at("messages");
-    list.append(line);
+    list.insertBefore(line, line.classList.contains("waiting") ? null : list.querySelector(".waiting"));
     while (list.children.length > SHOWN_MAX) list.firstChild.remove();
     if (line.classList.contains("mine")) this.atEnd = true;
     this.stay();
@@ -258,12 +293,33 @@ const chat = {
   drop(waiting) {
     this.outbox = this.outbox.filter((other) => other !== waiting);
     waiting.line.remove();
+    this.keep();
+  },
+
+  /** Keeps what waits over a reload, and shows at each room how much does. */
+  keep() {
+    keptHere.write("outbox", this.outbox.length ? this.outbox.map(({ line, ...one }) => one) : null);
+    for (const room of ROOMS) {
+      const count = this.outbox.filter((one) => one.room === room && room !== this.room).length;
+      const badge = at("rooms").querySelector(`[data-room="${room}"] small`);
+      badge.textContent = count || "";
+      badge.title = count ? `${plural(count, "message")} of yours will be sent when you are there` : "";
+    }
+  },
+
+  /** What a reload found waiting. */
+  restore() {
+    const waiting = (keptHere.read("outbox") ?? []).filter((one) => ROOMS.includes(one.room) && one.text).slice(0, OUTBOX_MAX);
+    this.outbox = waiting.map((one) => ({ ...one, line: this.line(one.name, one.text, 0, "mine waiting") }));
+    this.outbox.filter((one) => one.room === this.room).forEach((one) => this.append(one.line));
+    this.keep();
   },
 
   say(text) {
     if (this.outbox.length >= OUTBOX_MAX) return this.note("Too much is waiting to be sent already.", true);
     const { room, name } = this;
     this.outbox.push({ room, name, text, line: this.write(name, text, 0, "mine waiting"), sent: false, after: 0 });
+    this.keep();
     this.flush();
   },
 
@@ -276,6 +332,7 @@ const chat = {
       const waiting = this.outbox.find(({ room }) => room === this.room);
       if (!waiting) break;
       if (!waiting.sent) Object.assign(waiting, { sent: true, after: this.last, name: this.joined.name });
+      this.keep();
       try {
         const answer = await socket.emit("message", { text: waiting.text });
         if (answer.error?.code === "rate_limited" || answer.error?.code === "unavailable") {
@@ -313,14 +370,34 @@ const chat = {
   enter(room) {
     this.room = room;
     kept.write("room", room);
+    this.clear();
+    this.keep();
+    const away = this.outbox.filter((one) => one.room !== room).length;
+    if (away) this.note(`${plural(away, "message")} of yours in another room ${away === 1 ? "waits" : "wait"}, and will be sent when you are there again.`);
+    if (socket.connected) this.join();
+  },
+
+  /** Looks for what was not told; not all at the same moment. */
+  again() {
+    clearTimeout(this.asking);
+    this.asking = later(Math.random() * 1500, () => { if (socket.connected) this.join(); });
+  },
+
+  /** The same room, as somebody who was never in it. */
+  anew() {
+    this.clear();
+    if (socket.connected) this.join();
+  },
+
+  /** Forgets what was said, not what is to be said. */
+  clear() {
     this.last = 0;
     this.behind = undefined;
     this.seen.clear();
     this.writers.clear();
     at("typing").textContent = "";
     at("people").replaceChildren();
-    at("messages").replaceChildren(...this.outbox.filter((waiting) => waiting.room === room).map((waiting) => waiting.line));
-    if (socket.connected) this.join();
+    at("messages").replaceChildren(...this.outbox.filter((waiting) => waiting.room === this.room).map((waiting) => waiting.line));
   },
 };
 
@@ -349,9 +426,11 @@ function beginChat() {
     const label = make("label", "", room);
     const choice = Object.assign(make("input"), { type: "radio", name: "room", value: room, checked: room === chat.room });
     choice.onchange = () => chat.enter(room);
-    label.append(choice);
+    label.dataset.room = room;
+    label.append(choice, make("small"));
     return label;
   }));
+  chat.restore();
   at("name").onchange = () => {
     at("name").value = chat.name;
     kept.write("name", chat.name);
@@ -467,11 +546,21 @@ const orders = {
     const before = orders.last;
     // What was missed comes at once; a moment later it is known how much that was.
     later(700, () => {
-      const caught = orders.last - before;
+      const caught = Math.max(0, orders.last - before);
       link.tell(`Orders: ${caught ? plural(caught, "event") + " caught up" : "nothing missed"}.`);
     });
     orders.stock();
   },
+
+  anew() {
+    orders.last = orders.missed = 0;
+    orders.rows.clear();
+    at("orders").replaceChildren(orders.none());
+    at("orders-note").textContent = "Everybody's, live";
+    orders.again();
+  },
+
+  none() { return make("li", "empty", "No orders yet. Yours could be the first."); },
 
   /** Takes an event once, whichever way it comes, and in order. */
   take(event) {
@@ -486,7 +575,9 @@ const orders = {
   },
 
   show({ order, user, status, total_cents, at: time }) {
+    at("order-news").textContent = `Order ${order} by ${user} is ${status}`;
     const row = this.rows.get(order) ?? this.insert(order, user, total_cents);
+    if (!row) return;
     row.time.textContent = clock(time);
     row.steps.dataset.at = status;
     row.steps.lastChild.textContent = status;
@@ -495,10 +586,11 @@ const orders = {
     row.line.classList.add("fresh");
     row.status = status;
     this.offer(order, row);
-    at("order-news").textContent = `Order ${order} by ${row.user} is ${status}`;
   },
 
+  /** A row in its place among the newest orders; none for one that is older than all of them. */
   insert(order, user, cents) {
+    if (this.rows.size >= LISTED_MAX && order < Math.min(...this.rows.keys())) return null;
     const line = make("li");
     line.dataset.order = order;
     const what = make("div", "what");
@@ -509,7 +601,8 @@ const orders = {
     const doing = make("div", "doing");
     line.append(what, make("div", "cents", money(cents)), steps, time, doing);
     at("orders").querySelector(".empty")?.remove();
-    at("orders").prepend(line);
+    const older = [...at("orders").children].find((other) => Number(other.dataset.order) < order);
+    at("orders").insertBefore(line, older ?? null);
     const row = { line, time, steps, doing, user, status: "" };
     this.rows.set(order, row);
     while (this.rows.size > LISTED_MAX) {
@@ -628,14 +721,15 @@ const orders = {
 };
 
 function beginOrders() {
-  at("orders").append(make("li", "empty", "No orders yet. Yours could be the first."));
+  at("orders").append(orders.none());
   at("shop").onsubmit = (event) => {
     event.preventDefault();
     const items = orders.wanted();
     if (items.length && !orders.placing) orders.place({ key: `page-${random(12)}`, items });
   };
   orders.stock();
-  follow("orders", orders.url, { open: orders.open, lost: () => { orders.lost = true; }, on: { order: orders.take } });
+  const on = { database: (at) => origin.isOther(at), order: orders.take };
+  orders.again = follow("orders", orders.url, { open: orders.open, lost: () => { orders.lost = true; }, on });
   const wish = kept.read("wish");
   if (wish) orders.place(wish);
 }
@@ -916,6 +1010,7 @@ const socket = new Socket({
   message: (message) => chat.show(message),
   members: (members) => chat.members(members),
   typing: (typing) => chat.typing(typing),
+  again: () => chat.again(),
 });
 beginOrders();
 loop.begin();

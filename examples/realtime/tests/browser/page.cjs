@@ -1,16 +1,18 @@
 // Drives the page of the realtime service in Chromium: two people, one server that is ended and started again.
-// Arguments: the program of the service, a free port, a folder for its data, Chromium. Prints `ok ...` for what holds; ends with 1 at the
-// first that does not. With SHOTS=folder it leaves pictures there. WORKERS and REDIS_URL are passed on to the service; with several
-// workers the buttons of the loop, which any of them may answer, are left out, and so is TLS.
+// Arguments: the program of the service, a free port, a folder for its data, Chromium, and the names of stores, which whoever runs
+// this kills and starts on lines such as `please kill redis`, and then says `done`. Prints `ok ...` for what holds; ends with 1 at the
+// first that does not. With SHOTS=folder it leaves pictures there. WORKERS and what concerns stores is passed on to the service; with
+// several workers the buttons of the loop, which any of them may answer, are left out, and so is TLS.
 "use strict";
 
 const { spawn } = require("node:child_process");
 const { once } = require("node:events");
 const { createInterface } = require("node:readline");
+const { rmSync } = require("node:fs");
 const { chromium } = require("playwright-core");
 
-const [program, port, data, executablePath] = process.argv.slice(2);
-const { WORKERS = "1", REDIS_URL = "" } = process.env;
+const [program, port, data, executablePath, ...stores] = process.argv.slice(2);
+const { WORKERS = "1" } = process.env;
 const DESKTOP = { viewport: { width: 1280, height: 800 }, colorScheme: "light" };
 const PHONE = { viewport: { width: 390, height: 844 }, colorScheme: "dark", hasTouch: true, reducedMotion: "reduce" };
 
@@ -24,12 +26,15 @@ function equal(found, expected, what) {
 // --- the service -------------------------------------------------------------------------------------------------------
 
 class Service {
-  constructor(name, environment = {}) { this.name = name; this.environment = environment; }
+  constructor(name, environment = {}) { this.database = `${data}/${name}.db`; this.environment = environment; }
 
   /** Starts it and waits until it says where to open it. */
   async start() {
-    const env = { PATH: process.env.PATH, PORT: port, DATABASE_URL: `sqlite:${data}/${this.name}.db`, RATE_LIMIT_PER_S: "0", WORKERS, ...this.environment };
-    if (REDIS_URL) env.REDIS_URL = REDIS_URL;
+    const env = { PATH: process.env.PATH, PORT: port, DATABASE_URL: `sqlite:${this.database}`, RATE_LIMIT_PER_S: "0", WORKERS };
+    for (const name of ["DATABASE_URL", "MONGODB_URL", "REDIS_URL", "DATABASE_WAIT_MS", "STORE_ANSWER_MS"]) {
+      if (process.env[name]) env[name] = process.env[name];
+    }
+    Object.assign(env, this.environment);
     this.child = spawn(program, { env, stdio: ["ignore", "pipe", "pipe"], cwd: data });
     this.ended = once(this.child, "exit");
     this.child.stderr.on("data", (text) => process.env.SERVER_LOG && process.stderr.write(text));
@@ -44,6 +49,15 @@ class Service {
     this.child.kill(signal);
     return (await this.ended)[0];
   }
+}
+
+const answers = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
+
+/** Has a store killed or started. */
+async function please(what, store) {
+  console.log(`please ${what} ${store}`);
+  const { value } = await answers.next();
+  if (value !== "done") throw new Error(`${store} was not to be ${what}ed: ${value}`);
 }
 
 // --- people ------------------------------------------------------------------------------------------------------------
@@ -75,6 +89,9 @@ const live = (page) => page.locator("#state[data-state=live]").waitFor();
 const lost = (page) => page.locator("#state[data-state=lost]").waitFor();
 const view = async (page, name) => { if (await page.locator(".tabs").isVisible()) await page.click(`[data-go=${name}]`); };
 const shows = (page, selector, text) => page.locator(selector, { hasText: text }).first().waitFor();
+const said = (page, count) => page.waitForFunction((count) => document.querySelectorAll("#messages li:not(.note):not(.waiting)").length === count, count);
+const rows = (page, count) => page.waitForFunction((count) => document.querySelectorAll("#orders li[data-order]").length === count, count);
+const enter = (page, room) => page.locator("#rooms label", { hasText: room }).click();
 const messages = (page) => page.locator("#messages li:not(.note) .body").allTextContents();
 const listed = (page) => page.$$eval("#orders li[data-order]", (rows) => rows.map((row) => [Number(row.dataset.order), row.querySelector(".steps b").textContent]));
 
@@ -106,12 +123,12 @@ async function talk(ada, grace) {
   await shows(grace, "#messages .body", "seen");
   equal(await messages(ada), [text, "seen"], "ada has both messages, once");
   equal(await messages(grace), [text, "seen"], "grace has both messages, once");
-  await grace.locator("#rooms label", { hasText: "rust" }).click();
+  await enter(grace, "rust");
   await shows(ada, "#count", "Only you are here");
   ok("who goes to another room is missing here");
-  await grace.locator("#rooms label", { hasText: "lobby" }).click();
+  await enter(grace, "lobby");
   await shows(ada, "#count", "2 people here");
-  await grace.waitForFunction(() => document.querySelectorAll("#messages li:not(.note)").length === 2);
+  await said(grace, 2);
   ok("who comes back finds what was said");
 }
 
@@ -144,7 +161,7 @@ async function buy(ada, grace) {
 
 /** The server ends by `signal` while both go on; then it comes back. */
 async function interrupt(service, signal, ada, grace) {
-  const [said, ordered] = [await messages(ada), (await listed(ada)).length];
+  const [before, ordered] = [await messages(ada), (await listed(ada)).length];
   const code = await service.end(signal);
   if (signal === "SIGTERM") equal(code, 0, "the service ends in order");
   await Promise.all([lost(ada), lost(grace)]);
@@ -161,9 +178,9 @@ async function interrupt(service, signal, ada, grace) {
   await Promise.all([live(ada), live(grace)]);
   await shows(grace, "#order-answer", "is placed");
   for (const page of [ada, grace]) {
-    await page.waitForFunction((count) => document.querySelectorAll("#messages li:not(.note):not(.waiting)").length === count, said.length + 2);
-    await page.waitForFunction((count) => document.querySelectorAll("#orders li[data-order]").length === count, ordered + 1);
-    equal(await messages(page), [...said, ...words], `all messages are there, once and in order (${signal})`);
+    await said(page, before.length + 2);
+    await rows(page, ordered + 1);
+    equal(await messages(page), [...before, ...words], `all messages are there, once and in order (${signal})`);
     equal((await listed(page)).map(([id]) => id), Array.from({ length: ordered + 1 }, (_, index) => ordered + 1 - index), `all orders are there, once (${signal})`);
     await page.locator("#notice", { hasText: "Back after" }).waitFor();
     for (const part of ["Chat: ", "Orders: ", "Another process answers now"]) await shows(page, "#notice", part);
@@ -173,24 +190,116 @@ async function interrupt(service, signal, ada, grace) {
   await shot(ada, `back-${signal}-desktop`);
 }
 
-/** What was written in a room is sent in that room, also if its writer went on to another while the server was away; and what was
- * said before is no sign that the same was sent again. */
+/** What was written in a room is sent in that room, also if its writer went on to another while the server was away, and over a reload;
+ * and what was said before is no sign that the same was sent again. */
 async function elsewhere(service, ada, grace) {
-  const said = await messages(grace);
+  const before = await messages(grace);
   await service.end("SIGKILL");
   await lost(ada);
-  await say(ada, said[1]);
-  await ada.locator("#rooms label", { hasText: "rust" }).click();
+  await say(ada, before[1]);
+  await enter(ada, "rust");
+  await shows(ada, "#messages .note", "1 message of yours in another room waits");
   await say(ada, "of rust");
   await service.start();
   await Promise.all([live(ada), live(grace)]);
-  await ada.waitForFunction(() => document.querySelectorAll("#messages li:not(.note):not(.waiting)").length === 1);
+  await said(ada, 1);
   equal(await messages(ada), ["of rust"], "the other room has what was written there");
-  await ada.locator("#rooms label", { hasText: "lobby" }).click();
+  await ada.reload();
+  await live(ada);
+  await said(ada, 1);
+  equal(await ada.locator("#rooms small:not(:empty)").allTextContents(), ["1"], "a reload keeps what waits for a room, and tells of it");
+  await enter(ada, "lobby");
   for (const page of [ada, grace]) {
-    await page.waitForFunction((count) => document.querySelectorAll("#messages li:not(.note):not(.waiting)").length === count, said.length + 1);
-    equal(await messages(page), [...said, said[1]], "and the first room what was written in it");
+    await said(page, before.length + 1);
+    equal(await messages(page), [...before, before[1]], "and the first room what was written in it");
   }
+  equal(await ada.locator("#rooms small:not(:empty)").count(), 0, "nothing waits any more");
+}
+
+/** More orders than are listed. An old one that changes takes its place among them, or none. */
+async function many(ada, grace) {
+  const made = await ada.evaluate(async () => {
+    const ids = [];
+    while (ids.length < 45) {
+      const body = { items: [{ product: 2, quantity: 1 }] };
+      const { order } = await account.using((token) => insist("POST", "api/orders", { body, token, key: `many-${random(8)}` }));
+      ids.push(order.id);
+    }
+    return ids;
+  });
+  const cancel = (order) => ada.evaluate((order) => account.using((token) => insist("POST", `api/orders/${order}/cancel`, { token })), order);
+  const [first] = made;
+  await Promise.all([rows(ada, 40), rows(grace, 40)]);
+  await cancel(first);
+  const heard = (page) => page.waitForFunction((text) => document.getElementById("order-news").textContent.includes(text), `Order ${first} by`);
+  await Promise.all([heard(ada), heard(grace)]);
+  equal((await listed(grace)).map(([id]) => id), made.slice(5).reverse(), "an order that is too old to be listed takes nobody's place");
+  await grace.reload();
+  await live(grace);
+  await rows(grace, 20);
+  await cancel(made[4]);
+  await grace.locator(`#orders [data-order="${made[4]}"]`).waitFor({ state: "attached" });
+  const ids = (await listed(grace)).map(([id]) => id);
+  equal(ids, [...ids].sort((a, b) => b - a), "an older order that changes stands below the newer ones");
+}
+
+/** Another database: its ids begin anew. */
+async function reset(service, ada, grace) {
+  await service.end("SIGTERM");
+  for (const end of ["", "-wal", "-shm"]) rmSync(`${service.database}${end}`, { force: true });
+  await service.start();
+  await Promise.all([live(ada), live(grace)]);
+  await shows(ada, "#notice", "The database is another one");
+  await Promise.all([rows(ada, 0), rows(grace, 0), said(ada, 0), said(grace, 0)]);
+  await say(ada, "a new beginning");
+  await order(ada, "Cup, white");
+  for (const page of [ada, grace]) {
+    await said(page, 1);
+    await rows(page, 1);
+    equal([await messages(page), await listed(page)], [["a new beginning"], [[1, "pending"]]], "of another database, all is shown from its beginning");
+  }
+}
+
+/** Each store is killed under the pages, and comes back. */
+async function withoutStores(ada, grace) {
+  const before = await messages(ada);
+  const ordered = (await listed(ada)).length;
+  const [top] = (await listed(ada))[0];
+  await please("kill", "redis");
+  await say(ada, "without Redis");
+  await order(ada, "Cup, white");
+  await shows(ada, "#order-answer", `Order ${top + 1} is placed`);
+  await ada.getByRole("button", { name: `pay order ${top + 1}` }).click();
+  await shows(grace, `#orders [data-order='${top + 1}'] .steps b`, "pending");
+  ok("without Redis people order, and both see it");
+  await please("start", "redis");
+  await shows(grace, `#orders [data-order='${top + 1}'] .steps b`, "paid");
+  ok("what was to be paid meanwhile is paid");
+  await said(grace, before.length + 1);
+  ok("what was said meanwhile is heard at other workers too");
+
+  await please("kill", "mariadb");
+  await say(ada, "without MariaDB");
+  await order(grace, "Hand grinder");
+  await shows(grace, "#order-answer", "under the same key");
+  await ada.locator("#messages li.waiting", { hasText: "without MariaDB" }).waitFor();
+  equal(await ada.evaluate(() => fetch("api/products").then((answer) => [answer.status, answer.headers.get("retry-after")])), [503, "1"], "without MariaDB there are 503s, and all that is written waits");
+  await please("start", "mariadb");
+  await shows(grace, "#order-answer", "is placed");
+  for (const page of [ada, grace]) {
+    await said(page, before.length + 2);
+    await rows(page, ordered + 2);
+    equal(await messages(page), [...before, "without Redis", "without MariaDB"], "all messages are there, once and in order");
+    equal(await page.locator("#orders-note").textContent(), "Everybody's, live", "no event is missing");
+  }
+
+  const feed = (method, body) => ada.evaluate(([method, body]) => account.using((token) => call(method, "api/feed", { token, body })).catch((error) => error.status), [method, body]);
+  const { post } = await feed("POST", { text: "of the feed", tags: [] });
+  await please("kill", "secantus");
+  equal(await feed("GET"), 503, "without SecantusDB there is no feed");
+  await please("start", "secantus");
+  await ada.waitForFunction(() => call("GET", "api/feed").catch(() => false));
+  equal((await feed("GET")).posts, [post], "and then it is there as it was");
 }
 
 async function burden(ada, grace) {
@@ -283,10 +392,13 @@ async function main(browser) {
   await interrupt(service, "SIGTERM", ada, grace);
   await interrupt(service, "SIGKILL", ada, grace);
   await elsewhere(service, ada, grace);
+  if (stores.includes("mariadb")) await withoutStores(ada, grace);
+  await many(ada, grace);
   if (WORKERS === "1") await burden(ada, grace);
   await looks(ada, "desktop");
   await looks(grace, "phone");
   await keyboard(ada);
+  if (WORKERS === "1") await enter(ada, "lobby"), await reset(service, ada, grace);
   equal(trouble, [], "no script failed, and nothing was asked of anybody else");
   await Promise.all([ada.context().close(), grace.context().close()]);
   equal(await service.end("SIGTERM"), 0, "the service ends in order");

@@ -1,6 +1,6 @@
 //! Puts a load on a realtime service that runs, and tells what it bore: people who chat, people who follow orders, people who ask.
 //!
-//! `cargo run --release -p realtime --features load --bin load -- http://127.0.0.1:8080 --seconds 60 --sockets 2000 --streams 2000`
+//! `cargo run --release -p realtime --features load-test --bin load_test -- http://127.0.0.1:8080 --seconds 60 --sockets 2000 --streams 2000`
 //!
 //! The service has to run without a rate limit (`RATE_LIMIT_PER_S=0`), since all come from one address.
 
@@ -55,7 +55,7 @@ fn main() -> ExitCode {
         Ok(plan) => plan,
         Err(problem) => {
             eprintln!(
-                "load: {problem}\nusage: load URL [--seconds 60] [--sockets 2000] [--streams 2000] [--askers 16] \
+                "load_test: {problem}\nusage: load_test URL [--seconds 60] [--sockets 2000] [--streams 2000] [--askers 16] \
                  [--orders-per-s 5] [--messages-per-s 50]"
             );
             return ExitCode::from(2);
@@ -71,7 +71,7 @@ fn main() -> ExitCode {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
-            eprintln!("load: {error}");
+            eprintln!("load_test: {error}");
             ExitCode::FAILURE
         }
     }

@@ -203,28 +203,58 @@ fn who_leaves_is_in_its_rooms_until_it_has_left() {
     });
 }
 
+/// Whether a client is taken back that leaves once it has got an event, and returns after `meanwhile`.
+async fn is_taken_back(it: &Fixture, meanwhile: impl AsyncFnOnce(&Io)) -> bool {
+    let client = Client::open(&it.io).await;
+    client.post("40").await;
+    let facts: serde_json::Value = serde_json::from_str(&client.poll().await.1[2..]).unwrap();
+    let id = facts["sid"].as_str().unwrap();
+    it.io.emit("news", 1);
+    let news: serde_json::Value = serde_json::from_str(&client.poll().await.1[2..]).unwrap();
+    client.post("1").await;
+    meanwhile(&it.io).await;
+    let client = Client::open(&it.io).await;
+    client.post(&format!("40{{\"pid\":{},\"offset\":{}}}", facts["pid"], news[2])).await;
+    let answer = client.poll().await.1;
+    let is_recovered = it.last.borrow().as_ref().unwrap().is_recovered();
+    assert_eq!(answer.contains(id), is_recovered, "{answer}");
+    is_recovered
+}
+
+fn recovering(recovery: Recovery) -> Fixture {
+    let mut options = Options::default();
+    options.recovery = Some(recovery);
+    fixture(options)
+}
+
 #[test]
 fn who_was_away_too_long_is_not_taken_back() {
     run(async |_| {
-        let mut options = Options::default();
         let mut recovery = Recovery::default();
         recovery.disconnected_max = ms(1000);
-        options.recovery = Some(recovery);
-        let it = fixture(options);
-        for (away, taken_back) in [(ms(900), true), (ms(1100), false)] {
-            let client = Client::open(&it.io).await;
-            client.post("40").await;
-            let facts: serde_json::Value = serde_json::from_str(&client.poll().await.1[2..]).unwrap();
-            let id = facts["sid"].as_str().unwrap();
-            it.io.emit("news", 1);
-            let news: serde_json::Value = serde_json::from_str(&client.poll().await.1[2..]).unwrap();
-            client.post("1").await;
-            sleep(away).await;
-            let client = Client::open(&it.io).await;
-            client.post(&format!("40{{\"pid\":{},\"offset\":{}}}", facts["pid"], news[2])).await;
-            let answer = client.poll().await.1;
-            assert_eq!(answer.contains(id), taken_back, "{answer}");
-            assert_eq!(it.last.borrow().as_ref().unwrap().is_recovered(), taken_back);
+        let it = recovering(recovery);
+        assert!(is_taken_back(&it, async |_| sleep(ms(900)).await).await);
+        assert!(!is_taken_back(&it, async |_| sleep(ms(1100)).await).await);
+    });
+}
+
+#[test]
+fn who_missed_more_than_is_kept_is_not_taken_back() {
+    run(async |_| {
+        let mut few = Recovery::default();
+        few.packets_max = 10;
+        let mut small = Recovery::default();
+        small.packets_len_max = 2000;
+        for recovery in [few, small] {
+            let it = recovering(recovery);
+            let missed = |count: usize| {
+                async move |io: &Io| {
+                    (0..count).for_each(|_| io.emit("news", "a text of some length ".repeat(5)))
+                }
+            };
+            assert!(is_taken_back(&it, missed(9)).await);
+            assert!(!is_taken_back(&it, missed(20)).await);
+            assert!(is_taken_back(&it, missed(9)).await, "what made room counts no longer");
         }
     });
 }

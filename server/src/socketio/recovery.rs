@@ -22,8 +22,8 @@ pub struct Recovery {
     pub skip_middlewares: bool,
     /// Events that are kept for each namespace, whomever they were for; 10,000. The oldest go first.
     pub packets_max: usize,
-    /// Bytes of these events; 16 MiB.
-    pub bytes_max: usize,
+    /// And their bytes; 4 MiB.
+    pub packets_len_max: usize,
     /// Clients that are waited for in each namespace; 10,000. The one that is away longest is given up first.
     pub sessions_max: usize,
 }
@@ -34,7 +34,7 @@ impl Default for Recovery {
             disconnected_max: Duration::from_secs(120),
             skip_middlewares: true,
             packets_max: 10_000,
-            bytes_max: 16 * 1024 * 1024,
+            packets_len_max: 4 * 1024 * 1024,
             sessions_max: 10_000,
         }
     }
@@ -114,7 +114,7 @@ impl Memory {
         self.expire(now);
         self.kept_len += packet.len();
         self.kept.push_back(Kept { id, sent: now, target, packet });
-        while self.kept.len() > self.limits.packets_max || self.kept_len > self.limits.bytes_max {
+        while self.kept.len() > self.limits.packets_max || self.kept_len > self.limits.packets_len_max {
             self.drop_oldest();
         }
     }

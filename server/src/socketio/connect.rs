@@ -2,8 +2,9 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::rc::Rc;
 
-use http::{HeaderMap, Request, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Uri};
 use serde_json::Value;
 
 use crate::http::{Body, RequestExt};
@@ -13,7 +14,7 @@ use crate::http::{Body, RequestExt};
 #[non_exhaustive]
 pub struct Handshake {
     /// The headers of the request that opened the session.
-    pub headers: HeaderMap,
+    pub headers: Rc<HeaderMap>,
     /// Its target, with the query.
     pub uri: Uri,
     /// The other end of its connection, if it came by one.
@@ -25,8 +26,8 @@ pub struct Handshake {
 impl Handshake {
     pub(crate) fn of(request: &Request<Body>) -> Self {
         Self {
-            headers: request.headers().clone(),
-            uri: request.uri().clone(),
+            headers: Rc::new(copy_headers(request.headers())),
+            uri: copy_uri(request.uri()),
             peer_addr: request.peer_addr(),
             auth: Value::Null,
         }
@@ -35,6 +36,23 @@ impl Handshake {
     pub(crate) fn with_auth(&self, auth: Value) -> Self {
         Self { auth, ..self.clone() }
     }
+}
+
+/// What a request carries are pieces of the buffer that it was read into, 16 KiB of hyper's: a clone of one piece would keep all
+/// of it for as long as the session.
+fn copy_headers(headers: &HeaderMap) -> HeaderMap {
+    let copy = |name: &HeaderName, value: &HeaderValue| {
+        let mut value_copy = HeaderValue::from_bytes(value.as_bytes()).ok()?;
+        value_copy.set_sensitive(value.is_sensitive());
+        Some((HeaderName::from_bytes(name.as_str().as_bytes()).ok()?, value_copy))
+    };
+    // None is left out: what is a header already is a valid one.
+    headers.iter().filter_map(|(name, value)| copy(name, value)).collect()
+}
+
+/// As [`copy_headers`].
+fn copy_uri(uri: &Uri) -> Uri {
+    uri.to_string().parse().unwrap_or_else(|_| uri.clone())
 }
 
 /// Why a client may not connect to a namespace. It gets a `connect_error` event with these.

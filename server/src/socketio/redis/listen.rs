@@ -262,7 +262,7 @@ fn answered(shared: &Shared, response: Read, len: usize) -> Result<(), String> {
 fn describe(socket: &Socket) -> Value {
     let handshake = socket.handshake();
     let mut headers: Map<String, Value> = Map::new();
-    for (name, value) in &handshake.headers {
+    for (name, value) in handshake.headers.iter() {
         headers.insert(name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into());
     }
     let query = handshake.uri.query().unwrap_or_default();

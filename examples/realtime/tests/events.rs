@@ -39,6 +39,18 @@ fn a_client_hears_of_each_change() {
 }
 
 #[test]
+fn answers_that_go_on_are_the_last_of_their_connections() {
+    test(async |world| {
+        let shop = world.open(&[]).await;
+        for path in ["/api/orders/events", "/api/loop/events"] {
+            let response = shop.response("GET", path, &[], None).await;
+            // Otherwise what reads requests, twenty times as large as the rest, is kept beside them.
+            assert_eq!(response.headers()["connection"], "close", "{path}");
+        }
+    });
+}
+
+#[test]
 fn what_happened_before_while_away_and_over_a_restart_is_told() {
     test(async |world| {
         let shop = world.open(&[]).await;

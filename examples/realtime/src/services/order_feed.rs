@@ -108,7 +108,7 @@ impl OrderFeed {
             Since::Event(id) => id.min(self.last().await?),
         };
         let (_, mut response) = sse::stream(0);
-        let (sender, body) = Body::channel(HIGH_WATER);
+        let (sender, body) = Body::lasting(HIGH_WATER);
         *response.body_mut() = body;
         let feed = Rc::clone(self);
         phaseloop::spawn(async move {

@@ -17,6 +17,9 @@ use crate::refusal::Refusal;
 /// How often a transaction is tried that lost to another one.
 const TRIES_MAX: u32 = 5;
 
+/// Memory for pages of SQLite, of each connection: the system keeps the same pages once for all of them.
+const PAGES_KIB: u32 = 512;
+
 /// The way to the database.
 pub(crate) struct Database {
     writer: DatabaseConnection,
@@ -341,6 +344,7 @@ fn sqlite(
         .synchronous(SqliteSynchronous::Full)
         .foreign_keys(true)
         .busy_timeout(config.database_wait)
+        .pragma("cache_size", format!("-{PAGES_KIB}"))
         .pragma("query_only", if usage == Use::Reading { "ON" } else { "OFF" });
     use sqlx::ConnectOptions as _;
     Ok(options.disable_statement_logging())

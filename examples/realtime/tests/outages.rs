@@ -2,6 +2,7 @@
 //! falls over, nothing that was promised is lost, and all comes back by itself.
 
 #![allow(clippy::unwrap_used, reason = "in helpers of tests too, a failure names its line")]
+#![allow(clippy::print_stdout, reason = "what was counted is shown to who asks for it, with --nocapture")]
 
 mod shop;
 

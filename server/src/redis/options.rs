@@ -39,8 +39,8 @@ pub struct Options {
     pub encrypt: Option<Encrypt>,
     /// For one attempt to connect and to be let in; 5 s.
     pub connect_timeout: Duration,
-    /// For the answer to a command, its wait for a connection included; 5 s. `Duration::MAX` for as long as it takes. A connection that is later than that is given up,
-    /// with all that waits for it.
+    /// For the answer to a command, its wait for a connection included; 5 s. `Duration::MAX` for as long as it takes. A connection that is
+    /// later than that is given up, with all that waits for it.
     pub command_timeout: Duration,
     /// The first pause between attempts to connect; 50 ms. It doubles, and half of it is chance.
     pub backoff_min: Duration,

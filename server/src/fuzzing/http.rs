@@ -35,20 +35,29 @@ fn count(bytes: &[u8], size: usize) -> Result<(), Flood> {
     bytes.chunks(size).try_for_each(|piece| counter.received(piece, now))
 }
 
-/// No path leads out of a folder, and no prefix covers more than there is. The text has a prefix, a line end, and a path.
+/// No path leads out of a folder, no prefix covers more than there is, and what fits a path as a whole fits its beginning. The text
+/// has a pattern, a line end, and a path.
 pub fn paths(data: &[u8]) {
     let Some((prefix, asked)) = text(data).and_then(|text| text.split_once('\n')) else { return };
     if let Ok(found) = read(asked) {
         assert!(found.path.components().all(|part| matches!(part, Component::Normal(_))), "{:?}", found.path);
         assert!(!found.path.to_string_lossy().contains(['\\', '\0']), "{:?}", found.path);
     }
-    if let Some(Ok((covered, _))) = path::Prefix::parse(prefix).and_then(|prefix| prefix.fit(asked)) {
-        assert!(asked.is_char_boundary(covered), "{covered} of {asked:?}");
-    }
     if let Ok(decoded) = path::decode(asked) {
         assert!(decoded.len() <= asked.len());
     }
-    path::shape(prefix);
+    assert_eq!(path::plain(asked).matches('/').count(), asked.matches('/').count());
+    // A pattern that is none is a mistake of the program's, and panics.
+    let names = || prefix.split('/').filter(|name| !name.is_empty());
+    if names().any(|name| name == ":") || names().rev().skip(1).any(|name| name.starts_with('*')) {
+        return;
+    }
+    let pattern = path::Pattern::parse(prefix);
+    let start = pattern.fit_start(asked);
+    if let Some(Ok((covered, _))) = &start {
+        assert!(asked.is_char_boundary(*covered), "{covered} of {asked:?}");
+    }
+    assert!(start.is_some() || pattern.fit_whole(asked).is_none());
 }
 
 /// A range is inside of the file, and a weight is one. The first eight bytes are the file's length.

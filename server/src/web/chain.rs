@@ -8,7 +8,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
 
-use super::path::Prefix;
+use super::path::{Param, Pattern};
 use super::req::{Place, Req};
 use super::res::Res;
 use super::table::Table;
@@ -29,26 +29,25 @@ pub(super) trait Catch {
 }
 
 pub(super) enum Layer {
-    Around { only: Option<Only>, prefix: Option<Prefix>, run: Rc<dyn Around> },
-    Catch { prefix: Option<Prefix>, run: Box<dyn Catch> },
+    Around { prefix: Pattern, run: Rc<dyn Around> },
+    Catch(Box<dyn Catch>),
     Routes(Table),
-    Nested { prefix: Option<Prefix>, layers: Vec<Layer> },
+    Route(Rc<Route>),
+    Nested { prefix: Pattern, layers: Vec<Layer> },
 }
 
-/// What a layer of a route is for.
-pub(super) struct Only {
+/// A handler for a path and a method.
+pub(super) struct Route {
     /// `None` for all.
     pub(super) method: Option<Method>,
-    pub(super) names: Vec<Rc<str>>,
-    pub(super) pattern: Rc<str>,
+    pub(super) pattern: Pattern,
+    pub(super) run: Rc<dyn Around>,
 }
 
 /// What of the chain is still to come.
 #[derive(Clone, Copy)]
 pub(super) struct Rest<'a> {
     layers: &'a [Layer],
-    /// A HEAD that is answered by what is for GET.
-    is_head_as_get: bool,
     /// Where the request is for these layers.
     at: Place,
     outer: Option<&'a Rest<'a>>,
@@ -56,7 +55,7 @@ pub(super) struct Rest<'a> {
 
 impl<'a> Rest<'a> {
     pub(super) fn of(layers: &'a [Layer]) -> Self {
-        Self { layers, is_head_as_get: false, at: Place::default(), outer: None }
+        Self { layers, at: Place::default(), outer: None }
     }
 
     fn pop(&mut self) -> Option<&'a Layer> {
@@ -70,59 +69,63 @@ impl<'a> Rest<'a> {
     }
 }
 
-/// Sends a request through the rest of the chain. Afterwards it is where it was before.
+/// Sends a request through the rest of the chain. Afterwards, also after an end before its time, the request is where it was
+/// before.
 pub(super) async fn run(rest: Rest<'_>, req: &mut Req, res: &mut Res) -> Result {
-    let base = req.at;
-    let outcome = advance(rest, req, res).await;
-    req.at = base;
-    outcome
+    let visit = Visit::new(req);
+    advance(rest, &mut *visit.req, res).await
+}
+
+/// A request that goes ahead and comes back.
+struct Visit<'a> {
+    req: &'a mut Req,
+    at: Place,
+    params: Vec<Param>,
+}
+
+impl<'a> Visit<'a> {
+    fn new(req: &'a mut Req) -> Self {
+        let (at, params) = (req.at, req.params.clone());
+        Self { req, at, params }
+    }
+}
+
+impl Drop for Visit<'_> {
+    fn drop(&mut self) {
+        self.req.at = self.at;
+        self.req.params = std::mem::take(&mut self.params);
+    }
 }
 
 async fn advance(mut rest: Rest<'_>, req: &mut Req, res: &mut Res) -> Result {
     while let Some(layer) = rest.pop() {
         req.enter(rest.at);
-        match layer {
-            Layer::Around { only, prefix, run } => {
-                if !fits(only.as_ref(), req, rest.is_head_as_get) {
-                    continue;
-                }
-                let outcome = match covered(prefix.as_ref(), req) {
-                    Ok(false) => continue,
-                    Ok(true) => run.call(req, res, rest).await,
-                    Err(error) => Err(error),
-                };
-                return match outcome {
-                    Ok(()) => Ok(()),
-                    Err(error) => offer(rest, error, req, res).await,
-                };
-            }
-            Layer::Routes(table) => {
-                let route = match table.find(req) {
-                    Ok(Some(route)) => route,
-                    Ok(None) => continue,
-                    Err(error) => return offer(rest, error, req, res).await,
-                };
-                let is_head_as_get = *req.method() == Method::HEAD && !route.takes(&Method::HEAD);
-                if !route.takes(if is_head_as_get { &Method::GET } else { req.method() }) {
-                    route.methods().for_each(|method| req.allowed.push(method.clone()));
-                    continue;
-                }
-                let inner = Rest { layers: &route.layers, is_head_as_get, at: req.at, outer: Some(&rest) };
-                return Box::pin(advance(inner, req, res)).await;
-            }
-            Layer::Nested { prefix, layers } => {
-                match covered(prefix.as_ref(), req) {
-                    Ok(false) => continue,
-                    Ok(true) => {}
-                    Err(error) => return offer(rest, error, req, res).await,
-                }
-                let inner = Rest { layers, is_head_as_get: false, at: req.at, outer: Some(&rest) };
-                return Box::pin(advance(inner, req, res)).await;
-            }
-            Layer::Catch { .. } => {}
-        }
+        let fits = match layer {
+            Layer::Around { prefix, .. } | Layer::Nested { prefix, .. } => covered(prefix, req),
+            Layer::Route(route) => taken(route, req),
+            Layer::Routes(_) => Ok(true),
+            Layer::Catch(_) => Ok(false),
+        };
+        let outcome = match (fits, layer) {
+            (Ok(false), _) | (_, Layer::Catch(_)) => continue,
+            (Err(error), _) => Err(error),
+            (_, Layer::Around { run, .. }) => run.call(req, res, rest).await,
+            (_, Layer::Route(route)) => route.run.call(req, res, rest).await,
+            (_, Layer::Routes(table)) => return within(table.find(req.path()), &rest, req, res).await,
+            (_, Layer::Nested { layers, .. }) => return within(layers, &rest, req, res).await,
+        };
+        return match outcome {
+            Ok(()) => Ok(()),
+            Err(error) => offer(rest, error, req, res).await,
+        };
     }
     Ok(())
+}
+
+/// Goes through layers that stand in the place of one, and then through what is behind it.
+fn within<'a>(layers: &'a [Layer], outer: &'a Rest<'a>, req: &'a mut Req, res: &'a mut Res) -> Going<'a> {
+    let inner = Rest { layers, at: req.at, outer: Some(outer) };
+    Box::pin(advance(inner, req, res))
 }
 
 /// Offers an error to those who take errors behind the place it came from.
@@ -131,11 +134,8 @@ async fn offer(mut rest: Rest<'_>, mut error: Error, req: &mut Req, res: &mut Re
         return Err(error);
     }
     while let Some(layer) = rest.pop() {
-        let Layer::Catch { prefix, run } = layer else { continue };
+        let Layer::Catch(run) = layer else { continue };
         req.enter(rest.at);
-        if !covered(prefix.as_ref(), req)? {
-            continue;
-        }
         match run.catch(error, req, res, rest).await {
             Ok(()) => return Ok(()),
             Err(next) if next.is_offered => return Err(next),
@@ -146,21 +146,25 @@ async fn offer(mut rest: Rest<'_>, mut error: Error, req: &mut Req, res: &mut Re
     Err(error)
 }
 
-/// Whether a layer of a route is for this method; if so, the parameters get the names it gave them.
-fn fits(only: Option<&Only>, req: &mut Req, is_head_as_get: bool) -> bool {
-    let Some(only) = only else { return true };
-    let method = if is_head_as_get { &Method::GET } else { req.method() };
-    let fits = only.method.as_ref().is_none_or(|wanted| wanted == method);
-    if fits {
-        req.set_params(&only.names, &only.pattern);
+/// Whether a route is for this path and method; if so, the request gets its parameters.
+fn taken(route: &Route, req: &mut Req) -> Result<bool> {
+    let Some(fitting) = route.pattern.fit_whole(req.path()) else { return Ok(false) };
+    if let Some(method) = &route.method {
+        let fits = method == req.method() || (*method == Method::GET && *req.method() == Method::HEAD);
+        if !fits {
+            req.allowed.push(method.clone());
+            return Ok(false);
+        }
+        req.is_routed = true;
     }
-    fits
+    req.push_params(fitting?);
+    req.route = Some(Rc::clone(route.pattern.text()));
+    Ok(true)
 }
 
 /// Whether the path begins so; if so, the request goes behind the prefix.
-fn covered(prefix: Option<&Prefix>, req: &mut Req) -> Result<bool> {
-    let Some(prefix) = prefix else { return Ok(true) };
-    let Some(fitting) = prefix.fit(req.uri().path().get(req.at.base..).unwrap_or("")) else {
+fn covered(prefix: &Pattern, req: &mut Req) -> Result<bool> {
+    let Some(fitting) = prefix.fit_start(req.uri().path().get(req.at.base..).unwrap_or("")) else {
         return Ok(false);
     };
     let (len, params) = fitting?;

@@ -13,8 +13,8 @@ use crate::http::{Body, BoxError, Handler, Request, Response};
 /// An application in the style of Express: a [`Handler`] for [`Server::new`](crate::http::Server::new).
 ///
 /// # Ordering
-/// Layers run in the order in which they were added. Routes that follow each other without another layer between them are
-/// looked up together: the closest runs, not the first.
+/// Layers run in the order in which they were added, routes among them: the first that fits the path and the method, and by its
+/// `next` the one after it.
 ///
 /// # Errors
 /// An error that a handler gives back goes to the next error handler *behind* it, as with Express's `next(err)`; so error
@@ -68,6 +68,7 @@ impl App {
 
     /// Sends what begins with these segments into a router; `:name` stands for any segment. What the router does not answer
     /// comes back and goes on behind it.
+    #[track_caller]
     pub fn mount(&mut self, prefix: &str, router: Router) -> &mut Self {
         self.0.routes.nest(prefix, router.0);
         self
@@ -79,7 +80,7 @@ impl App {
     where
         F: AsyncFn(Error, &mut Req, &mut Res, Next<'_>) -> Result + 'static,
     {
-        self.0.routes.catch("/", Catches(handler));
+        self.0.routes.catch(Catches(handler));
         self
     }
 }
@@ -97,6 +98,7 @@ impl Router {
     routing!(Express, routes, each_method, [AsyncFn(&mut Req, &mut Res, Next<'_>) -> Result + 'static]);
 
     /// As [`App::mount`].
+    #[track_caller]
     pub fn mount(&mut self, prefix: &str, router: Self) -> &mut Self {
         self.0.nest(prefix, router.0);
         self
@@ -107,7 +109,7 @@ impl Router {
     where
         F: AsyncFn(Error, &mut Req, &mut Res, Next<'_>) -> Result + 'static,
     {
-        self.0.catch("/", Catches(handler));
+        self.0.catch(Catches(handler));
         self
     }
 }

@@ -64,6 +64,7 @@ impl App {
 
     /// Sends what begins with these segments into a router; `:name` stands for any segment. What the router does not answer
     /// comes back and goes on behind it.
+    #[track_caller]
     pub fn mount(&mut self, prefix: &str, router: Router) -> &mut Self {
         self.0.routes.nest(prefix, router.0);
         self
@@ -83,6 +84,7 @@ impl Router {
     routing!(Koa, routes, each_method, [AsyncFn(&mut Context<'_>, Next<'_>) -> Result + 'static]);
 
     /// As [`App::mount`].
+    #[track_caller]
     pub fn mount(&mut self, prefix: &str, router: Self) -> &mut Self {
         self.0.nest(prefix, router.0);
         self

@@ -31,75 +31,138 @@ fn shortened(piece: &str) -> &str {
     &piece[..end.unwrap_or(0)]
 }
 
-/// What a path begins with: whole segments, those with a colon for any.
-#[derive(Debug)]
-pub(crate) struct Prefix(Vec<Segment>);
+/// What a path, or its beginning, is compared with: segments, those with a colon for any, and perhaps all that follows.
+///
+/// Segments are compared without their percent-encoding, on both sides: `/%61dmin` is `/admin` to a guard as it is to whoever
+/// reads the path behind it.
+#[derive(Clone, Debug)]
+pub(crate) struct Pattern {
+    text: Rc<str>,
+    segments: Vec<Segment>,
+    /// The name of what follows the segments, at least one byte of it.
+    rest: Option<Rc<str>>,
+}
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Segment {
     Fixed(Box<str>),
     Param(Rc<str>),
 }
 
-impl Prefix {
-    /// `/` and the empty prefix fit everything, and are none.
-    pub(crate) fn parse(prefix: &str) -> Option<Self> {
-        let names = prefix.split('/').filter(|name| !name.is_empty());
-        let segments: Vec<_> = names
-            .map(|name| match name.strip_prefix(':') {
-                Some(param) => Segment::Param(param.into()),
-                None => Segment::Fixed(name.into()),
-            })
-            .collect();
-        (!segments.is_empty()).then_some(Self(segments))
+impl Pattern {
+    /// # Panics
+    /// If there is a `*name` that is not at the end, or a `:` without a name.
+    #[track_caller]
+    pub(crate) fn parse(text: &str) -> Self {
+        let mut pattern = Self { text: text.into(), segments: Vec::new(), rest: None };
+        for segment in text.split('/').filter(|segment| !segment.is_empty()) {
+            assert!(pattern.rest.is_none(), "the pattern {text:?} has a `*` that is not at its end");
+            match (segment.strip_prefix(':'), segment.strip_prefix('*')) {
+                (Some(""), _) => panic!("the pattern {text:?} has a `:` without a name"),
+                (Some(name), _) => pattern.segments.push(Segment::Param(name.into())),
+                (_, Some(name)) => pattern.rest = Some(name.into()),
+                _ => pattern.segments.push(Segment::Fixed(plain(segment).into())),
+            }
+        }
+        pattern
     }
 
-    /// How many bytes of `path` it covers, and its parameters.
-    pub(crate) fn fit(&self, path: &str) -> Option<Result<(usize, Vec<Param>), StatusError>> {
-        let (mut at, mut params) = (0, Vec::new());
-        for segment in &self.0 {
-            let rest = path.get(at..)?.strip_prefix('/')?;
-            let name = rest.split('/').next().filter(|name| !name.is_empty())?;
+    /// A pattern that covers all that begins with it.
+    ///
+    /// # Panics
+    /// As [`parse`](Self::parse), and if there is a `*`.
+    #[track_caller]
+    pub(crate) fn prefix(text: &str) -> Self {
+        let prefix = Self::parse(text);
+        assert!(prefix.rest.is_none(), "the prefix {text:?} covers all below it: leave its `*` away");
+        prefix
+    }
+
+    /// As it was written.
+    pub(crate) fn text(&self) -> &Rc<str> {
+        &self.text
+    }
+
+    /// How many bytes at the beginning of `path` the segments cover, and their parameters; `None` if it begins otherwise.
+    ///
+    /// # Errors
+    /// 400 if a parameter is badly encoded.
+    pub(crate) fn fit_start(&self, path: &str) -> Option<Result<(usize, Vec<Param>), StatusError>> {
+        let (mut at, mut found) = (0, Vec::new());
+        for segment in &self.segments {
+            let name =
+                path.get(at..)?.strip_prefix('/')?.split('/').next().filter(|name| !name.is_empty())?;
             match segment {
-                Segment::Fixed(fixed) if **fixed == *name => {}
+                Segment::Fixed(fixed) if **fixed == *plain(name) => {}
                 Segment::Fixed(_) => return None,
-                Segment::Param(param) => match decode(name) {
-                    Ok(value) => params.push((Rc::clone(param), value.into_owned())),
-                    Err(error) => return Some(Err(error)),
-                },
+                Segment::Param(param) => found.push((Rc::clone(param), name)),
             }
             at += 1 + name.len();
         }
-        Some(Ok((at, params)))
+        let decoded = found.into_iter().map(|(param, value)| Ok((param, decode(value)?.into_owned())));
+        Some(decoded.collect::<Result<_, _>>().map(|params| (at, params)))
+    }
+
+    /// The parameters, if the whole path is this; a slash at its end makes no difference.
+    ///
+    /// # Errors
+    /// As [`fit_start`](Self::fit_start).
+    pub(crate) fn fit_whole(&self, path: &str) -> Option<Result<Vec<Param>, StatusError>> {
+        let (at, mut params) = match self.fit_start(path)? {
+            Ok(start) => start,
+            Err(error) => return Some(Err(error)),
+        };
+        let follows = path.get(at..)?;
+        let Some(name) = &self.rest else { return matches!(follows, "" | "/").then_some(Ok(params)) };
+        let value = follows.strip_prefix('/').filter(|value| !value.is_empty())?;
+        Some(decode(value).map(|value| {
+            params.push((Rc::clone(name), value.into_owned()));
+            params
+        }))
+    }
+
+    /// Whether it ends with a `*`.
+    pub(crate) fn is_open(&self) -> bool {
+        self.rest.is_some()
+    }
+
+    /// Whether a path may fit both. Never false where one does.
+    pub(crate) fn may_meet(&self, other: &Self) -> bool {
+        let may_be = |pair: (&Segment, &Segment)| match pair {
+            (Segment::Fixed(one), Segment::Fixed(other)) => one == other,
+            _ => true,
+        };
+        let as_long = self.segments.len() == other.segments.len() || self.is_open() || other.is_open();
+        as_long && self.segments.iter().zip(&other.segments).all(may_be)
+    }
+
+    /// The segments as matchit wants them, without the names of parameters.
+    pub(crate) fn shape(&self) -> String {
+        let mut shape = String::new();
+        for segment in &self.segments {
+            shape.push('/');
+            match segment {
+                Segment::Fixed(fixed) => shape += &fixed.replace('{', "{{").replace('}', "}}"),
+                Segment::Param(_) => shape += "{p}",
+            }
+        }
+        if shape.is_empty() { "/".into() } else { shape }
     }
 }
 
-/// A pattern as the router's library wants it, with numbers for names, so that two patterns that differ in names alone are the
-/// same; and the names.
-pub(crate) fn shape(pattern: &str) -> (String, Vec<Rc<str>>) {
-    let (mut shape, mut names) = (String::new(), Vec::new());
-    for segment in pattern.split('/').filter(|segment| !segment.is_empty()) {
-        shape.push('/');
-        let (star, name) = match (segment.strip_prefix(':'), segment.strip_prefix('*')) {
-            (Some(name), _) => ("", name),
-            (_, Some(name)) => ("*", name),
-            _ => {
-                shape += &segment.replace('{', "{{").replace('}', "}}");
-                continue;
-            }
-        };
-        shape += &format!("{{{star}p{}}}", names.len());
-        names.push(name.into());
+/// A path as patterns are compared with it: without percent-encoding, but for what is broken or would become a slash.
+pub(crate) fn plain(path: &str) -> Cow<'_, str> {
+    if !path.contains('%') {
+        return path.into();
     }
-    if shape.is_empty() {
-        shape.push('/');
-    }
-    (shape, names)
+    let plain =
+        |segment| decode(segment).ok().filter(|plain| !plain.contains('/')).unwrap_or(Cow::Borrowed(segment));
+    path.split('/').map(plain).collect::<Vec<_>>().join("/").into()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Prefix, decode, shape};
+    use super::{Pattern, decode, plain};
 
     #[test]
     fn broken_encodings_are_refused() {
@@ -114,25 +177,75 @@ mod tests {
     #[test]
     fn a_prefix_covers_whole_segments() {
         let fit = |prefix: &str, path: &str| {
-            let (at, params) = Prefix::parse(prefix).unwrap().fit(path)?.unwrap();
+            let (at, params) = Pattern::prefix(prefix).fit_start(path)?.unwrap();
             Some((at, params.into_iter().map(|(_, value)| value).collect::<Vec<_>>()))
         };
         assert_eq!(fit("/api", "/api"), Some((4, vec![])));
         assert_eq!(fit("/api/", "/api/x"), Some((4, vec![])));
         assert_eq!(fit("/api", "/apix"), None);
         assert_eq!(fit("/api", "*"), None);
+        assert_eq!(fit("/", "*"), Some((0, vec![])));
         assert_eq!(fit("/a/:id", "/a/x%20y/z"), Some((8, vec!["x y".to_owned()])));
         assert_eq!(fit("/a/:id", "/a//z"), None);
-        assert!(Prefix::parse("/").is_none());
-        assert!(Prefix::parse("/:x").unwrap().fit("/%").unwrap().is_err());
+        assert_eq!(fit("/private", "/%70rivat%65/x"), Some((12, vec![])));
+        assert_eq!(fit("/a b", "/a%20b"), Some((6, vec![])));
+        assert_eq!(fit("/a%20b", "/%61%20b"), Some((8, vec![])));
+        assert!(Pattern::prefix("/:x").fit_start("/%").unwrap().is_err());
+        assert!(Pattern::prefix("/:x/y").fit_start("/%/z").is_none());
     }
 
     #[test]
-    fn patterns_that_differ_in_names_alone_are_one() {
-        assert_eq!(shape("/users/:id/posts/:post").0, "/users/{p0}/posts/{p1}");
-        assert_eq!(shape("users/:name/").0, "/users/{p0}");
-        assert_eq!(shape("/files/*rest").0, "/files/{*p0}");
-        assert_eq!(shape("").0, "/");
-        assert_eq!(shape("/a:b/{c}").0, "/a:b/{{c}}");
+    fn a_route_is_for_the_whole_path() {
+        let fit = |pattern: &str, path: &str| {
+            let params = Pattern::parse(pattern).fit_whole(path)?.unwrap();
+            Some(
+                params
+                    .into_iter()
+                    .map(|(name, value)| format!("{name}={value}"))
+                    .collect::<Vec<_>>()
+                    .join(" "),
+            )
+        };
+        for (pattern, path, expected) in [
+            ("/", "/", Some("")),
+            ("", "/", Some("")),
+            ("/", "*", None),
+            ("/a", "/a/", Some("")),
+            ("a/", "/a", Some("")),
+            ("/a", "/a//", None),
+            ("/a", "//a", None),
+            ("/:x/b/:y", "/1%2F/b/%C3%A4", Some("x=1/ y=ä")),
+            ("/f/*p", "/f/a/b", Some("p=a/b")),
+            ("/f/*p", "/f/a/", Some("p=a/")),
+            ("/f/*p", "/f/", None),
+            ("/f/*p", "/f", None),
+            ("*", "/f", Some("=f")),
+        ] {
+            assert_eq!(fit(pattern, path).as_deref(), expected, "{pattern} {path}");
+        }
+    }
+
+    #[test]
+    fn a_slash_never_comes_out_of_an_encoding() {
+        for (path, expected) in [("/%61%2f/%62", "/%61%2f/b"), ("/%zz/%41", "/%zz/A"), ("/a", "/a")] {
+            assert_eq!(plain(path), expected);
+        }
+    }
+
+    #[test]
+    fn patterns_meet_where_a_path_fits_both() {
+        for (one, other, expected) in [
+            ("/a/:x", "/a/b", true),
+            ("/a/:x", "/:y/b", true),
+            ("/a/:x", "/b/:x", false),
+            ("/a/b", "/a/b/c", false),
+            ("/a/*rest", "/:x/b/c", true),
+            ("/a/*rest", "/b/*rest", false),
+            ("/*rest", "/a", true),
+        ] {
+            let (one, other) = (Pattern::parse(one), Pattern::parse(other));
+            assert_eq!([one.may_meet(&other), other.may_meet(&one)], [expected; 2], "{one:?} {other:?}");
+        }
+        assert_eq!(Pattern::parse("/a:b/{c}/:d").shape(), "/a:b/{{c}}/{p}");
     }
 }

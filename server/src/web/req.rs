@@ -40,7 +40,9 @@ pub struct Req {
     pub(super) at: Place,
     pub(super) params: Vec<Param>,
     pub(super) route: Option<Rc<str>>,
-    /// What routes of this path take, where none takes this method.
+    /// A route was for its path and its method.
+    pub(super) is_routed: bool,
+    /// The methods of the routes that were for its path alone.
     pub(super) allowed: Vec<Method>,
 }
 
@@ -67,6 +69,7 @@ impl Req {
             at: Place::default(),
             params: Vec::new(),
             route: None,
+            is_routed: false,
             allowed: Vec::new(),
         }
     }
@@ -181,13 +184,6 @@ impl Req {
     /// empty afterwards; the head stays.
     pub fn take_request(&mut self) -> Request<Body> {
         Request::from_parts(self.parts.clone(), self.take_body())
-    }
-
-    pub(super) fn set_params(&mut self, names: &[Rc<str>], pattern: &Rc<str>) {
-        for ((name, _), new) in self.params.iter_mut().rev().zip(names.iter().rev()) {
-            *name = Rc::clone(new);
-        }
-        self.route = Some(Rc::clone(pattern));
     }
 
     /// Goes to another router, with the parameters of those around it alone.

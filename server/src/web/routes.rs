@@ -2,10 +2,10 @@
 
 use std::rc::Rc;
 
-use super::chain::{Around, Catch, Layer, Rest, run};
+use super::chain::{Around, Catch, Layer, Rest, Route, run};
 use super::limits::BodyLimits;
 use super::middleware::answer_allowed;
-use super::path::Prefix;
+use super::path::Pattern;
 use super::req::Req;
 use super::res::Res;
 use super::table::Table;
@@ -17,26 +17,28 @@ use crate::http::{Body, BoxError, Handler, Method, Request, Response};
 pub(super) struct Routes(Vec<Layer>);
 
 impl Routes {
+    #[track_caller]
     pub(super) fn around(&mut self, prefix: &str, middleware: Middleware) {
-        self.0.push(Layer::Around { only: None, prefix: Prefix::parse(prefix), run: middleware.0 });
+        self.0.push(Layer::Around { prefix: Pattern::prefix(prefix), run: middleware.0 });
     }
 
-    pub(super) fn catch(&mut self, prefix: &str, catch: impl Catch + 'static) {
-        self.0.push(Layer::Catch { prefix: Prefix::parse(prefix), run: Box::new(catch) });
+    pub(super) fn catch(&mut self, catch: impl Catch + 'static) {
+        self.0.push(Layer::Catch(Box::new(catch)));
     }
 
     #[track_caller]
-    pub(super) fn route(&mut self, method: Option<Method>, pattern: &str, around: Rc<dyn Around>) {
+    pub(super) fn route(&mut self, method: Option<Method>, pattern: &str, run: Rc<dyn Around>) {
         if !matches!(self.0.last(), Some(Layer::Routes(_))) {
             self.0.push(Layer::Routes(Table::default()));
         }
         if let Some(Layer::Routes(table)) = self.0.last_mut() {
-            table.add(method, pattern, around);
+            table.add(Route { method, pattern: Pattern::parse(pattern), run });
         }
     }
 
+    #[track_caller]
     pub(super) fn nest(&mut self, prefix: &str, routes: Self) {
-        self.0.push(Layer::Nested { prefix: Prefix::parse(prefix), layers: routes.0 });
+        self.0.push(Layer::Nested { prefix: Pattern::prefix(prefix), layers: routes.0 });
     }
 }
 
@@ -89,7 +91,7 @@ impl<H: Handler> Around for Answers<H> {
 macro_rules! routing {
     ($style:ident, $routes:ident, $each:path, [$($handler:tt)*]) => {
         $each! { $style, $routes, [$($handler)*],
-            get: GET, "Answers GET, and HEAD where nothing else does.";
+            get: GET, "Answers GET, and HEAD too; what answers HEAD otherwise goes in front.";
             post: POST, "Answers POST.";
             put: PUT, "Answers PUT.";
             patch: PATCH, "Answers PATCH.";
@@ -123,7 +125,12 @@ macro_rules! routing {
             self.use_at("/", middleware)
         }
 
-        /// As [`use_`](Self::use_), for paths that begin with these segments. The middleware sees what comes behind them.
+        /// As [`use_`](Self::use_), for paths that begin with these segments; `:name` stands for any. The middleware sees what
+        /// comes behind them.
+        ///
+        /// # Panics
+        /// If the prefix has a `*`: it covers all below it without.
+        #[track_caller]
         pub fn use_at<F: $($handler)*>(&mut self, prefix: &str, middleware: F) -> &mut Self {
             self.$routes().around(prefix, $crate::web::Middleware(std::rc::Rc::new($style(middleware))));
             self
@@ -135,6 +142,10 @@ macro_rules! routing {
         }
 
         /// As [`with`](Self::with), for paths that begin with these segments.
+        ///
+        /// # Panics
+        /// As [`use_at`](Self::use_at).
+        #[track_caller]
         pub fn with_at(&mut self, prefix: &str, middleware: impl Into<$crate::web::Middleware>) -> &mut Self {
             self.$routes().around(prefix, middleware.into());
             self
@@ -142,6 +153,10 @@ macro_rules! routing {
 
         /// Gives paths that begin with these segments to a handler of the server, which sees the whole path. A tower service goes
         /// in as [`FromTower`]($crate::http::FromTower).
+        ///
+        /// # Panics
+        /// As [`use_at`](Self::use_at).
+        #[track_caller]
         pub fn handler_at(&mut self, prefix: &str, handler: impl $crate::http::Handler) -> &mut Self {
             let answers = std::rc::Rc::new($crate::web::routes::Answers(handler));
             self.$routes().around(prefix, $crate::web::Middleware(answers));
@@ -161,11 +176,15 @@ macro_rules! one_method {
     ($style:ident, $routes:ident, [$($handler:tt)*], $name:ident, $method:ident, $says:literal) => {
         #[doc = $says]
         ///
-        /// In `pattern`, `:name` stands for a segment and `*name` at the end for all that follows, at least one byte. What is
-        /// added for the same path goes on to the next by its `next`. A slash at the end makes no difference.
+        /// In `pattern`, `:name` stands for a segment and `*name` at the end for all that follows, at least one byte. A slash at
+        /// the end makes no difference, nor does percent-encoding.
+        ///
+        /// # Ordering
+        /// Of the routes that fit the path and the method the first that was added runs, and by its `next` the one after it:
+        /// `/users/me` goes in front of `/users/:id`, and `all("/*path", ..)` in front of what it guards.
         ///
         /// # Panics
-        /// If the pattern can not be told from one that is there, or has a `*name` that is not at its end.
+        /// If the pattern has a `*name` that is not at its end, or a `:` without a name.
         #[track_caller]
         pub fn $name<F: $($handler)*>(&mut self, pattern: &str, handler: F) -> &mut Self {
             self.method($crate::http::Method::$method, pattern, handler)

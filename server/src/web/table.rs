@@ -1,80 +1,54 @@
 //! Routes by their path.
 
-use std::collections::HashMap;
 use std::rc::Rc;
 
-use super::Result;
-use super::chain::{Around, Layer, Only};
-use super::path::{decode, shape};
-use super::req::Req;
-use crate::http::Method;
+use super::chain::{Layer, Route};
+use super::path::{Pattern, plain};
 
-/// Routes that were added one after the other. Among them it is the closest that fits, not the first: `/users/me` before
-/// `/users/:id`, whatever their order.
+/// Routes that were added one after the other, to be found without a look at each.
+///
+/// All that fit a path run in the order in which they were added, which matchit alone can not say: it knows the closest. So it
+/// leads to the routes that may meet the closest one, and each of these is compared with the path once more.
 #[derive(Default)]
 pub(super) struct Table {
-    paths: matchit::Router<usize>,
-    shapes: HashMap<String, usize>,
-    routes: Vec<Route>,
+    index: matchit::Router<usize>,
+    shapes: Vec<Shape>,
+    all: Vec<Rc<Route>>,
+    /// The routes with a `*`: for paths that fit no shape. matchit takes none beside a parameter.
+    open: Vec<Layer>,
 }
 
-/// What is there for one path, in the order in which it was added.
-#[derive(Default)]
-pub(super) struct Route {
-    pub(super) layers: Vec<Layer>,
+/// A pattern without `*`, whatever the names of its parameters, and every route that a path of this shape may fit.
+struct Shape {
+    pattern: Pattern,
+    layers: Vec<Layer>,
 }
 
 impl Table {
-    #[track_caller]
-    pub(super) fn add(&mut self, method: Option<Method>, pattern: &str, run: Rc<dyn Around>) {
-        let (shape, names) = shape(pattern);
-        let at = match self.shapes.get(&shape) {
-            Some(&at) => at,
-            None => {
-                let at = self.routes.len();
-                if let Err(error) = self.paths.insert(&shape, at) {
-                    panic!("the route {pattern:?} can not be added: {error}");
-                }
-                self.shapes.insert(shape, at);
-                self.routes.push(Route::default());
-                at
-            }
-        };
-        let only = Some(Only { method, names, pattern: pattern.into() });
-        self.routes[at].layers.push(Layer::Around { only, prefix: None, run });
-    }
-
-    /// The route for a request's path, whatever its method. The request gets the values of the parameters.
-    ///
-    /// # Errors
-    /// 400 if one of them is badly encoded.
-    pub(super) fn find(&self, req: &mut Req) -> Result<Option<&Route>> {
-        let path = req.path();
-        let path = path.strip_suffix('/').filter(|path| !path.is_empty()).unwrap_or(path);
-        let Ok(found) = self.paths.at(path) else { return Ok(None) };
-        let mut params = Vec::new();
-        for (name, value) in found.params.iter() {
-            params.push((Rc::from(name), decode(value)?.into_owned()));
+    pub(super) fn add(&mut self, route: Route) {
+        let (pattern, route) = (route.pattern.clone(), Rc::new(route));
+        if pattern.is_open() {
+            self.open.push(Layer::Route(Rc::clone(&route)));
+        } else if self.index.insert(pattern.shape(), self.shapes.len()).is_ok() {
+            let before = self.all.iter().filter(|before| before.pattern.may_meet(&pattern));
+            let layers = before.cloned().map(Layer::Route).collect();
+            self.shapes.push(Shape { pattern, layers });
         }
-        let at = *found.value;
-        req.push_params(params);
-        Ok(Some(&self.routes[at]))
-    }
-}
-
-impl Route {
-    pub(super) fn takes(&self, method: &Method) -> bool {
-        self.only().any(|only| only.method.as_ref().is_none_or(|taken| taken == method))
+        for shape in &mut self.shapes {
+            if shape.pattern.may_meet(&route.pattern) {
+                shape.layers.push(Layer::Route(Rc::clone(&route)));
+            }
+        }
+        self.all.push(route);
     }
 
-    pub(super) fn methods(&self) -> impl Iterator<Item = &Method> {
-        self.only().filter_map(|only| only.method.as_ref())
-    }
-
-    fn only(&self) -> impl Iterator<Item = &Only> {
-        self.layers.iter().filter_map(|layer| match layer {
-            Layer::Around { only, .. } => only.as_ref(),
-            _ => None,
-        })
+    /// The routes that may fit a path, in the order in which they were added.
+    pub(super) fn find(&self, path: &str) -> &[Layer] {
+        let plain = plain(path);
+        let path = plain.strip_suffix('/').filter(|path| !path.is_empty()).unwrap_or(&plain);
+        match self.index.at(path) {
+            Ok(found) => &self.shapes[*found.value].layers,
+            Err(_) => &self.open,
+        }
     }
 }

@@ -25,12 +25,14 @@ pub(super) fn answer(req: &Req, res: &mut Res, opened: Opened, files: &Files) ->
     let etag =
         format!("\"{len:x}-{:x}{}\"", since.as_nanos(), opened.coding.map_or("", |coding| &coding[..1]));
     res.set(header::ETAG, etag.as_str())
-        .set(header::LAST_MODIFIED, httpdate::fmt_http_date(modified.max(SystemTime::UNIX_EPOCH)))
-        .set(header::CACHE_CONTROL, files.cache_control.as_str());
+        .set(header::LAST_MODIFIED, httpdate::fmt_http_date(modified.max(SystemTime::UNIX_EPOCH)));
     if was_changed(req.headers(), &etag, modified) {
         return res.send_status(StatusCode::PRECONDITION_FAILED);
     }
+    // What may be kept is the file, and not that a client asked for too much of it.
+    let kept = files.cache_control.as_str();
     if is_fresh(req.headers(), Some(&etag), Some(modified)) {
+        res.set(header::CACHE_CONTROL, kept);
         return res.status(StatusCode::NOT_MODIFIED).end();
     }
     let wanted = match req.header(header::RANGE).filter(|_| fits_range(req.headers(), &etag, modified)) {
@@ -50,6 +52,7 @@ pub(super) fn answer(req: &Req, res: &mut Res, opened: Opened, files: &Files) ->
         }
         Wanted::All => 0..len,
     };
+    res.set(header::CACHE_CONTROL, kept);
     let media_type = mime_guess::from_path(&opened.name).first_raw().unwrap_or("application/octet-stream");
     // A browser must not make a page of what says it is none.
     res.set(header::CONTENT_TYPE, with_charset(media_type)).set("x-content-type-options", "nosniff");

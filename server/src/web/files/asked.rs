@@ -17,14 +17,17 @@ pub(crate) struct Asked {
     pub(super) has_dotfile: bool,
 }
 
-/// Reads a path. Each segment is decoded for itself, so that nothing encoded can become a separator.
-pub(crate) fn read(path: &str) -> Result<Asked, StatusError> {
+/// Reads a path; `None` for one that names no file plainly, with an empty segment inside or a `.`: what stands in front and guards
+/// a folder by its path would not know it. Each segment is decoded for itself, so that nothing encoded can become a separator.
+pub(crate) fn read(path: &str) -> Result<Option<Asked>, StatusError> {
     let bad = |what: &str| Err(StatusError::new(StatusCode::BAD_REQUEST, format!("{what} in the path")));
     let mut asked = Asked { path: PathBuf::new(), is_folder: path.ends_with('/'), has_dotfile: false };
-    for segment in path.split('/') {
+    let mut is_plain = true;
+    let names = path.strip_prefix('/').unwrap_or(path);
+    for segment in names.strip_suffix('/').unwrap_or(names).split('/') {
         let name = decode(segment)?;
         match &*name {
-            "" | "." => continue,
+            "" | "." => is_plain &= names.is_empty(),
             ".." => return Err(StatusError::new(StatusCode::FORBIDDEN, "`..` in the path")),
             name if name.contains('\0') => return bad("a NUL"),
             name if name.contains('\\') => return bad("a backslash"),
@@ -35,7 +38,7 @@ pub(crate) fn read(path: &str) -> Result<Asked, StatusError> {
             }
         }
     }
-    Ok(asked)
+    Ok(is_plain.then_some(asked))
 }
 
 /// The endings of precompressed files that a client takes, with their names, the smallest first.
@@ -90,7 +93,8 @@ mod tests {
 
     #[test]
     fn no_path_leads_out_of_the_folder() {
-        let status = |path: &str| read(path).map(|_| ()).map_err(|error| error.status().as_u16());
+        let status =
+            |path: &str| read(path).map(|asked| asked.is_some()).map_err(|error| error.status().as_u16());
         for path in ["/..", "/../a", "/a/../../b", "/%2e%2e/a", "/.%2E", "/a/%2e%2e"] {
             assert_eq!(status(path), Err(403), "{path}");
         }
@@ -98,10 +102,15 @@ mod tests {
         {
             assert_eq!(status(path), Err(400), "{path}");
         }
-        let asked = read("//etc//./x%20y/").unwrap();
-        assert!(asked.path.is_relative() && asked.path.to_str() == Some("etc/x y") && asked.is_folder);
-        assert!(read("/a/.git/x").unwrap().has_dotfile);
-        assert!(!read("/a.b").unwrap().has_dotfile);
+        for path in ["//etc/x", "/a//b", "/a/./b", "/a/%2E", "/a//", "//", "/."] {
+            assert_eq!(status(path), Ok(false), "{path}");
+        }
+        let asked = |path: &str| read(path).unwrap().unwrap();
+        let folder = asked("/etc/x%20y/");
+        assert!(folder.path.is_relative() && folder.path.to_str() == Some("etc/x y") && folder.is_folder);
+        assert!(asked("/").path.as_os_str().is_empty() && asked("/").is_folder);
+        assert!(asked("/a/.git/x").has_dotfile);
+        assert!(!asked("/a.b").has_dotfile);
     }
 
     #[test]

@@ -48,7 +48,8 @@ pub enum Links {
 ///
 /// Types by ending; `ETag` and `Last-Modified` from the size and the time of change, with 304 and 412 where the client asks;
 /// one range (a request for several gets the whole file, which RFC 9110, section 14.2, allows); `index.html` for a folder, which is
-/// redirected to its name with a slash; `x.br`, `x.zst` and `x.gz` in place of `x` for those who take it, if asked.
+/// redirected to its name with a slash; `x.br`, `x.zst` and `x.gz` in place of `x` for those who take it, if asked. A path with an
+/// empty segment or a `.` in it names nothing, so a guard in front that knows a folder by its path is not walked around.
 ///
 /// # Errors
 /// 400 for a path that is badly encoded or has a NUL, a backslash or an encoded slash in it; 403 for one with `..`; 416 for a range
@@ -139,7 +140,7 @@ impl From<Files> for Middleware {
             if !matches!(*ctx.req.method(), Method::GET | Method::HEAD) {
                 return next.run(ctx).await;
             }
-            let asked = asked::read(ctx.req.path())?;
+            let Some(asked) = asked::read(ctx.req.path())? else { return next.run(ctx).await };
             if asked.has_dotfile && files.dotfiles != Dotfiles::Allow {
                 return match files.dotfiles {
                     Dotfiles::Deny => ctx.throw(403, "names that begin with a dot are not served"),

@@ -7,8 +7,8 @@ mod asking;
 mod peer;
 
 use asking::{Trace, ask, full, get, with};
-use peer::{ms, on_loop};
-use phaseloop_server::http::{Body, Handler, Response};
+use peer::{Raw, body, ms, on_loop, start, status};
+use phaseloop_server::http::{Body, Handler, Response, Server, Trouble};
 use phaseloop_server::web::middleware::{
     Cors, RateLimit, RequestId, etag, logger, request_id, response_time, timeout,
 };
@@ -103,6 +103,45 @@ fn too_many_requests_of_one_client_are_refused() {
         assert_eq!([ask("a").await.0, ask("a").await.0], [200, 429]);
         assert_eq!(app.handle(get("/")).await.unwrap().status(), 200, "no key, no limit");
     });
+}
+
+#[test]
+fn an_error_that_nobody_handles_keeps_the_header_and_is_told() {
+    let trace = Trace::default();
+    let log = trace.clone();
+    on_loop(async |lp| {
+        let mut app = koa::App::new();
+        app.with(request_id()).with(Cors::new().any_origin());
+        app.with(RateLimit::new(1, 0.5).key(|_| Some("everybody".to_owned())));
+        app.use_(async |ctx, _| {
+            ctx.set("content-type", "text/css").set_cookie(&Cookie::new("a", "b"));
+            Ok("x".parse::<u8>().map(drop)?)
+        });
+        let server = Server::new(app).on_trouble(move |trouble| {
+            if let Trouble::Handler { status, error, .. } = trouble {
+                log.log(format!("{status} of {error}, a {}", error.is::<std::num::ParseIntError>()));
+            }
+        });
+        let (_serving, address) = start(&lp, server);
+        for (expected, says, field) in
+            [(500, "Internal Server Error\n", ""), (429, "too many", "retry-after: 2\r\n")]
+        {
+            let asks = "GET / HTTP/1.1\r\nhost: x\r\norigin: https://a.test\r\nx-request-id: 7\r\n\r\n";
+            let reply = Raw::ask(&lp, address, asks).await.reply().await;
+            assert!(status(&reply) == expected && body(&reply).starts_with(says), "{reply}");
+            for kept in
+                ["x-request-id: 7\r\n", "access-control-allow-origin: *\r\n", "vary: origin\r\n", field]
+            {
+                assert!(reply.contains(kept), "{kept} in {reply}");
+            }
+            assert!(reply.contains("content-type: text/plain") && !reply.contains("set-cookie"), "{reply}");
+        }
+    });
+    assert_eq!(
+        trace.take(),
+        "500 Internal Server Error of invalid digit found in string, a true, \
+         429 Too Many Requests of 429: too many requests; try again in 2 s, a false"
+    );
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::error::Error;
+use std::fmt;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
@@ -15,7 +16,7 @@ use phaseloop::channel::oneshot;
 
 use super::body::{Body, Riding};
 use super::connection::Connection;
-use super::error::{BodyError, StatusError, Trouble, status_of};
+use super::error::{BodyError, BoxError, StatusError, Trouble, status_of};
 use super::handler::Handler;
 use super::upgrade::Upgrader;
 use super::watch::{UnderWay, Watch};
@@ -90,12 +91,51 @@ async fn handled<H: Handler>(
     match served.handler.handle(request).await {
         Ok(response) => (response, upgrader),
         Err(error) => {
-            let answer = status_of(&*error);
-            if let Some((method, uri)) = told {
-                served.tell(&Trouble::Handler { method, uri, status: answer.status(), error });
+            let Answered { mut response, error } = Answered::of(error);
+            let status = response.status();
+            // A body that was not read stands between this answer and the next request. hyper knows; the peer should too.
+            if status == StatusCode::PAYLOAD_TOO_LARGE {
+                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
-            (text(&answer, false), None)
+            if let Some((method, uri)) = told {
+                served.tell(&Trouble::Handler { method, uri, status, error });
+            }
+            (response, None)
         }
+    }
+}
+
+/// An error with the answer to it. A handler that fails with one has its answer sent, and the error within told of.
+pub(crate) struct Answered {
+    pub(crate) response: Response<Body>,
+    pub(crate) error: BoxError,
+}
+
+impl Answered {
+    /// What an error is answered with: its own answer, or a text.
+    pub(crate) fn of(error: BoxError) -> Self {
+        match error.downcast::<Self>() {
+            Ok(answered) => *answered,
+            Err(error) => Self { response: text(&status_of(&*error), false), error },
+        }
+    }
+}
+
+impl Error for Answered {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&*self.error)
+    }
+}
+
+impl fmt::Display for Answered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.error, f)
+    }
+}
+
+impl fmt::Debug for Answered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.error, f)
     }
 }
 
@@ -104,8 +144,7 @@ fn text(error: &StatusError, closes: bool) -> Response<Body> {
     *response.status_mut() = error.status();
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
-    // A body that was not read stands between this answer and the next request. hyper knows; the peer should too.
-    if closes || error.status() == StatusCode::PAYLOAD_TOO_LARGE {
+    if closes {
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }
     response

@@ -43,6 +43,8 @@ pub use connection::{ConnectionInfo, Protocol, TlsInfo};
 #[cfg(feature = "web")]
 pub(crate) use error::status_of;
 pub use error::{BodyError, BoxError, Fault, StatusError, Trouble};
+#[cfg(feature = "web")]
+pub(crate) use exchange::Answered;
 pub use handler::{FromTower, Handler, IntoResponse, ToTower};
 #[cfg(any(feature = "ws", feature = "socketio"))]
 pub(crate) use http2::asked_protocol;

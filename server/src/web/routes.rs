@@ -10,7 +10,7 @@ use super::req::Req;
 use super::res::Res;
 use super::table::Table;
 use super::{Error, Middleware};
-use crate::http::{Body, BoxError, Handler, Method, Request, Response};
+use crate::http::{Answered, Body, BoxError, Handler, Method, Request, Response};
 
 /// Layers in the order in which they were added. Routes that follow each other are looked up together.
 #[derive(Default)]
@@ -65,11 +65,14 @@ impl Handler for Core {
             Ok(()) => return Ok(res.into_response()?),
             Err(error) => error,
         };
-        let Some(on_error) = &self.on_error else { return Err(error.into()) };
-        on_error(&error, &req);
         res.reset();
         res.status(error.status()).text(format!("{}\n", error.message()))?;
-        Ok(res.into_response()?)
+        let response = res.into_response()?;
+        let Some(on_error) = &self.on_error else {
+            return Err(Answered { response, error: error.into() }.into()); // the server tells of it
+        };
+        on_error(&error, &req);
+        Ok(response)
     }
 }
 
@@ -80,7 +83,8 @@ impl<H: Handler> Around for Answers<H> {
     fn call<'a>(&'a self, req: &'a mut Req, res: &'a mut Res, _: Rest<'a>) -> super::chain::Going<'a> {
         Box::pin(async move {
             let request = req.take_request();
-            let response = self.0.handle(request).await.map_err(Error::other)?;
+            let response =
+                self.0.handle(request).await.map_err(|error| Error::other(Answered::of(error).error))?;
             res.set_response(response);
             Ok(())
         })
@@ -206,11 +210,11 @@ macro_rules! application {
             self
         }
 
-        /// Sets what is told of each error that no layer has handled. It replaces what was set before.
+        /// Sets what is told of each error that no layer has handled, in place of the server's
+        /// [`on_trouble`]($crate::http::Server::on_trouble). It replaces what was set before.
         ///
-        /// With it, the application answers such errors itself and keeps what middleware has put into the header, but for what
-        /// describes the answer that was dropped. Without it, errors go to the server, and so to
-        /// [`Server::on_trouble`]($crate::http::Server::on_trouble).
+        /// The answer to such an error is its status and message as text. It keeps what middleware has put into the header, but for
+        /// what describes the answer that was dropped.
         pub fn on_error(
             &mut self,
             on_error: impl Fn(&$crate::web::Error, &$crate::web::Req) + 'static,

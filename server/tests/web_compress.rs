@@ -25,6 +25,27 @@ fn app(pool: &LoopPool, set_up: fn(Compression) -> Compression) -> koa::App {
     app.get("/image", async |ctx, _| ctx.set("content-type", "image/png").res.send(vec![0_u8; 5000]));
     app.get("/done", async |ctx, _| ctx.set("content-encoding", "br").res.text("x".repeat(5000)));
     app.get("/fixed", async |ctx, _| ctx.set("cache-control", "no-transform").res.text("x".repeat(5000)));
+    app.get("/fixed-too", async |ctx, _| {
+        ctx.res.append("cache-control", "max-age=1").append("cache-control", "private, No-Transform");
+        ctx.body("x".repeat(5000))
+    });
+    app.get("/sheet", async |ctx, _| {
+        ctx.set("content-type", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet");
+        ctx.body("x".repeat(5000))
+    });
+    app.get("/feed", async |ctx, _| {
+        ctx.set("content-type", "application/atom+xml; charset=utf-8");
+        ctx.body("x".repeat(5000))
+    });
+    app.get("/unchanged", async |ctx, _| ctx.set("etag", "\"a\"").status(304).res.end());
+    app.post("/twice", async |ctx, _| {
+        let mut body = ctx.req.take_body();
+        let mut seen = Vec::new();
+        for _ in 0..3 {
+            seen.push(body.chunk().await.map(|piece| piece.is_ok()));
+        }
+        ctx.body(format!("{seen:?}"))
+    });
     app.get("/events", async |ctx, _| {
         ctx.set("content-type", "text/event-stream");
         let (mut sender, body) = Body::channel(1000);
@@ -84,14 +105,32 @@ fn answers_are_compressed_as_the_client_likes() {
 
 #[test]
 fn what_gains_nothing_is_left_alone() {
-    for (path, expected) in [("/short", ""), ("/image", ""), ("/done", "br"), ("/fixed", ""), ("/events", "")]
-    {
+    for (path, expected) in [
+        ("/short", ""),
+        ("/image", ""),
+        ("/done", "br"),
+        ("/fixed", ""),
+        ("/fixed-too", ""),
+        ("/sheet", ""),
+        ("/feed", "gzip"),
+        ("/events", ""),
+    ] {
         let (response, _) = ask(|it| it, with("GET", path, &[("accept-encoding", "gzip")]));
         assert_eq!(coding(&response), expected, "{path}");
     }
     let (response, text) = ask(|it| it.len_min(1), with("GET", "/short", &[("accept-encoding", "gzip")]));
     assert_eq!((coding(&response), text.as_str()), ("gzip", "short"));
     assert_eq!(ask(|it| it, get("/long")).1.len(), 5000);
+}
+
+#[test]
+fn what_has_not_changed_says_what_the_whole_would_say() {
+    for (held, tag) in [("W/\"a\"", "W/\"a\""), ("\"b\", W/\"a\"", "W/\"a\""), ("\"a\"", "\"a\"")] {
+        let fields = [("accept-encoding", "gzip"), ("if-none-match", held)];
+        let (response, _) = ask(|it| it, with("GET", "/unchanged", &fields));
+        assert_eq!((response.status().as_u16(), &response.headers()["etag"]), (304, &tag.parse().unwrap()));
+        assert_eq!(response.headers()["vary"], "accept-encoding");
+    }
 }
 
 #[test]
@@ -144,5 +183,9 @@ fn a_compressed_request_is_read_up_to_its_ceiling() {
     assert_eq!(sent(b"no gzip at all".to_vec(), "gzip").0, 400);
     assert_eq!(sent(b"x".to_vec(), "gzip, gzip").0, 415);
     assert_eq!(sent(b"x".to_vec(), "compress").0, 415);
+    let twice = Request::post("/echo").header("content-encoding", "gzip").header("content-encoding", "br");
+    assert_eq!(ask(|it| it, twice.body("x".into()).unwrap()).0.status(), 415);
+    let broken = Request::post("/twice").header("content-encoding", "gzip").body("no gzip".into()).unwrap();
+    assert_eq!(ask(|it| it, broken).1, "[Some(false), None, None]");
     assert_eq!(sent(b"x".to_vec(), "identity"), (200, "1".into()));
 }

@@ -96,8 +96,8 @@ impl Req {
 
     async fn whole(&mut self, len_max: usize) -> Result<Bytes> {
         if self.read.is_none() {
-            if let Some(coding) = self.header(header::CONTENT_ENCODING).filter(|coding| *coding != "identity")
-            {
+            let coding = self.content_coding();
+            if !coding.is_empty() {
                 let message = format!("the content coding {coding:?} is not taken here");
                 return Err(Error::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, message));
             }
@@ -125,6 +125,15 @@ impl Req {
             return Err(too_large(format!("the body is longer than {len_max} bytes")));
         }
         Ok(read)
+    }
+
+    /// How the body is encoded, in small letters and in the order in which it was; empty for not at all.
+    pub(super) fn content_coding(&self) -> String {
+        let fields = self.headers().get_all(header::CONTENT_ENCODING).into_iter();
+        let fields = fields.map(|field| String::from_utf8_lossy(field.as_bytes()).to_ascii_lowercase());
+        let all = fields.collect::<Vec<_>>().join(",");
+        let codings = all.split(',').map(str::trim).filter(|coding| !matches!(*coding, "" | "identity"));
+        codings.collect::<Vec<_>>().join(", ")
     }
 
     fn wrong_type(&self, wanted: &str) -> Error {

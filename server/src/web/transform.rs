@@ -53,7 +53,10 @@ impl HttpBody for Driven {
     ) -> Poll<Option<std::result::Result<Frame<Bytes>, BodyError>>> {
         if let Some(pump) = &mut self.pump {
             match pump.as_mut().poll(cx) {
-                Poll::Ready(Err(error)) => return Poll::Ready(Some(Err(blame(error)))),
+                Poll::Ready(Err(error)) => {
+                    (self.pump, self.receiver) = (None, Body::empty()); // whoever reads on finds the end
+                    return Poll::Ready(Some(Err(blame(error))));
+                }
                 Poll::Ready(Ok(())) => self.pump = None,
                 Poll::Pending => {}
             }

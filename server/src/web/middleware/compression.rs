@@ -14,8 +14,8 @@ use crate::web::{Middleware, Req, Res, Result};
 ///
 /// Left as they are: answers that are compressed already, that are shorter than [`len_min`](Self::len_min), whose type does not gain
 /// by it, that are a part of something, or that say `Cache-Control: no-transform`; and `text/event-stream`, unless it is asked for,
-/// since compressing holds events back and costs memory for each client. `Vary` says that the answer depends on the client, a strong
-/// `ETag` becomes a weak one. Where secrets and what a client sent stand in one answer, compression can give the secret away
+/// since compressing holds events back and costs memory for each client. `Vary` says that the answer depends on the client, also in a
+/// 304; a strong `ETag` becomes a weak one. Where secrets and what a client sent stand in one answer, compression can give the secret away
 /// (BREACH): leave such answers out.
 ///
 /// # Examples
@@ -55,9 +55,15 @@ impl Compression {
     }
 
     async fn apply(&self, req: &Req, res: &mut Res) -> Result {
-        let media_type = res.header(header::CONTENT_TYPE).unwrap_or("").to_ascii_lowercase();
-        let is_events = media_type.starts_with("text/event-stream");
-        if !self.gains(res, &media_type) || (is_events && !self.events) {
+        if res.status_code() == StatusCode::NOT_MODIFIED {
+            // RFC 9110, section 15.4.5: what the whole answer would say of itself. Who holds a compressed one knows it by the weak tag.
+            res.vary("accept-encoding");
+            if let Some(weak) = weak_tag(res).filter(|weak| holds(req, weak)) {
+                res.set(header::ETAG, weak);
+            }
+            return Ok(());
+        }
+        if !self.gains(res) {
             return Ok(());
         }
         res.vary("accept-encoding");
@@ -79,32 +85,31 @@ impl Compression {
         res.set_body(body);
         res.headers_mut().remove(header::CONTENT_LENGTH);
         res.headers_mut().remove(header::ACCEPT_RANGES);
-        if let Some(tag) =
-            res.header(header::ETAG).filter(|tag| tag.starts_with('"')).map(|tag| format!("W/{tag}"))
-        {
-            res.set(header::ETAG, tag);
+        if let Some(weak) = weak_tag(res) {
+            res.set(header::ETAG, weak);
         }
         res.headers_mut().insert(header::CONTENT_ENCODING, HeaderValue::from_static(coding));
         Ok(())
     }
 
-    fn gains(&self, res: &Res, media_type: &str) -> bool {
+    fn gains(&self, res: &Res) -> bool {
         let status = res.status_code();
-        let has_body = !matches!(
-            status,
-            StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED | StatusCode::PARTIAL_CONTENT
-        );
-        let forbids = res.header(header::CACHE_CONTROL).is_some_and(|says| says.contains("no-transform"));
-        let len = res.body().map_or(Some(0), |body| body.size_hint().exact());
-        let is_text = media_type.starts_with("text/")
-            || ["json", "javascript", "xml", "wasm", "svg"].iter().any(|kind| media_type.contains(kind));
+        let has_all = !status.is_informational()
+            && !matches!(status, StatusCode::NO_CONTENT | StatusCode::PARTIAL_CONTENT);
         let is_new = !res.headers().contains_key(header::CONTENT_ENCODING);
-        has_body
-            && !status.is_informational()
-            && !forbids
-            && is_text
-            && is_new
-            && len.is_none_or(|len| len >= self.len_min)
+        let len = res.body().map_or(Some(0), |body| body.size_hint().exact());
+        has_all && is_new && self.is_text(res) && !is_fixed(res) && len.is_none_or(|len| len >= self.len_min)
+    }
+
+    fn is_text(&self, res: &Res) -> bool {
+        let media_type = res.header(header::CONTENT_TYPE).unwrap_or("").to_ascii_lowercase();
+        let media_type = media_type.split(';').next().unwrap_or("").trim();
+        match media_type {
+            "text/event-stream" => self.events,
+            // At its end alone: what calls itself openxml is a zip file.
+            _ if media_type.starts_with("text/") || media_type.ends_with("xml") => true,
+            _ => ["json", "javascript", "wasm"].iter().any(|kind| media_type.contains(kind)),
+        }
     }
 
     async fn encode(&self, format: &impl Format, body: Body) -> std::result::Result<Body, CompressError> {
@@ -113,6 +118,26 @@ impl Compression {
         }
         through(body, |sink| self.compress.encode_writer(format, sink))
     }
+}
+
+/// Whether the answer says that it must not be changed on its way.
+fn is_fixed(res: &Res) -> bool {
+    let fields = res.headers().get_all(header::CACHE_CONTROL).into_iter();
+    let mut said = fields.filter_map(|field| field.to_str().ok()).flat_map(|field| field.split(','));
+    said.any(|directive| directive.trim().eq_ignore_ascii_case("no-transform"))
+}
+
+/// The tag of the same answer in other bytes, if it has a strong one.
+fn weak_tag(res: &Res) -> Option<String> {
+    res.header(header::ETAG).filter(|tag| tag.starts_with('"')).map(|tag| format!("W/{tag}"))
+}
+
+/// Whether the client says that it has what this tag is of.
+fn holds(req: &Req, tag: &str) -> bool {
+    let fields = req.headers().get_all(header::IF_NONE_MATCH).into_iter();
+    fields
+        .filter_map(|field| field.to_str().ok())
+        .any(|field| field.split(',').any(|held| held.trim() == tag))
 }
 
 impl From<Compression> for Middleware {

@@ -30,8 +30,8 @@ use crate::web::{Error, Middleware, Result};
 pub fn decode_bodies(pool: &LoopPool, len_max: u64) -> Middleware {
     let compress = Compress::new(pool);
     middleware(async move |ctx, next| {
-        let coding = ctx.req.header(header::CONTENT_ENCODING).map(str::to_ascii_lowercase);
-        if let Some(coding) = coding.filter(|coding| coding != "identity") {
+        let coding = ctx.req.content_coding();
+        if !coding.is_empty() {
             let body = ctx.req.take_body();
             let body = decoded(&compress, &coding, body, len_max)?;
             ctx.req.set_body(body);

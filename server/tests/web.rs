@@ -10,7 +10,7 @@ use std::rc::Rc;
 
 use asking::{Trace, ask, full, get, post, with};
 use peer::{Raw, body, on_loop, start, status};
-use phaseloop_server::http::{Body, FromTower, Method, Request, Server, StatusCode, ToTower};
+use phaseloop_server::http::{Body, FromTower, Method, Request, Response, Server, StatusCode, ToTower};
 use phaseloop_server::web::middleware::allowed_methods;
 use phaseloop_server::web::{Cookie, Error, Middleware, Result, State, express, koa};
 
@@ -308,6 +308,30 @@ fn tower_services_go_in_and_out() {
     assert_eq!(response.status(), 404);
 }
 
+#[test]
+fn an_answer_made_elsewhere_adds_to_vary_and_to_cookies() {
+    let mut app = koa::App::new();
+    app.use_(async |ctx, next| {
+        ctx.res.vary("origin");
+        ctx.set("x-a", "outer").set("x-b", "outer").set_cookie(&Cookie::new("session", "7"));
+        next.run(ctx).await
+    });
+    app.handler_at("/", async |_: Request<Body>| {
+        let answer = Response::builder().header("vary", "accept-encoding").header("set-cookie", "lang=de");
+        answer.header("x-a", "1").header("x-a", "2").body(Body::from("inner"))
+    });
+    let (response, text) = full(&app, get("/"));
+    assert_eq!(text, "inner");
+    for (name, expected) in [
+        ("vary", &["origin", "accept-encoding"][..]),
+        ("set-cookie", &["session=7; Path=/; HttpOnly; SameSite=Lax", "lang=de"]),
+        ("x-a", &["1", "2"]),
+        ("x-b", &["outer"]),
+    ] {
+        assert_eq!(response.headers().get_all(name).iter().collect::<Vec<_>>(), expected);
+    }
+}
+
 // --- answers ----------------------------------------------------------------------------------------------------------
 
 #[test]
@@ -431,6 +455,13 @@ fn bad_bodies_get_the_status_that_says_why() {
     let mut request = post("/json", json, "[]");
     request.headers_mut().insert("content-encoding", "gzip".parse().unwrap());
     assert_eq!(ask(&app, request), (415, "(415: the content coding \"gzip\" is not taken here)".into()));
+    for (codings, status) in [(&["identity", "gzip"][..], 415), (&["Identity", ""], 200), (&["GZIP"], 415)] {
+        let mut request = post("/json", json, "[]");
+        for coding in codings {
+            request.headers_mut().append("content-encoding", coding.parse().unwrap());
+        }
+        assert_eq!(ask(&app, request).0, status, "{codings:?}");
+    }
     assert_eq!(ask(&app, post("/text", "", vec![0xff_u8])).0, 400);
 }
 

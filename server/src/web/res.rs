@@ -212,20 +212,16 @@ impl Res {
         self.body.as_ref()
     }
 
-    /// Takes over an answer that was made elsewhere. Fields of the header that it has replace those of the same name.
+    /// Takes over an answer that was made elsewhere. Fields of the header that it has replace those of the same name, but for `Vary`
+    /// and `Set-Cookie`, which are added to what is there.
     pub fn set_response(&mut self, response: Response<Body>) {
         let (parts, body) = response.into_parts();
         self.status = Some(parts.status);
-        let mut last = None;
-        for (name, value) in parts.headers {
-            match (name, &last) {
-                (Some(name), _) => {
-                    self.headers.insert(name.clone(), value);
-                    last = Some(name);
-                }
-                (None, Some(name)) => drop(self.headers.append(name, value)),
-                (None, None) => {}
-            }
+        for name in parts.headers.keys().filter(|name| ![header::VARY, header::SET_COOKIE].contains(name)) {
+            self.headers.remove(name);
+        }
+        for (name, value) in &parts.headers {
+            self.headers.append(name, value.clone());
         }
         self.body = Some(body);
     }

@@ -20,8 +20,9 @@ use crate::http::{Body, BoxError, Handler, Request, Response};
 /// An error that a handler gives back goes to the next error handler *behind* it, as with Express's `next(err)`; so error
 /// handlers come last. One that no error handler takes goes to [`on_error`](Self::on_error).
 ///
-/// Not as in Express: paths are told apart by case; a handler that neither answers nor goes on makes a 404 instead of a
-/// client that waits; text is sent as plain text.
+/// Not as in Express: paths are told apart by case, and not by percent-encoding; a path whose routes are all for other methods
+/// makes a 405; a router sees the parameters of those around it; a handler that neither answers nor goes on makes a 404 instead of
+/// a client that waits; text is sent as plain text.
 ///
 /// # Examples
 /// ```

@@ -178,7 +178,8 @@ impl Context<'_> {
         self.res.send(reply)
     }
 
-    /// Ends a handler with an error that the client is told. A status that is none becomes a 500.
+    /// Ends a handler with an error that the client is told, also of a status of 500 and above, where Koa keeps the message to
+    /// itself. A status that is none becomes a 500.
     ///
     /// # Errors
     /// Always.

@@ -17,7 +17,7 @@ use redis::{PushKind, Value};
 use super::connect::BoxStream;
 use super::error::Error;
 use super::frames::{Bounds, Frames};
-use super::options::{Options, later};
+use super::options::Options;
 
 /// The answer to what was sent: a value for each command.
 pub(super) type Replies = Result<Vec<Value>, Error>;
@@ -177,7 +177,8 @@ impl Link {
             return Ok(());
         }
         shared.out.borrow_mut().extend_from_slice(commands);
-        let deadline = later(shared.lp.now(), limit);
+        // From this very moment: the loop's time is that of its turn, which may be a long one.
+        let deadline = shared.lp.sleep(limit).deadline();
         shared.owed.set(shared.owed.get() + count);
         let got = Vec::with_capacity(count);
         shared.waiting.borrow_mut().push_back(Waiting { deadline, limit, missing: count, got, answer });
@@ -210,7 +211,8 @@ impl Shared {
         let why = self.ended.borrow_mut().get_or_insert_with(|| why.clone()).clone();
         let waiting = self.waiting.take();
         self.owed.set(0);
-        let now = self.lp.now();
+        // Whoever waited longest was late, by whatever clock.
+        let now = waiting.front().map_or(self.lp.now(), |first| self.lp.now().max(first.deadline));
         for one in waiting {
             let error = match &why {
                 Error::Timeout(_) if one.deadline <= now => Error::Timeout(one.limit),

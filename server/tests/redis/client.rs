@@ -299,6 +299,25 @@ fn who_has_all_the_time_there_is_waits_and_gets_an_answer() {
 }
 
 #[test]
+fn a_command_has_all_its_time_however_long_the_turn_was_before_it() {
+    let Some(server) = server() else { return };
+    on_loop(async |lp| {
+        let mut options = Options::addr(server.addr());
+        options.command_timeout = secs(1);
+        let redis = Client::new(&lp, options);
+        redis.ready(secs(30)).await.unwrap();
+        let began = std::time::Instant::now();
+        while began.elapsed() < ms(1100) {
+            std::hint::spin_loop(); // a callback that computes
+        }
+        assert_eq!(redis.query::<String>(cmd("ECHO").arg("a")).await, Ok("a".to_owned()));
+        let own = redis.dedicated().await.unwrap();
+        let late = own.query_within::<()>(cmd("BLPOP").arg("list").arg(0), ms(20)).await;
+        assert_eq!(late, Err(Error::Timeout(ms(20))));
+    });
+}
+
+#[test]
 fn what_waits_is_bounded_by_number_and_by_length() {
     let Some(server) = server() else { return };
     on_loop(async |lp| {

@@ -2,14 +2,15 @@
 //!
 //! Each server runs twice under `valgrind --tool=callgrind`, for one and for three times so many messages on 50
 //! connections. The difference in instructions over the difference in messages leaves out the start, the accepts and
-//! the end. Needs valgrind on the path. valgrind 3.19 does not know io_uring, so compio and monoio are left out.
+//! the end. A server of WebSockets, such as `phaseloop-ws`, gets their messages. Needs valgrind on the path. valgrind 3.19 does
+//! not know io_uring, so compio and monoio are left out.
 
 use std::fs;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
-use phaseloop_benches::echo_client::{EchoClient, Until};
+use phaseloop_benches::echo_client::{EchoClient, Talk, Until};
 use phaseloop_benches::echo_process::{EchoProcess, check_name};
 use phaseloop_benches::{child, tcp_echo};
 
@@ -78,8 +79,9 @@ fn count(server: &str, size: usize, messages: u64) -> io::Result<u64> {
         .args(["--quiet", "--tool=callgrind", &format!("--callgrind-out-file={}", file.display())])
         .arg(std::env::current_exe()?)
         .args(child::serve_args(server, tcp_echo::buf_len(size)));
+    let talk = if is_websocket(server) { Talk::websocket(size) } else { Talk::bytes(size) };
     let server = EchoProcess::spawn(command)?;
-    let mut client = EchoClient::connect(server.addr(), CONNECTIONS, size, None)?;
+    let mut client = EchoClient::connect_to_talk(server.addr(), CONNECTIONS, talk, None)?;
     client.ping_each()?;
     let answered = client.exchange(Until::Messages(messages))?;
     if answered != messages {
@@ -89,6 +91,10 @@ fn count(server: &str, size: usize, messages: u64) -> io::Result<u64> {
     let text = fs::read_to_string(&file)?;
     fs::remove_file(&file)?;
     total(&text).ok_or_else(|| io::Error::other("callgrind wrote no total"))
+}
+
+fn is_websocket(server: &str) -> bool {
+    server.split('-').any(|word| word == "ws")
 }
 
 fn out_file() -> PathBuf {

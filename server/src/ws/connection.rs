@@ -204,7 +204,7 @@ impl Connection {
             Event::Ping(payload)
                 if core.stage == Stage::Open && core.outbox.len() <= self.options.high_water =>
             {
-                core.outbox.push(encode::pong(payload, self.role));
+                core.outbox.push(encode::pong(&payload, self.role));
             }
             Event::Ping(_) => {}
             Event::Close(close) => {

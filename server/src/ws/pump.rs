@@ -7,7 +7,6 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use futures_io::{AsyncRead, AsyncWrite};
 
 use super::close::{Close, CloseCode, Lost};
@@ -192,7 +191,7 @@ impl Pump {
             Due::Ask => {
                 let mut core = connection.core.borrow_mut();
                 core.asked = Some(connection.lp.now());
-                core.outbox.push(encode::ping(Bytes::new(), connection.role));
+                core.outbox.push(encode::ping(connection.role));
                 drop(core);
                 connection.wake_pump();
             }

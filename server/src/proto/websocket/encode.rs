@@ -26,21 +26,22 @@ impl Encoded {
 /// A whole message in one frame.
 pub(crate) fn message(message: &Message, role: Role) -> Encoded {
     let opcode = OpCode::Data(if message.is_text() { Data::Text } else { Data::Binary });
-    frame(opcode, false, message.as_bytes_shared(), role)
+    frame(opcode, false, message.as_bytes(), || message.as_bytes_shared(), role)
 }
 
 /// A whole message that was compressed to `payload`.
 pub(crate) fn compressed(message: &Message, payload: Vec<u8>, role: Role) -> Encoded {
     let opcode = OpCode::Data(if message.is_text() { Data::Text } else { Data::Binary });
-    frame(opcode, true, payload.into(), role)
+    let payload = Bytes::from(payload);
+    frame(opcode, true, &payload, || payload.clone(), role)
 }
 
-pub(crate) fn ping(payload: Bytes, role: Role) -> Encoded {
-    frame(OpCode::Control(Control::Ping), false, payload, role)
+pub(crate) fn ping(role: Role) -> Encoded {
+    control(Control::Ping, &[], role)
 }
 
-pub(crate) fn pong(payload: Bytes, role: Role) -> Encoded {
-    frame(OpCode::Control(Control::Pong), false, payload, role)
+pub(crate) fn pong(payload: &[u8], role: Role) -> Encoded {
+    control(Control::Pong, payload, role)
 }
 
 /// The frame that closes a connection. A reason that is too long for it is cut.
@@ -52,10 +53,15 @@ pub(crate) fn close(close: Option<&Close>, role: Role) -> Encoded {
         }
         [&close.code.0.to_be_bytes()[..], &close.reason.as_bytes()[..len]].concat()
     });
-    frame(OpCode::Control(Control::Close), false, payload.into(), role)
+    control(Control::Close, &payload, role)
 }
 
-fn frame(opcode: OpCode, rsv1: bool, payload: Bytes, role: Role) -> Encoded {
+fn control(control: Control, payload: &[u8], role: Role) -> Encoded {
+    frame(OpCode::Control(control), false, payload, || Bytes::copy_from_slice(payload), role)
+}
+
+/// A frame with `payload`, which is copied if it is short or to be masked, and else taken from `share`.
+fn frame(opcode: OpCode, rsv1: bool, payload: &[u8], share: impl FnOnce() -> Bytes, role: Role) -> Encoded {
     let mask = (role == Role::Client).then(random_mask);
     let header = FrameHeader { is_final: true, rsv1, opcode, mask, ..FrameHeader::default() };
     let len = payload.len() as u64;
@@ -63,10 +69,10 @@ fn frame(opcode: OpCode, rsv1: bool, payload: Bytes, role: Role) -> Encoded {
     let mut head = Vec::with_capacity(header.len(len) + if copies { payload.len() } else { 0 });
     header.format(len, &mut head).expect("a vector takes every byte");
     if !copies {
-        return Encoded { head: head.into(), payload };
+        return Encoded { head: head.into(), payload: share() };
     }
     let begin = head.len();
-    head.extend_from_slice(&payload);
+    head.extend_from_slice(payload);
     if let Some(mask) = mask {
         apply_mask(&mut head[begin..], mask, 0);
     }

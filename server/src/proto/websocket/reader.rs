@@ -56,6 +56,8 @@ struct Partial {
 /// RFC 6455, section 5.2: two bytes, eight of length, four of mask.
 const HEAD_LEN_MAX: usize = 14;
 
+const UNKNOWN_OPCODE: Fault = Fault::Protocol("an opcode is unknown");
+
 /// RFC 6455, section 5.5.
 const CONTROL_LEN_MAX: usize = 125;
 
@@ -111,6 +113,15 @@ impl Reader {
 
     /// Reads a header, over several calls if need be. False if more bytes are needed.
     fn read_head(&mut self, input: &mut &[u8]) -> Result<bool, Fault> {
+        if self.head_len == 0 {
+            let mut cursor = Cursor::new(*input);
+            let parsed = FrameHeader::parse(&mut cursor).map_err(|_| UNKNOWN_OPCODE)?;
+            if let Some((header, len)) = parsed {
+                let head_len = usize::try_from(cursor.position()).expect("it is within the input");
+                *input = &input[head_len..];
+                return self.begin_frame(&header, len).map(|()| true);
+            }
+        }
         loop {
             let missing = head_len(&self.head[..self.head_len]) - self.head_len;
             if missing == 0 {
@@ -126,7 +137,7 @@ impl Reader {
         }
         let parsed = FrameHeader::parse(&mut Cursor::new(&self.head[..self.head_len]));
         self.head_len = 0;
-        let Ok(Some((header, len))) = parsed else { return Err(Fault::Protocol("an opcode is unknown")) };
+        let Ok(Some((header, len))) = parsed else { return Err(UNKNOWN_OPCODE) };
         self.begin_frame(&header, len)?;
         Ok(true)
     }
@@ -238,7 +249,7 @@ impl Reader {
             Control::Ping => Ok(Event::Ping(payload)),
             Control::Pong => Ok(Event::Pong),
             Control::Close => closed(&payload).map(Event::Close),
-            Control::Reserved(_) => Err(Fault::Protocol("an opcode is unknown")),
+            Control::Reserved(_) => Err(UNKNOWN_OPCODE),
         }
     }
 }

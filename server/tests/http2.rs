@@ -83,6 +83,17 @@ impl Client {
         }
     }
 
+    /// What comes next on `stream`, however long that takes in virtual time.
+    #[cfg(feature = "ws")]
+    async fn data(&mut self, stream: u32) -> Vec<u8> {
+        loop {
+            let frame = self.next().await.expect("the connection stays");
+            if (frame.kind, frame.stream) == (DATA, stream) {
+                return frame.payload;
+            }
+        }
+    }
+
     /// Reads until the end and gives the code of the last GOAWAY, if there was one.
     async fn goaway(&mut self) -> Option<u8> {
         let mut code = None;
@@ -393,11 +404,61 @@ fn a_websocket_on_a_stream_outlives_the_idle_time() {
         for pause in [0, 200] {
             lp.sleep(secs(pause)).await;
             client.send(&frame(DATA, 0, 1, b"\x81\x82\0\0\0\0hi")).await;
-            let mut echoed = client.next().await.unwrap();
-            while echoed.kind != DATA {
-                echoed = client.next().await.unwrap();
-            }
-            assert_eq!((echoed.stream, &*echoed.payload), (1, &b"\x81\x02hi"[..]));
+            assert_eq!(client.data(1).await, b"\x81\x02hi");
         }
     });
+}
+
+#[cfg(all(feature = "ws", feature = "socketio"))]
+#[test]
+fn an_engineio_session_on_a_stream_lives_and_ends_without_its_connection() {
+    use phaseloop_server::engineio::{CloseReason, Engine, Message, Options};
+
+    on_loop(async |lp| {
+        let end = Rc::new(Cell::new(None));
+        let noted = Rc::clone(&end);
+        let engine = Engine::new(Options::default(), move |session, _| {
+            let (back, noted) = (session.clone(), Rc::clone(&noted));
+            session.on_message(move |message| match message {
+                Message::Text(text) => drop(back.send_text(text)),
+                Message::Binary(bytes) => drop(back.send_binary(bytes)),
+            });
+            session.on_close(move |reason| noted.set(Some(reason)));
+        });
+        let (_serving, address) = start(&lp, Server::new(engine.clone()));
+        let mut client = Client::connect(&lp, address).await;
+        let connect = [
+            literal(":method", "CONNECT"),
+            literal(":path", "/engine.io/?EIO=4&transport=websocket"),
+            b"\x86\x41\x01x".to_vec(),
+            literal(":protocol", "websocket"),
+            literal("sec-websocket-version", "13"),
+        ];
+        client.send(&frame(HEADERS, END_HEADERS, 1, &connect.concat())).await;
+        let waiting = lp.begin_request(); // no time passes
+        let opened = client.data(1).await;
+        assert!(opened.starts_with(b"\x81") && opened.windows(6).any(|found| found == b"{\"sid\""));
+        for said in ["4hi", "4there"] {
+            client.send(&frame(DATA, 0, 1, &masked_text(said))).await;
+            assert_eq!(client.data(1).await[2..], *said.as_bytes());
+        }
+        drop(waiting);
+        for _ in 0..3 {
+            assert_eq!(client.data(1).await, b"\x81\x012"); // when the interval is over
+            client.send(&frame(DATA, 0, 1, &masked_text("3"))).await;
+        }
+        assert_eq!((engine.session_count(), end.get()), (1, None));
+        client.send(&frame(DATA, 0, 1, b"\x88\x80\0\0\0\0")).await;
+        assert_eq!(client.data(1).await, b"\x88\x00");
+        client.send(&frame(HEADERS, END_HEADERS | END_STREAM, 3, GET)).await;
+        assert!(client.answer(3).await.contains("Transport unknown"), "the connection stays");
+        assert_eq!((engine.session_count(), end.get()), (0, Some(CloseReason::TransportClose)));
+    });
+}
+
+/// A short text in a frame of a WebSocket's client, with a mask of zeros.
+#[cfg(all(feature = "ws", feature = "socketio"))]
+fn masked_text(text: &str) -> Vec<u8> {
+    let len = u8::try_from(text.len()).unwrap();
+    [&[0x81, 0x80 | len, 0, 0, 0, 0], text.as_bytes()].concat()
 }

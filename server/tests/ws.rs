@@ -434,3 +434,87 @@ fn a_socket_that_is_dropped_says_goodbye() {
         lp.sleep(ms(1)).await;
     });
 }
+
+#[test]
+fn a_socket_that_is_dropped_with_messages_in_it_still_hears_the_goodbye() {
+    on_loop(async |lp| {
+        let mut options = options();
+        options.inbox_len_max = 0;
+        let server = serving(Acceptor::new(options), async |socket| {
+            phaseloop::sleep(secs(1)).await;
+            drop(socket);
+        });
+        let (_serving, address) = start(&lp, server);
+        let mut raw = raw(&lp, address).await;
+        raw.send(frame(0x81, b"x").repeat(3)).await;
+        lp.sleep(secs(1)).await;
+        raw.bytes_until(b"\x88\x02\x03\xe8").await;
+        raw.send(frame(0x88, b"\x03\xe8")).await;
+        raw.bytes_until_closed().await; // no time passes: the server does not wait for its own deadline
+    });
+}
+
+#[test]
+fn a_goodbye_leaves_and_is_heard_if_who_serves_the_socket_panics() {
+    on_loop(async |lp| {
+        lp.on_task_failure(|_, _| {});
+        let server = serving(Acceptor::new(options()), async |mut socket| {
+            socket.send("last words").await.unwrap();
+            socket.next().await;
+            panic!("on purpose");
+        });
+        let (serving, address) = start(&lp, server);
+        let mut raw = raw(&lp, address).await;
+        raw.send(frame(0x81, b"x")).await;
+        raw.bytes_until(b"\x81\x0alast words\x88\x02\x03\xe8").await;
+        assert_eq!((lp.task_failures(), serving.stats().connections), (1, 1));
+        raw.send(frame(0x88, b"\x03\xe8")).await;
+        raw.bytes_until_closed().await;
+        assert_eq!(serving.stats().connections, 0);
+    });
+}
+
+#[test]
+fn a_peer_is_answered_while_who_serves_it_waits_for_something_else() {
+    on_loop(async |lp| {
+        let server = serving(Acceptor::new(options()), async |socket| {
+            std::future::pending::<()>().await;
+            drop(socket);
+        });
+        let (serving, address) = start(&lp, server);
+        let mut raw = raw(&lp, address).await;
+        raw.send([frame(0x81, b"x"), frame(0x89, b"ping")].concat()).await;
+        raw.bytes_until(b"\x8a\x04ping").await;
+        raw.send(frame(0x88, b"\x03\xe8")).await;
+        raw.bytes_until_closed().await;
+        assert_eq!(serving.stats().connections, 0);
+    });
+}
+
+#[test]
+fn callbacks_go_on_when_a_slow_peer_takes_what_is_there_for_it() {
+    on_loop(async |lp| {
+        let mut options = options();
+        options.high_water = 1000;
+        let acceptor = Acceptor::new(options);
+        let server = Server::new(move |mut request: Request<Body>| {
+            let (response, opening) = acceptor.accept(&mut request).unwrap();
+            let echo = WsCallbacks::new(|sender, message| sender.try_send(message).unwrap());
+            phaseloop::spawn(opening.callbacks(echo)).detach();
+            async { response }
+        });
+        let (_serving, address) = start(&lp, server);
+        let mut slow = raw(&lp, address).await;
+        let (stream, message) = (slow.stream.clone(), frame(0x82, &[1; 60_000]));
+        let flood = lp.spawn(async move {
+            for _ in 0..300 {
+                stream.write_all(&message).await.unwrap(); // 18 MB: more than the system holds
+            }
+            stream.write_all(&frame(0x82, b"the last")).await.unwrap();
+        });
+        lp.sleep(secs(1)).await;
+        assert!(!flood.is_finished(), "the server reads what it can not answer");
+        slow.bytes_until(b"the last").await; // no time passes: no ping comes to the rescue
+        flood.await.unwrap();
+    });
+}

@@ -11,12 +11,14 @@ use http::header::{
 };
 use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
 
+use super::connection::Connection;
 use super::deflate::{self, Agreed};
 use super::handshake;
 use super::link::Link;
 use super::opening::{Shared, Terms};
 use super::options::WsOptions;
 use super::sender::WsSender;
+use super::served;
 use super::socket::{WebSocket, WsCallbacks};
 use crate::http::{Body, StatusError, Upgrading, asked_protocol, upgrade};
 use crate::proto::websocket::Role;
@@ -86,7 +88,7 @@ impl Acceptor {
         }
     }
 
-    /// Answers `request`: with a WebSocket, which `serve` gets in a task of its own, or with what is wrong.
+    /// Answers `request`: with a WebSocket, which `serve` gets as [`Opening::serve`] has it, or with what is wrong.
     pub fn answer<F>(
         &self,
         mut request: Request<Body>,
@@ -192,9 +194,13 @@ impl Opening {
     /// # Cancel safety
     /// Dropping the future closes the connection.
     pub async fn socket(self) -> io::Result<WebSocket> {
+        self.connection().await.map(WebSocket::start)
+    }
+
+    async fn connection(self) -> io::Result<Rc<Connection>> {
         let Self { shared, upgrading, terms } = self;
         let link = Link::Upgraded(upgrading.await?);
-        Ok(WebSocket::start(shared.open(&phaseloop::current(), link, Vec::new(), terms)))
+        Ok(shared.open(&phaseloop::current(), link, Vec::new(), terms))
     }
 
     /// Waits for the connection and has it call `callbacks`; no task of the caller's is needed.
@@ -202,18 +208,20 @@ impl Opening {
     /// # Errors
     /// As [`socket`](Self::socket). Nothing is called then.
     pub async fn callbacks(self, callbacks: WsCallbacks) -> io::Result<WsSender> {
-        let Self { shared, upgrading, terms } = self;
-        let link = Link::Upgraded(upgrading.await?);
-        Ok(callbacks.start(shared.open(&phaseloop::current(), link, Vec::new(), terms)))
+        self.connection().await.map(|connection| callbacks.start(connection))
     }
 
-    /// Runs `serve` with the connection, in a task of its own, once it is there.
+    /// Runs `serve` with the connection, once it is there, in the task that serves the connection. That saves two changes of task a
+    /// message against [`socket`](Self::socket), whose connection has a task of its own.
+    ///
+    /// # Panics
+    /// A panic of `serve` is the task's outcome. The goodbye of the socket that is dropped by it still leaves.
     pub fn serve<F: Future<Output = ()> + 'static>(self, serve: impl FnOnce(WebSocket) -> F + 'static) {
         // Boxed, so that what opening needs is gone while the connection lives.
-        let opening = Box::pin(self.socket());
+        let opening = Box::pin(self.connection());
         phaseloop::spawn(async move {
-            if let Ok(socket) = opening.await {
-                serve(socket).await;
+            if let Ok(connection) = opening.await {
+                served::serve(connection, serve).await;
             }
         })
         .detach();

@@ -1,14 +1,14 @@
 //! One connection: what its ends share. The task in `pump.rs` reads and writes; whoever sends puts into the outbox.
 
 use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
-use phaseloop::{LoopHandle, Sleep};
+use phaseloop::LoopHandle;
 
 use super::close::{Close, CloseCode, Closed, Lost};
+use super::inbox::Inbox;
 use super::link::Link;
 use super::message::Message;
 use super::options::{WhenFull, WsOptions};
@@ -31,6 +31,18 @@ pub(crate) struct Connection {
     pub(crate) wakers: RefCell<Wakers>,
     /// Somebody takes messages: a socket, or callbacks.
     pub(crate) is_heard: Cell<bool>,
+    pub(crate) work: Cell<Work>,
+}
+
+/// What the connection's task is at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Work {
+    /// It waits until it is woken.
+    Waits,
+    /// It reads. Whoever is served by the same task is polled next.
+    Reads,
+    /// It lets others work, and writes next.
+    Serves,
 }
 
 /// Whom to wake when something changes.
@@ -48,15 +60,13 @@ pub(crate) struct Core {
     pub(crate) outbox: Outbox,
     /// What was read and is not decoded, since the inbox is full.
     pub(crate) rest: Vec<u8>,
-    inbox: VecDeque<Message>,
-    inbox_len: usize,
+    inbox: Inbox,
     pub(crate) stage: Stage,
     pub(crate) closed: Option<Rc<Closed>>,
     /// When the peer was last heard, when it was asked, and since when it takes nothing.
     pub(crate) heard: Instant,
     pub(crate) asked: Option<Instant>,
     pub(crate) stalled: Option<Instant>,
-    pub(crate) timer: Option<Sleep>,
 }
 
 /// Where a connection stands.
@@ -70,11 +80,12 @@ pub(crate) enum Stage {
     Over,
 }
 
-/// Messages that wait for a receiver at most, whatever their size.
-const INBOX_MAX: usize = 256;
-
 impl Connection {
+    /// Has the connection's task write what there is to write, and look at what changed.
     pub(crate) fn wake_pump(&self) {
+        if self.work.get() != Work::Waits {
+            return; // it is about to
+        }
         let waker = self.wakers.borrow().pump.clone();
         if let Some(waker) = waker {
             waker.wake();
@@ -223,32 +234,28 @@ impl Connection {
         if !self.is_heard.get() {
             return; // whoever took messages is gone, and the peer was told goodbye
         }
-        let mut core = self.core.borrow_mut();
-        core.inbox_len += message.len();
-        core.inbox.push_back(message);
-        drop(core);
-        let receiver = self.wakers.borrow_mut().receiver.take();
-        if let Some(receiver) = receiver {
-            receiver.wake();
-        }
+        self.core.borrow_mut().inbox.push(message);
+        self.wake_receiver();
+    }
+
+    /// Nobody takes messages any more.
+    pub(crate) fn stop_hearing(&self) {
+        self.is_heard.set(false);
+        self.core.borrow_mut().inbox = Inbox::default();
     }
 
     pub(crate) fn inbox_is_full(&self) -> bool {
-        let core = self.core.borrow();
-        core.inbox_len > self.options.inbox_len_max || core.inbox.len() >= INBOX_MAX
+        self.core.borrow().inbox.is_full(self.options.inbox_len_max)
     }
 
     /// The next message; `None` at the end.
     pub(crate) fn poll_message(&self, cx: &Context<'_>) -> Poll<Option<Message>> {
-        let was_full = self.inbox_is_full();
         let mut core = self.core.borrow_mut();
-        if let Some(message) = core.inbox.pop_front() {
-            core.inbox_len -= message.len();
-            if core.inbox.is_empty() {
-                core.inbox = VecDeque::new(); // a silent connection owns none
-            }
+        let was_full = core.inbox.is_full(self.options.inbox_len_max);
+        if let Some(message) = core.inbox.pop() {
+            let has_room = !core.inbox.is_full(self.options.inbox_len_max);
             drop(core);
-            if was_full && !self.inbox_is_full() {
+            if was_full && has_room {
                 self.wake_pump();
             }
             return Poll::Ready(Some(message));
@@ -256,7 +263,10 @@ impl Connection {
         if core.closed.is_some() {
             return Poll::Ready(None);
         }
-        self.wakers.borrow_mut().receiver = Some(cx.waker().clone());
+        let receiver = &mut self.wakers.borrow_mut().receiver;
+        if !receiver.as_ref().is_some_and(|known| known.will_wake(cx.waker())) {
+            *receiver = Some(cx.waker().clone());
+        }
         Poll::Pending
     }
 
@@ -291,10 +301,19 @@ impl Connection {
 
     fn wake_users(&self) {
         self.wake_senders();
-        let receiver = self.wakers.borrow_mut().receiver.take();
-        if let Some(receiver) = receiver {
-            receiver.wake();
+        self.wake_receiver();
+    }
+
+    fn wake_receiver(&self) {
+        let mut wakers = self.wakers.borrow_mut();
+        let Some(receiver) = wakers.receiver.take() else { return };
+        let is_same_task = wakers.pump.as_ref().is_some_and(|pump| pump.will_wake(&receiver));
+        if is_same_task && self.work.get() == Work::Reads {
+            wakers.receiver = Some(receiver); // it is polled next
+            return;
         }
+        drop(wakers);
+        receiver.wake();
     }
 }
 
@@ -306,14 +325,12 @@ impl Core {
             deflater,
             outbox: Outbox::default(),
             rest: Vec::new(),
-            inbox: VecDeque::new(),
-            inbox_len: 0,
+            inbox: Inbox::default(),
             stage: Stage::Open,
             closed: None,
             heard: now,
             asked: None,
             stalled: None,
-            timer: None,
         }
     }
 

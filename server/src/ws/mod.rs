@@ -2,7 +2,7 @@
 //!
 //! An [`Acceptor`] makes a [`WebSocket`] of a request, [`connect`] asks a server for one. A socket is a stream of [`Message`]s and
 //! a [`WsSender`]; [`WsCallbacks`] is the front for those who would rather be called. Pings, goodbyes, slow and silent peers are
-//! looked after by a task of the connection's own, within [`WsOptions`]. [`broadcast`] encodes once for many.
+//! looked after by the connection's task, within [`WsOptions`], whatever its users do. [`broadcast`] encodes once for many.
 //!
 //! An idle connection owns no buffer, neither for reading nor for writing.
 
@@ -17,6 +17,7 @@ mod deflate;
 mod deflate;
 mod front;
 mod handshake;
+mod inbox;
 mod link;
 mod message;
 mod opening;
@@ -24,6 +25,7 @@ mod options;
 mod outbox;
 mod pump;
 mod sender;
+mod served;
 mod socket;
 
 pub use acceptor::{Acceptor, Opening, Refusal, Refused};

@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use phaseloop::LoopHandle;
 
-use super::connection::{Connection, Core, Wakers};
+use super::connection::{Connection, Core, Wakers, Work};
 use super::deflate::{self, Agreed, Packing};
 use super::link::Link;
 use super::options::WsOptions;
@@ -39,13 +39,13 @@ impl Shared {
     }
 
     /// A connection over `link`, of which `first` was read before.
-    pub(crate) fn open(&self, lp: &LoopHandle, link: Link, first: Vec<u8>, terms: Terms) -> Connection {
+    pub(crate) fn open(&self, lp: &LoopHandle, link: Link, first: Vec<u8>, terms: Terms) -> Rc<Connection> {
         let options = &self.options;
         let reader = Reader::new(terms.role, options.frame_len_max, options.message_len_max);
         let (reader, deflater) = deflate::equip(&self.packing, reader, &terms);
         let mut core = Core::new(link, reader, deflater, lp.now());
         core.rest = first;
-        Connection {
+        Rc::new(Connection {
             lp: lp.clone(),
             options: Rc::clone(options),
             scratch: self.scratch.clone(),
@@ -54,6 +54,7 @@ impl Shared {
             core: RefCell::new(core),
             wakers: RefCell::new(Wakers::default()),
             is_heard: Cell::new(true),
-        }
+            work: Cell::new(Work::Waits),
+        })
     }
 }

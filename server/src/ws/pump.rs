@@ -8,9 +8,10 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use futures_io::{AsyncRead, AsyncWrite};
+use phaseloop::Sleep;
 
 use super::close::{Close, CloseCode, Lost};
-use super::connection::{Connection, Core, Stage};
+use super::connection::{Connection, Core, Stage, Work};
 use super::front::Front;
 use super::options::WhenFull;
 use crate::proto::websocket::encode;
@@ -22,19 +23,71 @@ const READS_MAX: usize = 8;
 pub(crate) struct Pump {
     connection: Rc<Connection>,
     front: Front,
+    alarm: Option<Alarm>,
+}
+
+/// Wakes the task when something is due. It is not moved when that is put off, which it is by every message.
+struct Alarm {
+    at: Instant,
+    timer: Sleep,
 }
 
 /// How far reading came.
-enum Read {
-    /// The stream has nothing now, or nobody has room.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Read {
+    /// The stream has nothing now.
     Waits,
+    /// Nobody has room for more.
+    Paused,
     /// There may be more, but it is the others' turn.
     More,
 }
 
 impl Pump {
     pub(crate) fn new(connection: Rc<Connection>, front: Front) -> Self {
-        Self { connection, front }
+        Self { connection, front, alarm: None }
+    }
+
+    /// Serves the connection in a task of its own.
+    pub(crate) fn spawn(mut self) {
+        self.alarm = None; // it would wake the task that this comes from, if it comes from one
+        let lp = self.connection.lp.clone();
+        lp.spawn(self).detach();
+    }
+
+    /// Reads, and passes on what came. Until `end`, which must follow, nothing that is sent wakes this task.
+    pub(crate) fn begin(&self, cx: &mut Context<'_>) -> Read {
+        let connection = &*self.connection;
+        let mut wakers = connection.wakers.borrow_mut();
+        if !wakers.pump.as_ref().is_some_and(|known| known.will_wake(cx.waker())) {
+            wakers.pump = Some(cx.waker().clone());
+        }
+        drop(wakers);
+        connection.work.set(Work::Reads);
+        let read = self.read(cx).unwrap_or_else(|error| {
+            connection.lose(Lost::Io(error));
+            Read::Waits
+        });
+        if connection.core.borrow().link.is_draining() {
+            connection.close(Some(&Close::new(CloseCode::GOING_AWAY, "the server shuts down")));
+        }
+        connection.work.set(Work::Serves);
+        read
+    }
+
+    /// Writes, and looks after the time. Ready when the connection is over.
+    pub(crate) fn end(&mut self, cx: &mut Context<'_>, read: Read) -> Poll<()> {
+        let connection = &*self.connection;
+        connection.work.set(Work::Waits);
+        if let Err(error) = self.write(cx) {
+            connection.lose(Lost::Io(error));
+        }
+        if read == Read::More || (read == Read::Paused && !self.is_paused()) {
+            cx.waker().wake_by_ref();
+        }
+        self.look_at_the_time(cx);
+        self.front.maybe_closed(&self.connection);
+        if self.connection.core.borrow().stage == Stage::Over { Poll::Ready(()) } else { Poll::Pending }
     }
 
     /// True if messages that come would only pile up.
@@ -74,11 +127,11 @@ impl Pump {
 
     fn read(&self, cx: &mut Context<'_>) -> io::Result<Read> {
         let connection = &*self.connection;
+        let rest = std::mem::take(&mut connection.core.borrow_mut().rest);
+        self.take_in(&rest);
         for _ in 0..READS_MAX {
-            let rest = std::mem::take(&mut connection.core.borrow_mut().rest);
-            self.take_in(&rest);
             if self.is_paused() || !connection.core.borrow().rest.is_empty() {
-                return Ok(Read::Waits);
+                return Ok(Read::Paused);
             }
             let read = connection.scratch.with(|scratch| {
                 let read = Pin::new(&mut connection.core.borrow_mut().link).poll_read(cx, scratch);
@@ -144,26 +197,29 @@ impl Pump {
     }
 
     /// Does what is due, and has the task woken when something will be.
-    fn look_at_the_time(&self, cx: &mut Context<'_>) {
-        let lp = &self.connection.lp;
+    fn look_at_the_time(&mut self, cx: &mut Context<'_>) {
         while let Some((deadline, due)) = self.deadline() {
-            if deadline <= lp.now() {
-                self.act(due);
-                continue;
+            if deadline > self.connection.lp.now() && self.is_woken_at(cx, deadline) {
+                return;
             }
-            let timer = &mut self.connection.core.borrow_mut().timer;
-            let timer = timer.get_or_insert_with(|| lp.sleep_until(deadline));
-            if timer.deadline() > deadline {
-                timer.reset(deadline);
-            }
-            if Pin::new(&mut *timer).poll(cx).is_ready() {
-                timer.reset(deadline); // it was set for a deadline that has moved on since
-                if Pin::new(timer).poll(cx).is_ready() {
-                    continue;
-                }
-            }
-            return;
+            self.act(due);
         }
+    }
+
+    /// Has the task be woken at `deadline` or before. False if that has passed.
+    fn is_woken_at(&mut self, cx: &mut Context<'_>, deadline: Instant) -> bool {
+        let lp = &self.connection.lp;
+        if self.alarm.as_ref().is_some_and(|alarm| lp.now() < alarm.at && alarm.at <= deadline) {
+            return true;
+        }
+        let alarm = self.alarm.get_or_insert_with(|| Alarm { at: deadline, timer: lp.sleep_until(deadline) });
+        alarm.at = deadline;
+        alarm.timer.reset(deadline);
+        let waits = Pin::new(&mut alarm.timer).poll(cx).is_pending();
+        if !waits {
+            self.alarm = None;
+        }
+        waits
     }
 
     /// The next deadline as things stand.
@@ -216,28 +272,9 @@ enum Due {
 impl Future for Pump {
     type Output = ();
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let connection = &*self.connection;
-        let mut wakers = connection.wakers.borrow_mut();
-        if !wakers.pump.as_ref().is_some_and(|known| known.will_wake(cx.waker())) {
-            wakers.pump = Some(cx.waker().clone());
-        }
-        drop(wakers);
-        let read = self.read(cx);
-        if connection.core.borrow().link.is_draining() {
-            connection.close(Some(&Close::new(CloseCode::GOING_AWAY, "the server shuts down")));
-        }
-        match read.and_then(|read| self.write(cx).map(|()| read)) {
-            Ok(Read::Waits) => {}
-            Ok(Read::More) => cx.waker().wake_by_ref(),
-            Err(error) => connection.lose(Lost::Io(error)),
-        }
-        self.look_at_the_time(cx);
-        self.front.maybe_closed(connection);
-        if connection.core.borrow().stage == Stage::Over {
-            return Poll::Ready(());
-        }
-        Poll::Pending
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let read = self.begin(cx);
+        self.end(cx, read)
     }
 }
 

@@ -28,9 +28,13 @@ pub struct WebSocket {
 
 impl WebSocket {
     /// Has the connection served by a task of its own.
-    pub(crate) fn start(connection: Connection) -> Self {
-        let connection = Rc::new(connection);
-        connection.lp.spawn(Pump::new(Rc::clone(&connection), Front::Inbox)).detach();
+    pub(crate) fn start(connection: Rc<Connection>) -> Self {
+        Pump::new(Rc::clone(&connection), Front::Inbox).spawn();
+        Self::new(connection)
+    }
+
+    /// The users' end of a connection that somebody else serves.
+    pub(crate) fn new(connection: Rc<Connection>) -> Self {
         Self { sender: WsSender { connection } }
     }
 
@@ -71,7 +75,7 @@ impl Stream for WebSocket {
 
 impl Drop for WebSocket {
     fn drop(&mut self) {
-        self.connection.is_heard.set(false);
+        self.connection.stop_hearing();
         self.connection.close(Some(&CloseCode::NORMAL.into()));
         self.connection.wake_pump(); // if the inbox was full
     }
@@ -104,15 +108,11 @@ impl WsCallbacks {
         self
     }
 
-    pub(crate) fn start(self, connection: Connection) -> WsSender {
-        let connection = Rc::new(connection);
+    pub(crate) fn start(self, connection: Rc<Connection>) -> WsSender {
         let sender = WsSender { connection: Rc::clone(&connection) };
         let callbacks =
             Callbacks { sender: sender.clone(), on_message: self.on_message, on_close: self.on_close.into() };
-        connection
-            .lp
-            .spawn(Pump::new(Rc::clone(&connection), Front::Callbacks(Box::new(callbacks))))
-            .detach();
+        Pump::new(connection, Front::Callbacks(Box::new(callbacks))).spawn();
         sender
     }
 }

@@ -219,7 +219,7 @@ fn a_slow_peer_is_bounded_as_the_policy_has_it() {
             let (_serving, address) = start(&lp, server);
             let mut slow = raw(&lp, address).await;
             slow.send(frame(0x89, b"")).await;
-            slow.bytes_until(&[0x8a, 0]).await; // the connection is there
+            let before = slow.bytes_until(&[0x8a, 0]).await; // the connection is there
             let sender = sender.borrow().clone().unwrap();
             let mut refused = None;
             for _ in 0..1000 {
@@ -241,11 +241,36 @@ fn a_slow_peer_is_bounded_as_the_policy_has_it() {
                 (WhenFull::Close, Some(SendError::Closed(_))) => {
                     let closed = sender.closed().await;
                     assert!(matches!(closed.lost, Some(Lost::SlowPeer)) && closed.code == CloseCode::POLICY);
+                    // The frame that was begun is whole, and the goodbye stands behind it.
+                    let got = slow.bytes_until(&[0x88, 2, 0x03, 0xf0]).await;
+                    assert_eq!((got - before - 4) % 50_004, 0, "{got}");
                 }
                 (_, refused) => panic!("{policy:?} gave {refused:?}"),
             }
         });
     }
+}
+
+#[test]
+fn senders_that_are_kept_hold_no_connection() {
+    on_loop(async |lp| {
+        let sender = Rc::new(RefCell::new(None::<WsSender>));
+        let keep = Rc::clone(&sender);
+        let server = serving(Acceptor::new(options()), move |socket| {
+            keep.replace(Some(socket.sender()));
+            async move { drop(socket.closed().await) }
+        });
+        let (serving, address) = start(&lp, server);
+        let mut gone = raw(&lp, address).await;
+        gone.send(frame(0x89, b"")).await;
+        gone.bytes_until(&[0x8a, 0]).await;
+        assert_eq!(serving.stats().connections, 1);
+        drop(gone);
+        lp.sleep(secs(1)).await;
+        assert!(sender.borrow().as_ref().is_some_and(|sender| !sender.is_open()));
+        assert_eq!(serving.stats().connections, 0);
+        assert_eq!(serving.shutdown(secs(1)).await.unwrap().cut, []);
+    });
 }
 
 #[test]
@@ -470,6 +495,8 @@ fn a_goodbye_leaves_and_is_heard_if_who_serves_the_socket_panics() {
         assert_eq!((lp.task_failures(), serving.stats().connections), (1, 1));
         raw.send(frame(0x88, b"\x03\xe8")).await;
         raw.bytes_until_closed().await;
+        drop(raw);
+        lp.sleep(secs(1)).await;
         assert_eq!(serving.stats().connections, 0);
     });
 }
@@ -487,6 +514,8 @@ fn a_peer_is_answered_while_who_serves_it_waits_for_something_else() {
         raw.bytes_until(b"\x8a\x04ping").await;
         raw.send(frame(0x88, b"\x03\xe8")).await;
         raw.bytes_until_closed().await;
+        drop(raw);
+        lp.sleep(secs(1)).await;
         assert_eq!(serving.stats().connections, 0);
     });
 }

@@ -97,7 +97,7 @@ impl Connection {
     }
 
     pub(crate) fn is_full(&self) -> bool {
-        self.core.borrow().outbox.len() > self.options.high_water
+        self.core.borrow().outbox.is_over(self.options.high_water)
     }
 
     /// Puts a message into the outbox, if there is room.
@@ -147,7 +147,7 @@ impl Connection {
             WhenFull::Drop => Some(SendError::Dropped),
             WhenFull::Close => {
                 let mut core = self.core.borrow_mut();
-                core.outbox.clear(); // the peer takes nothing of it: not a message cut in half, but a connection
+                core.outbox.clear_unbegun(); // the peer takes nothing of it; what it has begun to take, it may still end
                 drop(core);
                 self.fail(CloseCode::POLICY, Lost::SlowPeer);
                 Some(SendError::Closed)
@@ -213,7 +213,7 @@ impl Connection {
             // A peer that asks again and again and takes no answer gets none: RFC 6455, section 5.5.3, lets us answer
             // the last one only.
             Event::Ping(payload)
-                if core.stage == Stage::Open && core.outbox.len() <= self.options.high_water =>
+                if core.stage == Stage::Open && !core.outbox.is_over(self.options.high_water) =>
             {
                 core.outbox.push(encode::pong(&payload, self.role));
             }

@@ -14,6 +14,8 @@ pub(crate) enum Link {
     Upgraded(Upgraded),
     /// From anywhere else.
     Other(Pin<Box<dyn Stream>>),
+    /// The connection is over. Who still holds its users' ends holds no stream.
+    Gone,
 }
 
 /// Both directions.
@@ -33,6 +35,7 @@ impl AsyncRead for Link {
         match &mut *self {
             Self::Upgraded(stream) => Pin::new(stream).poll_read(cx, buf),
             Self::Other(stream) => stream.as_mut().poll_read(cx, buf),
+            Self::Gone => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
         }
     }
 }
@@ -42,6 +45,7 @@ impl AsyncWrite for Link {
         match &mut *self {
             Self::Upgraded(stream) => Pin::new(stream).poll_write(cx, buf),
             Self::Other(stream) => stream.as_mut().poll_write(cx, buf),
+            Self::Gone => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
         }
     }
 
@@ -53,6 +57,7 @@ impl AsyncWrite for Link {
         match &mut *self {
             Self::Upgraded(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
             Self::Other(stream) => stream.as_mut().poll_write_vectored(cx, bufs),
+            Self::Gone => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
         }
     }
 
@@ -60,6 +65,7 @@ impl AsyncWrite for Link {
         match &mut *self {
             Self::Upgraded(stream) => Pin::new(stream).poll_flush(cx),
             Self::Other(stream) => stream.as_mut().poll_flush(cx),
+            Self::Gone => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
         }
     }
 
@@ -67,6 +73,7 @@ impl AsyncWrite for Link {
         match &mut *self {
             Self::Upgraded(stream) => Pin::new(stream).poll_close(cx),
             Self::Other(stream) => stream.as_mut().poll_close(cx),
+            Self::Gone => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
         }
     }
 }

@@ -21,7 +21,7 @@ pub struct WsOptions {
     pub frame_len_max: usize,
     /// Bytes of messages that came and were not taken yet, beyond which no more is read; 64 KiB. Zero is one message.
     pub inbox_len_max: usize,
-    /// Bytes that wait to be sent, beyond which the connection is full; 256 KiB.
+    /// Bytes that wait to be sent, beyond which the connection is full; 256 KiB. So is one for which 1,024 pieces wait, however small.
     pub high_water: usize,
     /// What happens to a message for a connection that is full.
     pub when_full: WhenFull,
@@ -61,6 +61,6 @@ pub enum WhenFull {
     Wait,
     /// It is dropped, which the sender is told.
     Drop,
-    /// The connection is ended with 1008.
+    /// The connection is ended with 1008. What waits is dropped, but for a message of which the peer has a part.
     Close,
 }

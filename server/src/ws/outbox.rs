@@ -16,19 +16,30 @@ const SLICES_MAX: usize = 64;
 /// A queue with room for more than this is given back once it is empty.
 const KEPT_PIECES_MAX: usize = 8;
 
-/// Bytes in the order they are to leave. A connection with nothing to say owns no memory for it.
+/// Pieces that may wait whatever their size, so that many small frames are bounded too.
+const PIECES_MAX: usize = 1024;
+
+/// Frames in the order they are to leave. A connection with nothing to say owns no memory for them.
 #[derive(Default)]
 pub(crate) struct Outbox {
-    pieces: VecDeque<Bytes>,
+    pieces: VecDeque<Piece>,
     len: usize,
+    /// Something of the first frame was written.
+    is_begun: bool,
+}
+
+struct Piece {
+    bytes: Bytes,
+    ends_frame: bool,
 }
 
 impl Outbox {
     pub(crate) fn push(&mut self, encoded: Encoded) {
         self.len += encoded.len();
-        self.pieces.push_back(encoded.head);
-        if !encoded.payload.is_empty() {
-            self.pieces.push_back(encoded.payload);
+        let Encoded { head, payload } = encoded;
+        self.pieces.push_back(Piece { bytes: head, ends_frame: payload.is_empty() });
+        if !payload.is_empty() {
+            self.pieces.push_back(Piece { bytes: payload, ends_frame: true });
         }
     }
 
@@ -41,8 +52,17 @@ impl Outbox {
         self.pieces.is_empty()
     }
 
-    pub(crate) fn clear(&mut self) {
-        *self = Self::default();
+    /// True if more waits than `high_water` bytes, or many small pieces.
+    pub(crate) fn is_over(&self, high_water: usize) -> bool {
+        self.len > high_water || self.pieces.len() > PIECES_MAX
+    }
+
+    /// Forgets all frames of which nothing was written. What is behind half a frame would be taken for the rest of it.
+    pub(crate) fn clear_unbegun(&mut self) {
+        let ends = self.pieces.iter().position(|piece| piece.ends_frame);
+        let kept = ends.filter(|_| self.is_begun).map_or(0, |at| at + 1);
+        self.pieces.truncate(kept);
+        self.len = self.pieces.iter().map(|piece| piece.bytes.len()).sum();
     }
 
     /// Writes what it can, and gives how many bytes that were; ready when nothing is left and all is flushed.
@@ -54,7 +74,7 @@ impl Outbox {
     ) -> Poll<io::Result<()>> {
         while let Some(first) = self.pieces.front() {
             let len = match self.pieces.len() {
-                1 => ready!(Pin::new(&mut *to).poll_write(cx, first))?, // the cheaper call, and the usual case
+                1 => ready!(Pin::new(&mut *to).poll_write(cx, &first.bytes))?, // the cheaper call, and the usual case
                 _ => ready!(self.poll_write_many(to, cx))?,
             };
             if len == 0 {
@@ -77,7 +97,7 @@ impl Outbox {
         let mut slices = [IoSlice::new(&[]); SLICES_MAX];
         let count = slices.len().min(self.pieces.len());
         for (slice, piece) in slices.iter_mut().zip(&self.pieces) {
-            *slice = IoSlice::new(piece);
+            *slice = IoSlice::new(&piece.bytes);
         }
         Pin::new(to).poll_write_vectored(cx, &slices[..count])
     }
@@ -85,12 +105,58 @@ impl Outbox {
     fn forget(&mut self, mut len: usize) {
         self.len -= len;
         while let Some(first) = self.pieces.front_mut() {
-            if first.len() > len {
-                first.advance(len);
+            if first.bytes.len() > len {
+                first.bytes.advance(len);
+                self.is_begun |= len > 0;
                 return;
             }
-            len -= first.len();
+            len -= first.bytes.len();
+            self.is_begun = !first.ends_frame;
             self.pieces.pop_front();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::{Context, Waker};
+
+    use bytes::Bytes;
+    use futures::io::Cursor;
+
+    use super::{Encoded, Outbox, PIECES_MAX};
+
+    fn frame(head: &'static [u8], payload: &'static [u8]) -> Encoded {
+        Encoded { head: Bytes::from_static(head), payload: Bytes::from_static(payload) }
+    }
+
+    /// Has a stream take `len` bytes.
+    fn write(outbox: &mut Outbox, len: usize) {
+        let mut room = vec![0; len];
+        let mut cx = Context::from_waker(Waker::noop());
+        let _ = outbox.poll_write(&mut Cursor::new(&mut room[..]), &mut cx, &mut 0);
+    }
+
+    #[test]
+    fn only_a_frame_that_was_begun_outlives_a_clearing() {
+        for (written, left) in [(0, 0), (1, 5), (2, 4), (5, 1), (6, 0), (7, 1)] {
+            let mut outbox = Outbox::default();
+            outbox.push(frame(b"h1", b"body"));
+            outbox.push(frame(b"h2", b""));
+            outbox.push(frame(b"h3", b"body"));
+            write(&mut outbox, written);
+            outbox.clear_unbegun();
+            assert_eq!(outbox.len(), left, "after {written} bytes");
+        }
+    }
+
+    #[test]
+    fn many_small_frames_are_over_any_mark() {
+        let mut outbox = Outbox::default();
+        for _ in 0..=PIECES_MAX {
+            assert!(!outbox.is_over(usize::MAX));
+            outbox.push(frame(b"h", b""));
+        }
+        assert!(outbox.is_over(usize::MAX));
     }
 }

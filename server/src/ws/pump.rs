@@ -13,7 +13,9 @@ use phaseloop::Sleep;
 use super::close::{Close, CloseCode, Lost};
 use super::connection::{Connection, Core, Stage, Work};
 use super::front::Front;
+use super::link::Link;
 use super::options::WhenFull;
+use super::outbox::Outbox;
 use crate::proto::websocket::encode;
 
 /// Reads in one go, so that one peer that talks without a pause does not hold up the others.
@@ -279,9 +281,15 @@ impl Future for Pump {
 }
 
 impl Drop for Pump {
-    /// The loop ends, or the connection is over: users that wait are told.
+    /// The loop ends, or the connection is over: users that wait are told. Senders may be kept for long, and hold nothing
+    /// of the stream.
     fn drop(&mut self) {
         self.connection.lose(Lost::NoGoodbye);
         self.connection.wakers.borrow_mut().pump = None;
+        let mut core = self.connection.core.borrow_mut();
+        let link = std::mem::replace(&mut core.link, Link::Gone);
+        (core.outbox, core.deflater, core.rest) = (Outbox::default(), None, Vec::new());
+        drop(core);
+        drop(link);
     }
 }

@@ -152,3 +152,34 @@ fn lists_come_from_the_replica_and_what_was_just_written_does_not() {
         assert_eq!(shop.get("/api/users/2").await.0, 200, "and so is what goes into the cache");
     });
 }
+
+#[test]
+fn a_token_of_another_database_is_nobodys() {
+    test(async |world| {
+        let shop = world.open(&[]).await;
+        let (ada, bob) = (shop.register("ada").await, shop.register("bob").await);
+        assert_eq!(shop.with_token(&ada, "GET", "/api/me", None).await.0, 200);
+        shop.service.shutdown().await;
+
+        // Made anew, with the same secret. The id of ada is that of cyd, and that of bob is nobody's.
+        let anew = format!("sqlite:{}", world.folder.file("anew.db").display());
+        let shop = world.open(&[("DATABASE_URL", &anew)]).await;
+        let cyd = shop.register("cyd").await;
+        let refused = async |token: &str| {
+            for (method, path) in [("GET", "/api/me"), ("GET", "/api/orders/1"), ("GET", "/admin/stats")] {
+                let (status, answer) = shop.with_token(token, method, path, None).await;
+                let message = "the token's user is not known here: log in again";
+                assert_eq!((status, &answer["error"]["message"]), (401, &Value::from(message)), "{path}");
+            }
+            assert_eq!(shop.order(token, "of-somebody-else", &[(1, 1)]).await.0, 401);
+        };
+        refused(&ada).await;
+        refused(&bob).await;
+        let (_, me) = shop.with_token(&cyd, "GET", "/api/me", None).await;
+        assert_eq!((&me["user"]["id"], &me["user"]["name"]), (&json!(2), &json!("cyd")));
+        // One of the same name and id is another user nevertheless.
+        let later = shop.register("bob").await;
+        assert_eq!(shop.with_token(&later, "GET", "/api/me", None).await.1["user"]["id"], 3);
+        refused(&bob).await;
+    });
+}

@@ -57,6 +57,7 @@ fn a_mariadb_that_dies_is_a_503_and_loses_no_order() {
         let Some((mut server, url)) = mariadb(world.folder.path()) else { return };
         let shop = world.open_when_there(&[("DATABASE_URL", &url), ("DATABASE_WAIT_MS", "500")]).await;
         let token = shop.register("ada").await;
+        let unseen = shop.register("bob").await;
         let mut events = shop.follow("/api/orders/events", &[]).await;
         let (status, before) = shop.order(&token, "before-it-dies", &[(1, 1)]).await;
         assert_eq!(status, 201);
@@ -77,6 +78,19 @@ fn a_mariadb_that_dies_is_a_503_and_loses_no_order() {
         assert_eq!(refused.headers()["retry-after"], "1");
         assert_eq!(shop.order(&token, "while-it-is-dead", &[(1, 1)]).await.0, 503);
         assert_eq!(shop.get("/api/health").await.1["database"]["ok"], false);
+        let (status, health) = shop.with_token(&token, "GET", "/api/health", None).await;
+        assert_eq!(
+            (status, &health["status"]),
+            (503, &Value::from("unavailable")),
+            "with a token as without"
+        );
+        let (status, answer) = shop.with_token(&unseen, "GET", "/api/me", None).await;
+        assert_eq!(
+            (status, &answer["error"]["code"]),
+            (503, &Value::from("unavailable")),
+            "of no known user"
+        );
+        assert_eq!(shop.with_token("forged.token", "GET", "/api/me", None).await.0, 401);
 
         server.start();
         let (status, _) =

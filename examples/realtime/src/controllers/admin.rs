@@ -95,7 +95,7 @@ pub(crate) async fn add_stock(parts: &Rc<Parts>, req: &mut Req, res: &mut Res) -
 }
 
 pub(crate) async fn ship(parts: &Rc<Parts>, req: &mut Req, res: &mut Res) -> Result {
-    let (who, id) = (identity(req)?, req.param_as("id")?);
+    let (who, id) = (identity(parts, req).await?, req.param_as("id")?);
     let own = Rc::clone(parts);
     let whole = to_the_end(async move { own.orders.change(&who, id, Status::Shipped).await }).await?;
     res.json(&json!({ "order": shown(&whole) }))

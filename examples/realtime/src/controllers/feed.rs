@@ -21,7 +21,7 @@ struct New {
 }
 
 pub(crate) async fn add(parts: &Rc<Parts>, ctx: &mut Context<'_>) -> Result {
-    let who = identity(ctx.req)?;
+    let who = identity(parts, ctx.req).await?;
     let New { text, tags } = ctx.req.json().await?;
     let post = new_post(&who, text, tags)?;
     let own = Rc::clone(parts);

@@ -13,12 +13,13 @@ use std::str::FromStr;
 use phaseloop_server::web::Req;
 
 use crate::refusal::Refusal;
-use crate::services::Identity;
+use crate::service::Parts;
+use crate::services::{Claims, Identity};
 
 /// Who asks, where somebody must.
-fn identity(req: &Req) -> Result<Identity, Refusal> {
-    let found = req.state.get::<Identity>().cloned();
-    found.ok_or_else(|| Refusal::unauthorized("this needs a token: `Authorization: Bearer TOKEN`"))
+async fn identity(parts: &Parts, req: &Req) -> Result<Identity, Refusal> {
+    let missing = || Refusal::unauthorized("this needs a token: `Authorization: Bearer TOKEN`");
+    parts.users.identify(req.state.get::<Claims>().ok_or_else(missing)?).await
 }
 
 /// A value of the query, where there is one.

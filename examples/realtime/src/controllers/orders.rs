@@ -25,7 +25,7 @@ pub(crate) async fn products(parts: &Rc<Parts>, ctx: &mut Context<'_>) -> Result
 }
 
 pub(crate) async fn place(parts: &Rc<Parts>, ctx: &mut Context<'_>) -> Result {
-    let who = identity(ctx.req)?;
+    let who = identity(parts, ctx.req).await?;
     let key = key(ctx.req.header("idempotency-key"))?;
     let New { items } = ctx.req.json().await?;
     let own = Rc::clone(parts);
@@ -47,7 +47,7 @@ fn key(header: Option<&str>) -> std::result::Result<String, Refusal> {
 }
 
 pub(crate) async fn list(parts: &Rc<Parts>, ctx: &mut Context<'_>) -> Result {
-    let who = identity(ctx.req)?;
+    let who = identity(parts, ctx.req).await?;
     let (limit, before) = (limit(ctx.req)?, query(ctx.req, "before", "an order's id")?);
     let orders = parts.orders.list(who.id, before, u64::from(limit)).await?;
     let next = orders.last().filter(|_| orders.len() == limit as usize).map(|(order, _)| order.id);
@@ -55,7 +55,7 @@ pub(crate) async fn list(parts: &Rc<Parts>, ctx: &mut Context<'_>) -> Result {
 }
 
 pub(crate) async fn show(parts: &Rc<Parts>, ctx: &mut Context<'_>) -> Result {
-    let whole = parts.orders.find(&identity(ctx.req)?, ctx.req.param_as("id")?).await?;
+    let whole = parts.orders.find(&identity(parts, ctx.req).await?, ctx.req.param_as("id")?).await?;
     ctx.body(json!({ "order": shown(&whole) }))
 }
 
@@ -68,14 +68,14 @@ pub(crate) async fn cancel(parts: &Rc<Parts>, ctx: &mut Context<'_>) -> Result {
 }
 
 pub(crate) async fn ship(parts: &Rc<Parts>, ctx: &mut Context<'_>) -> Result {
-    if parts.config.stage == Stage::Production && !identity(ctx.req)?.is_admin() {
+    if parts.config.stage == Stage::Production && !identity(parts, ctx.req).await?.is_admin() {
         return Err(Refusal::forbidden("only an admin ships").into());
     }
     change(parts, ctx, Status::Shipped).await
 }
 
 async fn change(parts: &Rc<Parts>, ctx: &mut Context<'_>, next: Status) -> Result {
-    let (who, id) = (identity(ctx.req)?, ctx.req.param_as("id")?);
+    let (who, id) = (identity(parts, ctx.req).await?, ctx.req.param_as("id")?);
     let own = Rc::clone(parts);
     let whole = to_the_end(async move { own.orders.change(&who, id, next).await }).await?;
     ctx.body(json!({ "order": shown(&whole) }))

@@ -39,7 +39,8 @@ fn greet(parts: &Parts, ctx: &mut Context<'_>, user: &user::Model) -> Result {
 }
 
 pub(crate) async fn me(parts: &Rc<Parts>, ctx: &mut Context<'_>) -> Result {
-    let user = parts.users.by_id(identity(ctx.req)?.id).await?;
+    let who = identity(parts, ctx.req).await?;
+    let user = parts.users.by_id(who.id).await?;
     ctx.body(json!({ "user": user.shown() }))
 }
 

@@ -6,9 +6,11 @@ use phaseloop_server::web::Middleware;
 use phaseloop_server::web::koa::middleware;
 
 use crate::refusal::Refusal;
-use crate::services::{Identity, Tokens};
+use crate::service::Parts;
+use crate::services::{Claims, Tokens};
 
-/// Leaves an `Identity` for those behind, if the request has a token. One that is not good is refused.
+/// Leaves [`Claims`] for those behind, if the request has a token. One that is not good is refused. Whether there is such a user is asked
+/// by those who need one.
 pub(crate) fn auth_optional(tokens: &Rc<Tokens>) -> Middleware {
     let tokens = Rc::clone(tokens);
     middleware(async move |ctx, next| {
@@ -19,18 +21,22 @@ pub(crate) fn auth_optional(tokens: &Rc<Tokens>) -> Middleware {
             if !scheme.eq_ignore_ascii_case("bearer") {
                 return Err(wrong().into());
             }
-            let identity = tokens.verify(token.trim())?;
-            ctx.state().insert(identity);
+            let claims = tokens.verify(token.trim())?;
+            ctx.state().insert(claims);
         }
         next.run(ctx).await
     })
 }
 
 /// Lets admins pass, and nobody else.
-pub(crate) fn admins_only() -> Middleware {
-    middleware(async |ctx, next| match ctx.state().get::<Identity>() {
-        None => Err(Refusal::unauthorized("this needs an admin's token").into()),
-        Some(who) if !who.is_admin() => Err(Refusal::forbidden("this is for admins").into()),
-        Some(_) => next.run(ctx).await,
+pub(crate) fn admins_only(parts: &Rc<Parts>) -> Middleware {
+    let parts = Rc::clone(parts);
+    middleware(async move |ctx, next| {
+        let claims = ctx.state().get::<Claims>().cloned();
+        let claims = claims.ok_or_else(|| Refusal::unauthorized("this needs an admin's token"))?;
+        match parts.users.identify(&claims).await?.is_admin() {
+            true => next.run(ctx).await,
+            false => Err(Refusal::forbidden("this is for admins").into()),
+        }
     })
 }

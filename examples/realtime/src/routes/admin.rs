@@ -20,7 +20,7 @@ macro_rules! routes {
 /// All routes for admins.
 pub(crate) fn admin(parts: &Rc<Parts>) -> Router {
     let mut router = Router::new();
-    router.with(admins_only());
+    router.with(admins_only(parts));
     routes! { router, parts:
         get "/stats" => admin::stats;
         post "/products" => admin::add_product;

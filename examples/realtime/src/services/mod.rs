@@ -16,5 +16,5 @@ pub(crate) use order_feed::{OrderFeed, Since};
 pub(crate) use orders::{NEWS, Orders, Wanted, Whole};
 pub(crate) use passwords::Passwords;
 pub(crate) use posts::{Posts, SqlPosts, new_post};
-pub(crate) use tokens::{Identity, Tokens, random_secret};
+pub(crate) use tokens::{Claims, Identity, Tokens, random_secret};
 pub(crate) use users::{From, Users};

@@ -13,13 +13,21 @@ use crate::models::user;
 use crate::refusal::Refusal;
 
 /// Who asks.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Identity {
     pub(crate) id: i64,
     pub(crate) name: String,
     pub(crate) role: String,
-    /// Milliseconds since 1970.
-    pub(crate) expires_at: i64,
+}
+
+/// What a token says: whom it was given to, by all that tells a user from one who had the same id in another database.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Claims {
+    pub(crate) id: i64,
+    pub(crate) name: String,
+    /// When the user was made, and until when the token is good, in milliseconds since 1970.
+    pub(crate) created_at: i64,
+    expires_at: i64,
 }
 
 impl Identity {
@@ -45,15 +53,16 @@ impl Tokens {
     /// A token for a user, and when it ends.
     pub(crate) fn issue(&self, user: &user::Model) -> Result<(String, i64), Refusal> {
         let expires_at = now_ms().saturating_add(i64::try_from(self.ttl.as_millis()).unwrap_or(i64::MAX));
-        let identity = Identity { id: user.id, name: user.name.clone(), role: user.role.clone(), expires_at };
-        let claims = serde_json::to_vec(&identity).map_err(Refusal::internal)?;
+        let user::Model { id, name, created_at, .. } = user.clone();
+        let claims = Claims { id, name, created_at, expires_at };
+        let claims = serde_json::to_vec(&claims).map_err(Refusal::internal)?;
         let claims = URL_SAFE_NO_PAD.encode(claims);
         let signature = URL_SAFE_NO_PAD.encode(self.sign(&claims).map_err(Refusal::internal)?);
         Ok((format!("{claims}.{signature}"), expires_at))
     }
 
-    /// Who a token is of.
-    pub(crate) fn verify(&self, token: &str) -> Result<Identity, Refusal> {
+    /// What a token says, if it is ours and has not expired.
+    pub(crate) fn verify(&self, token: &str) -> Result<Claims, Refusal> {
         let forged = || Refusal::unauthorized("the token is not one of ours");
         let (claims, signature) =
             token.split_once('.').filter(|_| token.len() <= LEN_MAX).ok_or_else(forged)?;
@@ -63,9 +72,9 @@ impl Tokens {
             return Err(forged());
         }
         let claims = URL_SAFE_NO_PAD.decode(claims).map_err(|_| forged())?;
-        let identity: Identity = serde_json::from_slice(&claims).map_err(|_| forged())?;
-        match identity.expires_at > now_ms() {
-            true => Ok(identity),
+        let claims: Claims = serde_json::from_slice(&claims).map_err(|_| forged())?;
+        match claims.expires_at > now_ms() {
+            true => Ok(claims),
             false => Err(Refusal::unauthorized("the token has expired: log in again")),
         }
     }
@@ -104,17 +113,16 @@ mod tests {
     fn what_was_signed_is_read_and_nothing_else() {
         let ours = tokens("a secret", Duration::from_secs(60));
         let (token, expires_at) = ours.issue(&ada()).unwrap();
-        let identity = ours.verify(&token).unwrap();
-        assert_eq!((identity.id, identity.name.as_str(), identity.expires_at), (7, "ada", expires_at));
+        let said = ours.verify(&token).unwrap();
+        assert_eq!((said.id, said.name.as_str(), said.expires_at), (7, "ada", expires_at));
 
         let (claims, signature) = token.split_once('.').unwrap();
-        let admin =
-            String::from_utf8(URL_SAFE_NO_PAD.decode(claims).unwrap()).unwrap().replace("customer", "admin");
-        let admin = URL_SAFE_NO_PAD.encode(admin);
+        let other = String::from_utf8(URL_SAFE_NO_PAD.decode(claims).unwrap()).unwrap().replace("ada", "bob");
+        let other = URL_SAFE_NO_PAD.encode(other);
         for forged in [
-            format!("{admin}.{signature}"),
-            format!("{admin}."),
-            admin,
+            format!("{other}.{signature}"),
+            format!("{other}."),
+            other,
             format!("{claims}.AAAA"),
             ".".into(),
             String::new(),

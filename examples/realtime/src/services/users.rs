@@ -8,18 +8,21 @@ use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, QueryFilter};
 use serde_json::{Value, json};
 
 use super::passwords::Passwords;
+use super::tokens::{Claims, Identity};
 use crate::log::{Log, now_ms};
 use crate::models::user;
 use crate::refusal::Refusal;
 use crate::stores::database::{is_taken, refusal};
-use crate::stores::{Cache, Database};
+use crate::stores::{Cache, Database, LocalCache};
 
-/// How long a profile is kept, plus up to a tenth.
-const PROFILE_TTL: Duration = Duration::from_secs(30);
+/// How long a profile is kept, and who a user is, plus up to a tenth.
+const TTL: Duration = Duration::from_secs(30);
 
 pub(crate) struct Users {
     database: Rc<Database>,
     cache: Rc<dyn Cache>,
+    /// Users as tokens name them. Of this process: each request with a token asks for one, and what is there does not change.
+    known: LocalCache,
     passwords: Passwords,
     log: Log,
 }
@@ -38,7 +41,8 @@ impl Users {
         passwords: Passwords,
         log: &Log,
     ) -> Self {
-        Self { database: Rc::clone(database), cache: Rc::clone(cache), passwords, log: log.clone() }
+        let (database, cache, known) = (Rc::clone(database), Rc::clone(cache), LocalCache::default());
+        Self { database, cache, known, passwords, log: log.clone() }
     }
 
     /// Makes a user of a name that is free.
@@ -80,6 +84,23 @@ impl Users {
         self.database.within(changed.update(self.database.writer())).await.map(drop)
     }
 
+    /// Who it is that a token was given to, if this database knows the one it names: after it was made anew or set back, an id is
+    /// somebody else's.
+    pub(crate) async fn identify(&self, claims: &Claims) -> Result<Identity, Refusal> {
+        let Claims { id, name, created_at, .. } = claims;
+        let key = format!("{id}:{created_at}:{name}");
+        if let Some(role) = self.known.get(&key).await? {
+            return Ok(Identity { id: *id, name: name.clone(), role });
+        }
+        let found = user::Entity::find_by_id(*id).one(self.database.fresh());
+        let found = self.database.within(found).await?;
+        let user = found.filter(|user| user.name == *name && user.created_at == *created_at);
+        let user =
+            user.ok_or_else(|| Refusal::unauthorized("the token's user is not known here: log in again"))?;
+        self.known.set(&key, user.role.clone(), TTL).await?;
+        Ok(Identity { id: user.id, name: user.name, role: user.role })
+    }
+
     /// A user, as the database has it.
     pub(crate) async fn by_id(&self, id: i64) -> Result<user::Model, Refusal> {
         let found = user::Entity::find_by_id(id).one(self.database.fresh());
@@ -107,7 +128,7 @@ impl Users {
         let number = |at| row.try_get_by_index::<i64>(at).map_err(|error| refusal(&error));
         let orders = json!({ "count": number(0)?, "spent_cents": number(1)? });
         let profile = json!({ "user": user.shown(), "orders": orders });
-        if let Err(error) = self.cache.set(&key, profile.to_string(), PROFILE_TTL).await {
+        if let Err(error) = self.cache.set(&key, profile.to_string(), TTL).await {
             self.log.warn("cache", &[("key", &key), ("error", &error)]);
         }
         Ok((profile, From::Database))

@@ -4,6 +4,7 @@
 
 mod shop;
 
+use mongodb::bson::{Document, doc};
 use serde_json::{Value, json};
 use shop::books::{Books, a_thousand_orders};
 use shop::servers::{DATABASE_PASSWORD, mariadb, redis, secantus};
@@ -196,5 +197,41 @@ fn posts_are_documents_in_a_document_store() {
         assert_eq!(shop.get("/api/products").await.0, 200, "the rest goes on");
         server.start();
         assert_eq!(until_it_is_back(async || shop.get("/api/feed?tag=end").await).await.0, 200);
+    });
+}
+
+#[test]
+fn a_document_store_that_shuts_down_or_steps_down_is_a_503() {
+    test(async |world| {
+        let Some((_server, url)) = secantus(world.folder.path()) else { return };
+        let shop = world.open_when_there(&[("MONGODB_URL", &url)]).await;
+        let token = shop.register("ada").await;
+        let post = json!({ "text": "hello" });
+        let client = mongodb::Client::with_uri_str(&url).await.unwrap();
+        let fail = async |mode: &str, data: Document| {
+            let command = doc! { "configureFailPoint": "failCommand", "mode": mode, "data": data };
+            client.database("admin").run_command(command).await.unwrap();
+        };
+        for code in [91, 189, 10107, 11600, 11602, 13435, 13436] {
+            fail(
+                "alwaysOn",
+                doc! { "failCommands": ["find", "insert"], "errorCode": code, "appName": "realtime" },
+            )
+            .await;
+            for (status, answer) in
+                [shop.get("/api/feed").await, shop.with_token(&token, "POST", "/api/feed", Some(&post)).await]
+            {
+                assert_eq!(
+                    (status, &answer["error"]["code"]),
+                    (503, &Value::from("unavailable")),
+                    "{code}: {answer}"
+                );
+            }
+        }
+        fail("off", doc! {}).await;
+        assert_eq!(shop.with_token(&token, "POST", "/api/feed", Some(&post)).await.0, 201);
+        // What is wrong with the program stays a 500.
+        fail("alwaysOn", doc! { "failCommands": ["find"], "errorCode": 2, "appName": "realtime" }).await;
+        assert_eq!(shop.get("/api/feed").await.0, 500);
     });
 }

@@ -17,6 +17,13 @@ use crate::services::Posts;
 /// How long a request waits for a server.
 const PATIENCE: Duration = Duration::from_secs(3);
 const POOL_MAX: u32 = 10;
+/// Codes of a server for what passes: it is shutting down, was interrupted, steps down, is no primary or reaches no other in time
+/// (those after which a driver reads again, by the specification of retryable reads); locks, write conflicts, limits of time and
+/// operators that ended something; write concern that was not met, a full disk, too much to do.
+const PASSING: [i32; 24] = [
+    91, 189, 10058, 10107, 11600, 11602, 13435, 13436, 6, 7, 89, 134, 262, 9001, 24, 46, 50, 112, 11601, 64,
+    100, 14031, 365, 462,
+];
 
 pub(crate) struct MongoPosts {
     database: Database,
@@ -124,10 +131,22 @@ fn refusal(error: &mongodb::error::Error) -> Refusal {
         | ErrorKind::Authentication { .. } => {
             Refusal::unavailable("the document store is away").because(&error.kind)
         }
-        // What the server says of itself: shutting down, no primary, too busy.
-        ErrorKind::Command(_) | ErrorKind::Write(_) if error.contains_label("RetryableWriteError") => {
-            Refusal::unavailable("the document store can not do this now").because(&error.kind)
-        }
-        _ => Refusal::internal(&error.kind),
+        kind if passes(error) => Refusal::unavailable("the document store can not do this now").because(kind),
+        kind => Refusal::internal(kind),
     }
+}
+
+/// What a server says of itself that is over, or full, for now: it is shutting down, steps down, is no primary, has too much to do.
+fn passes(error: &mongodb::error::Error) -> bool {
+    use mongodb::error::{
+        ErrorKind, RETRYABLE_ERROR, RETRYABLE_WRITE_ERROR, SYSTEM_OVERLOADED_ERROR, WriteFailure,
+    };
+    let code = match &*error.kind {
+        ErrorKind::Command(told) => told.code,
+        ErrorKind::Write(WriteFailure::WriteError(told)) => told.code,
+        ErrorKind::Write(WriteFailure::WriteConcernError(told)) => told.code,
+        _ => return false,
+    };
+    let labels = [RETRYABLE_ERROR, RETRYABLE_WRITE_ERROR, SYSTEM_OVERLOADED_ERROR];
+    PASSING.contains(&code) || labels.iter().any(|label| error.contains_label(label))
 }

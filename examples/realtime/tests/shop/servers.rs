@@ -147,7 +147,8 @@ pub(crate) fn secantus(folder: &Path) -> Option<(Server, String)> {
     let (port, data): (u16, PathBuf) = (free_port().unwrap(), folder.join("documents"));
     let server = Server::new(port, move || {
         let mut command = Command::new(&program);
-        command.args(["--port", &port.to_string(), "--storage-path"]).arg(&data);
+        let port = port.to_string();
+        command.args(["--enable-test-commands", "--port", &port, "--storage-path"]).arg(&data);
         command
     });
     Some((server, format!("mongodb://127.0.0.1:{port}/shop")))

@@ -5,6 +5,7 @@
 mod shop;
 
 use mongodb::bson::{Document, doc};
+use phaseloop_server::redis::{Client, Options, cmd};
 use serde_json::{Value, json};
 use shop::books::{Books, a_thousand_orders};
 use shop::servers::{DATABASE_PASSWORD, mariadb, redis, secantus};
@@ -233,5 +234,44 @@ fn a_document_store_that_shuts_down_or_steps_down_is_a_503() {
         // What is wrong with the program stays a 500.
         fail("alwaysOn", doc! { "failCommands": ["find"], "errorCode": 2, "appName": "realtime" }).await;
         assert_eq!(shop.get("/api/feed").await.0, 500);
+    });
+}
+
+#[test]
+fn a_redis_that_takes_no_writes_is_a_503_until_it_does() {
+    test(async |world| {
+        let Some((_server, url)) = redis() else { return };
+        let shop = world.open_when_there(&[("REDIS_URL", &url)]).await;
+        let token = shop.register("ada").await;
+        shop.order(&token, "an-order-of-ada", &[(1, 1)]).await;
+        let client = Client::connect(&world.lp, Options::url(&url).unwrap()).await.unwrap();
+        let set = async |words: &[&str]| {
+            let mut command = cmd(words[0]);
+            for word in &words[1..] {
+                command.arg(word);
+            }
+            client.query::<()>(&command).await.unwrap();
+        };
+        let pay = async || shop.with_token(&token, "POST", "/api/orders/1/pay", None).await;
+        let (full, not_now) = ("Redis is full", "Redis can not do this now");
+        for (changes, told) in [
+            ([["maxmemory-policy", "noeviction"], ["maxmemory", "1mb"]], full), // less than it has already
+            ([["maxmemory", "0"], ["min-replicas-to-write", "1"]], not_now),    // NOREPLICAS
+        ] {
+            for [name, value] in changes {
+                set(&["CONFIG", "SET", name, value]).await;
+            }
+            let (status, answer) = pay().await;
+            assert_eq!((status, &answer["error"]["message"]), (503, &Value::from(told)), "{answer}");
+            assert_eq!(answer["error"]["code"], "unavailable");
+        }
+        set(&["CONFIG", "SET", "min-replicas-to-write", "0"]).await;
+        set(&["REPLICAOF", "127.0.0.1", "1"]).await; // READONLY
+        assert_eq!(pay().await.1["error"]["message"], not_now);
+        set(&["CONFIG", "SET", "replica-serve-stale-data", "no"]).await; // MASTERDOWN
+        assert_eq!(pay().await.1["error"]["message"], not_now);
+        set(&["REPLICAOF", "NO", "ONE"]).await;
+        let (status, answer) = pay().await;
+        assert_eq!((status, &answer["order"]["status"]), (200, &Value::from("paid")), "{answer}");
     });
 }

@@ -47,7 +47,8 @@ pub enum Error {
 }
 
 impl Error {
-    /// True if the same may succeed later, without anybody changing it.
+    /// True if the same may succeed later, without anybody changing it: there is no connection, or what the server says will pass, such as
+    /// that it loads, runs a script, is full (`OOM`) or takes no writes for now (`READONLY`, `MISCONF`, `NOREPLICAS`).
     pub fn is_temporary(&self) -> bool {
         match self {
             Self::Full { .. }
@@ -58,7 +59,15 @@ impl Error {
             Self::Refused { code, .. } => {
                 matches!(
                     code.as_str(),
-                    "LOADING" | "BUSY" | "TRYAGAIN" | "MASTERDOWN" | "CLUSTERDOWN" | "READONLY"
+                    "LOADING"
+                        | "BUSY"
+                        | "TRYAGAIN"
+                        | "MASTERDOWN"
+                        | "CLUSTERDOWN"
+                        | "READONLY"
+                        | "OOM"
+                        | "MISCONF"
+                        | "NOREPLICAS"
                 )
             }
             _ => false,

@@ -38,8 +38,13 @@ pub(crate) async fn connect(lp: &LoopHandle, url: &Secret, log: &Log) -> Result<
 }
 
 fn refusal(error: &Error) -> Refusal {
-    let is_away = error.is_temporary() || error.may_have_run();
-    if is_away { Refusal::unavailable("Redis is away").because(error) } else { Refusal::internal(error) }
+    let told = match error {
+        Error::Refused { code, .. } if code == "OOM" => "Redis is full",
+        Error::Refused { .. } => "Redis can not do this now",
+        _ => "Redis is away",
+    };
+    let passes = error.is_temporary() || error.may_have_run();
+    if passes { Refusal::unavailable(told).because(error) } else { Refusal::internal(error) }
 }
 
 /// Rooms that all workers share, and Node's servers with the official adapter and this prefix.

@@ -115,3 +115,28 @@ fn a_shutdown_ends_the_answers_and_what_is_under_way() {
         while metrics.next().await.is_some() {}
     });
 }
+
+#[test]
+fn who_looks_at_the_loop_takes_nothing_from_those_who_follow_it() {
+    test(async |world| {
+        let shop = world.open(&[]).await;
+        let alone = shop.get("/api/loop").await.1;
+        assert_eq!((&alone["phases"], &alone["delay"]), (&Value::Null, &Value::Null), "nobody follows");
+        let again = shop.get("/api/loop").await.1;
+        let number = |sample: &Value, name: &str| sample[name].as_f64().unwrap();
+        assert!(number(&again, "interval_ms") > number(&alone, "interval_ms"));
+        assert!(number(&again, "turns") > number(&alone, "turns"));
+
+        let mut events = shop.follow("/api/loop/events", &[]).await;
+        let first = events.next().await.unwrap();
+        let between = shop.get("/api/loop").await.1;
+        assert!(between["phases"].is_array());
+        let second = events.next().await.unwrap();
+        for name in ["interval_ms", "turns"] {
+            assert!(number(&second, name) > number(&between, name), "{name}: {between} {second}");
+        }
+        // Of the whole time between the two; `at` counts in whole milliseconds.
+        let passed = number(&second, "at") - number(&first, "at");
+        assert!((number(&second, "interval_ms") - passed).abs() < 50.0, "{first} {second}");
+    });
+}

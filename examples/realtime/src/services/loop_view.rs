@@ -30,12 +30,16 @@ pub(crate) struct LoopView {
     pool: Pool,
     worker: u32,
     channel: Channel,
-    last: RefCell<(Instant, Metrics)>,
+    /// When those who follow were told last.
+    last: Cell<Moment>,
     others: RefCell<Option<Others>>,
     /// There while somebody follows: callbacks and delays are measured for nobody else.
     observed: RefCell<Option<Observed>>,
     is_telling: Cell<bool>,
 }
+
+/// An instant, and what the loop had done until then.
+type Moment = (Instant, Metrics);
 
 struct Observed {
     observer: Observer,
@@ -54,7 +58,7 @@ impl LoopView {
             pool: pool.clone(),
             worker,
             channel: Channel::new(options),
-            last: RefCell::new((Instant::now(), lp.metrics())),
+            last: Cell::new((Instant::now(), lp.metrics())),
             others: RefCell::default(),
             observed: RefCell::default(),
             is_telling: Cell::new(false),
@@ -80,21 +84,34 @@ impl LoopView {
         if !self.is_telling.replace(true) {
             let (observer, delay) = (self.lp.observe(), self.lp.monitor_delay(RESOLUTION));
             self.observed.replace(Some(Observed { observer, delay }));
+            self.last.set((Instant::now(), self.lp.metrics()));
             phaseloop::spawn(tell(Rc::downgrade(self))).unref();
         }
         response
     }
 
-    /// What happened since it was asked last.
+    /// What happened since those who follow were told last, or since the start. It changes nothing: whoever asks takes nothing from others.
     pub(crate) fn sample(&self) -> Value {
-        let now = Instant::now();
-        let metrics = self.lp.metrics();
-        let (since, before) = self.last.replace((now, metrics));
+        let observed = self.observed.borrow();
+        let seen = observed.as_ref().map(|seen| (seen.observer.times(), seen.delay.delays().clone()));
+        self.since_last((Instant::now(), self.lp.metrics()), seen.as_ref())
+    }
+
+    /// The same, and the next interval begins.
+    fn take_sample(&self) -> Value {
+        let now = (Instant::now(), self.lp.metrics());
+        let seen = self.observed.borrow().as_ref().map(Observed::take);
+        let sample = self.since_last(now, seen.as_ref());
+        self.last.set(now);
+        sample
+    }
+
+    fn since_last(&self, (now, metrics): Moment, seen: Option<&(LoopTimes, Histogram)>) -> Value {
+        let (since, before) = self.last.get();
         let interval = now.saturating_duration_since(since);
         let idle = metrics.idle.saturating_sub(before.idle);
         let utilization = 1.0 - (idle.as_secs_f64() / interval.as_secs_f64().max(1e-9)).clamp(0.0, 1.0);
         let snapshot = self.pool.snapshot();
-        let (times, delays) = self.observed.borrow().as_ref().map(Observed::take).unwrap_or_default();
         let mut sample = json!({
             "at": now_ms(),
             "worker": self.worker,
@@ -103,8 +120,8 @@ impl LoopView {
             "turns": metrics.turns - before.turns,
             "events": metrics.events - before.events,
             "utilization": utilization,
-            "phases": phases(&times),
-            "delay": delay(&delays),
+            "phases": seen.map(|(times, _)| phases(times)),
+            "delay": seen.map(|(_, delays)| delay(delays)),
             "pool": {
                 "workers": snapshot.workers,
                 "workers_max": snapshot.workers_max,
@@ -126,7 +143,7 @@ async fn tell(view: Weak<LoopView>) {
     loop {
         phaseloop::sleep(PERIOD).await;
         let Some(view) = view.upgrade() else { return };
-        let sample = view.sample();
+        let sample = view.take_sample();
         if view.channel.send(Event::new(sample.to_string()).name("loop")) == 0 && view.clients() == 0 {
             view.is_telling.set(false);
             view.observed.take();

@@ -275,3 +275,24 @@ fn a_redis_that_takes_no_writes_is_a_503_until_it_does() {
         assert_eq!((status, &answer["order"]["status"]), (200, &Value::from("paid")), "{answer}");
     });
 }
+
+#[test]
+fn the_same_change_at_two_workers_is_made_once_and_told_to_all() {
+    test(async |world| {
+        let Some((_server, url)) = mariadb(world.folder.path()) else { return };
+        let stores = [("DATABASE_URL", url.as_str())];
+        // Each has locks of its own, as workers without Redis do.
+        let (one, two) = (world.open_when_there(&stores).await, world.open_when_there(&stores).await);
+        let token = one.register("ada").await;
+        for number in 1..=20 {
+            let (_, placed) = one.order(&token, &format!("order-number-{number}"), &[(2, 1)]).await;
+            let pay = format!("/api/orders/{}/pay", placed["order"]["id"]);
+            let tries = [&one, &two].map(|shop| shop.with_token(&token, "POST", &pay, None));
+            for (status, answer) in futures::future::join_all(tries).await {
+                assert_eq!((status, &answer["order"]["status"]), (200, &Value::from("paid")), "{answer}");
+            }
+        }
+        let books = Books::read(&url).await;
+        assert_eq!((books.ledger, books.events.len()), (20 * 349, 40));
+    });
+}

@@ -318,26 +318,31 @@ fn total(items: &[order_item::Model]) -> Option<i64> {
 async fn change(tx: &Tx, who: &Identity, id: i64, next: Status) -> Result<(i64, bool), Stop> {
     let sql = "SELECT o.user_id, o.status, o.total_cents, u.name FROM orders o JOIN users u ON u.id = o.user_id WHERE o.id = ?";
     let row = tx.row("status", sql, vec![id.into()]).await?.ok_or_else(|| no_order(id))?;
-    let (owner, status): (i64, String) = (row.try_get_by_index(0)?, row.try_get_by_index(1)?);
+    let (owner, mut status): (i64, String) = (row.try_get_by_index(0)?, row.try_get_by_index(1)?);
     let (total_cents, owner_name): (i64, String) = (row.try_get_by_index(2)?, row.try_get_by_index(3)?);
     if owner != who.id && !who.is_admin() {
         return Err(Refusal::forbidden(format!("order {id} is somebody else's")).into());
     }
-    let now = Status::parse(&status)
-        .ok_or_else(|| Refusal::internal(format!("order {id} has the status {status:?}")))?;
-    if now == next {
-        return Ok((owner, false));
-    }
-    if !now.may_become(next) {
-        let message = format!("order {id} is {status}, and can not become {}", next.as_str());
-        return Err(Refusal::conflict("conflict", message).into());
-    }
     let at = now_ms();
-    let sql = "UPDATE orders SET status = ?, updated_at = ? WHERE id = ? AND status = ?";
-    let values: Vec<Value> = vec![next.as_str().into(), at.into(), id.into(), now.as_str().into()];
-    if tx.execute("change", sql, values).await?.rows_affected() == 0 {
-        return Err(Refusal::conflict("busy", format!("order {id} was changed by somebody else")).into());
-    }
+    let now = loop {
+        let now = Status::parse(&status)
+            .ok_or_else(|| Refusal::internal(format!("order {id} has the status {status:?}")))?;
+        if now == next {
+            return Ok((owner, false));
+        }
+        if !now.may_become(next) {
+            let message = format!("order {id} is {status}, and can not become {}", next.as_str());
+            return Err(Refusal::conflict("conflict", message).into());
+        }
+        let sql = "UPDATE orders SET status = ?, updated_at = ? WHERE id = ? AND status = ?";
+        let values: Vec<Value> = vec![next.as_str().into(), at.into(), id.into(), now.as_str().into()];
+        if tx.execute("change", sql, values).await?.rows_affected() > 0 {
+            break now;
+        }
+        // Another worker was faster: what it has committed is seen, and may be just this. An order only goes forward, so this ends.
+        let row = tx.row("status", "SELECT status FROM orders WHERE id = ?", vec![id.into()]).await?;
+        status = row.ok_or_else(|| no_order(id))?.try_get_by_index(0)?;
+    };
     match (now, next) {
         (_, Status::Paid) => book(tx, id, "charge", total_cents, at).await?,
         (Status::Paid, Status::Cancelled) => {

@@ -6,8 +6,10 @@ mod shop;
 
 use mongodb::bson::{Document, doc};
 use phaseloop_server::redis::{Client, Options, cmd};
+use sea_orm::{ConnectOptions, ConnectionTrait, DatabaseConnection, Statement};
 use serde_json::{Value, json};
 use shop::books::{Books, a_thousand_orders};
+use shop::proxy::Proxy;
 use shop::servers::{DATABASE_PASSWORD, mariadb, redis, secantus};
 use shop::talk::{FIRST_CHECKS, checks, talk};
 use shop::{Shop, test};
@@ -294,5 +296,72 @@ fn the_same_change_at_two_workers_is_made_once_and_told_to_all() {
         }
         let books = Books::read(&url).await;
         assert_eq!((books.ledger, books.events.len()), (20 * 349, 40));
+    });
+}
+
+/// Another one could not be opened while there is no database of that name.
+async fn one_connection(url: &str) -> DatabaseConnection {
+    let mut options = ConnectOptions::new(url);
+    options.max_connections(1);
+    sea_orm::Database::connect(options).await.unwrap()
+}
+
+#[test]
+fn tables_that_were_made_half_are_made_whole_by_the_next_start() {
+    test(async |world| {
+        let Some((server, url)) = mariadb(world.folder.path()) else { return };
+        let nobody = [("ADMIN_NAME", ""), ("ADMIN_PASSWORD", "")];
+        let with = |url| [&nobody[..], &[("DATABASE_URL", url)]].concat();
+        world.open_when_there(&with(&url)).await.service.shutdown().await;
+        let database = one_connection(&url).await;
+        let number = async |sql: &str| {
+            let statement = Statement::from_string(database.get_database_backend(), sql);
+            database.query_one_raw(statement).await.unwrap().unwrap().try_get_by_index::<i64>(0).unwrap()
+        };
+        let made = async || {
+            [
+                number("SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = 'shop'").await,
+                number("SELECT COUNT(*) FROM information_schema.statistics WHERE table_schema = 'shop'")
+                    .await,
+                number("SELECT CAST(SUM(step) AS SIGNED) FROM shop.migrations").await,
+                number("SELECT COUNT(*) FROM shop.counters").await,
+                number("SELECT COUNT(*) FROM shop.products").await,
+            ]
+        };
+        let whole = made().await;
+        let proxy = Proxy::start(&world.lp, server.port);
+        let through = url.replace(&server.port.to_string(), &proxy.port.to_string()) + "?ssl-mode=disabled";
+        let mut cut_after = 0;
+        loop {
+            database.execute_unprepared("DROP DATABASE shop").await.unwrap();
+            database.execute_unprepared("CREATE DATABASE shop").await.unwrap();
+            proxy.cut_after(cut_after);
+            let through = world.try_open(&with(&through)).await;
+            world.open(&with(&url)).await.service.shutdown().await;
+            assert_eq!(made().await, whole, "after {cut_after} statements");
+            if let Ok(shop) = through {
+                shop.service.shutdown().await;
+                break;
+            }
+            cut_after += 1;
+        }
+        assert!(cut_after > 25, "{cut_after} statements");
+    });
+}
+
+#[test]
+fn tables_of_somebody_else_are_not_taken_for_ours() {
+    test(async |world| {
+        let Some((_server, url)) = mariadb(world.folder.path()) else { return };
+        world.open_when_there(&[("DATABASE_URL", &url)]).await.service.shutdown().await;
+        let database = one_connection(&url).await;
+        for sql in ["DROP DATABASE shop", "CREATE DATABASE shop", "CREATE TABLE shop.products (id INT)"] {
+            database.execute_unprepared(sql).await.unwrap();
+        }
+        for table in ["products", "users"] {
+            // The second start finds what the first has made before it was refused.
+            let told = world.try_open(&[("DATABASE_URL", &url)]).await.err().unwrap().to_string();
+            assert!(told.contains(&format!("Table '{table}' already exists")), "{told}");
+        }
     });
 }

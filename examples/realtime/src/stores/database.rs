@@ -282,10 +282,16 @@ fn passes(told: &dyn sqlx::error::DatabaseError) -> bool {
 fn lost(error: &DbErr) -> bool {
     let Some(sqlx::Error::Database(told)) = cause(error) else { return false };
     #[cfg(feature = "mysql")]
-    if let Some(told) = told.try_downcast_ref::<sqlx::mysql::MySqlDatabaseError>() {
+    if let Some(told) = told_by_mysql(error) {
         return [1205, 1213].contains(&told.number());
     }
     told.code().and_then(|code| code.parse::<i32>().ok()).is_some_and(|code| [5, 6].contains(&(code & 0xff)))
+}
+
+#[cfg(feature = "mysql")]
+pub(super) fn told_by_mysql(error: &DbErr) -> Option<&sqlx::mysql::MySqlDatabaseError> {
+    let Some(sqlx::Error::Database(told)) = cause(error) else { return None };
+    told.try_downcast_ref()
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 
 use sea_orm::{
     ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, SqliteTransactionMode,
-    Statement, TransactionOptions, TransactionTrait,
+    TransactionOptions, TransactionTrait, Value,
 };
 
 use super::database::statement;
@@ -77,41 +77,80 @@ pub(super) async fn migrate(database: &DatabaseConnection, is_development: bool)
 }
 
 async fn steps(tx: &DatabaseTransaction, is_development: bool) -> Result<i64, DbErr> {
-    let backend = tx.get_database_backend();
     let table =
         "CREATE TABLE IF NOT EXISTS migrations (step BIGINT NOT NULL PRIMARY KEY, at BIGINT NOT NULL)";
-    tx.execute_raw(Statement::from_string(backend, table)).await?;
-    let last = tx
-        .query_one_raw(Statement::from_string(backend, "SELECT COALESCE(MAX(step), 0) FROM migrations"))
-        .await?;
-    let done: i64 = last.map(|row| row.try_get_by_index(0)).transpose()?.unwrap_or(0);
-    let done = usize::try_from(done).unwrap_or(usize::MAX);
+    execute(tx, table, vec![]).await?;
+    let last = statement(tx, "SELECT COALESCE(MAX(step), 0), COALESCE(MIN(step), 0) FROM migrations", vec![]);
+    let row = tx.query_one_raw(last).await?;
+    let row = row.ok_or_else(|| DbErr::RecordNotFound("the last step".to_owned()))?;
+    let (highest, lowest): (i64, i64) = (row.try_get_by_index(0)?, row.try_get_by_index(1)?);
+    let done = usize::try_from(highest.max(0)).unwrap_or(usize::MAX);
     if done > STEPS.len() {
         let known = STEPS.len();
         return Err(DbErr::Migration(format!(
             "the database is at step {done}, and this program knows {known}: it is too old"
         )));
     }
-    for (number, step) in STEPS.iter().enumerate().skip(done) {
-        for sql in *step {
-            tx.execute_raw(Statement::from_string(backend, in_words_of(backend, sql))).await?;
-        }
-        let values = vec![(number as i64 + 1).into(), now_ms().into()];
-        tx.execute_raw(statement(tx, "INSERT INTO migrations (step, at) VALUES (?, ?)", values)).await?;
+    for (number, statements) in (1..).zip(STEPS).skip(done) {
+        let was_begun = lowest == -number;
+        step(tx, number, statements, was_begun, is_development).await?;
     }
-    if done == 0 && is_development {
-        for (name, price_cents, stock) in FIRST_PRODUCTS {
-            let values = vec![name.into(), price_cents.into(), stock.into()];
-            tx.execute_raw(statement(
-                tx,
-                "INSERT INTO products (name, price_cents, stock) VALUES (?, ?, ?)",
-                values,
-            ))
-            .await?;
-        }
-    }
-    let made = Statement::from_string(backend, "SELECT at FROM migrations WHERE step = 1");
+    let made = statement(tx, "SELECT at FROM migrations WHERE step = 1", vec![]);
     tx.query_one_raw(made).await?.map_or(Ok(0), |row| row.try_get_by_index(0))
+}
+
+/// Takes one step. MariaDB and MySQL commit with each change of a table, so a step that dies may have done a part. So that it is known
+/// for its own, and for nobody else's tables, it is noted before, under its number below zero; what is there then is not made again.
+async fn step(
+    tx: &DatabaseTransaction,
+    number: i64,
+    statements: &[&str],
+    was_begun: bool,
+    is_development: bool,
+) -> Result<(), DbErr> {
+    let is_mysql = tx.get_database_backend() == DbBackend::MySql;
+    let note = "INSERT INTO migrations (step, at) VALUES (?, ?)";
+    let forget = "DELETE FROM migrations WHERE step = ?";
+    if is_mysql && !was_begun {
+        execute(tx, note, vec![(-number).into(), now_ms().into()]).await?;
+    }
+    for sql in statements {
+        match execute(tx, sql, vec![]).await {
+            Err(error) if was_begun && is_there(&error) => {}
+            Err(error) if is_there(&error) => {
+                execute(tx, forget, vec![(-number).into()]).await?;
+                return Err(error);
+            }
+            outcome => outcome?,
+        }
+    }
+    if is_mysql {
+        // What follows happens with the commit, and with it the step is done.
+        tx.execute_unprepared("START TRANSACTION").await?;
+        execute(tx, forget, vec![(-number).into()]).await?;
+    }
+    if number == 1 && is_development {
+        for (name, price_cents, stock) in FIRST_PRODUCTS {
+            let sql = "INSERT INTO products (name, price_cents, stock) VALUES (?, ?, ?)";
+            execute(tx, sql, vec![name.into(), price_cents.into(), stock.into()]).await?;
+        }
+    }
+    execute(tx, note, vec![number.into(), now_ms().into()]).await
+}
+
+async fn execute(tx: &DatabaseTransaction, sql: &str, values: Vec<Value>) -> Result<(), DbErr> {
+    let sql = in_words_of(tx.get_database_backend(), sql);
+    tx.execute_raw(statement(tx, &sql, values)).await.map(drop)
+}
+
+/// True if what a statement makes is there already: a table, a column, an index, a row.
+fn is_there(error: &DbErr) -> bool {
+    #[cfg(feature = "mysql")]
+    if let Some(told) = super::database::told_by_mysql(error) {
+        return [1050, 1060, 1061, 1062].contains(&told.number());
+    }
+    let _ = error;
+    false
 }
 
 fn in_words_of(backend: DbBackend, sql: &str) -> String {

@@ -5,6 +5,7 @@
 
 pub(crate) mod books;
 pub(crate) mod program;
+pub(crate) mod proxy;
 pub(crate) mod servers;
 pub(crate) mod talk;
 
@@ -73,7 +74,7 @@ impl World {
         self.try_open(more).await.unwrap_or_else(|error| panic!("{error}"))
     }
 
-    async fn try_open(&self, more: &[(&str, &str)]) -> Result<Shop, StartError> {
+    pub(crate) async fn try_open(&self, more: &[(&str, &str)]) -> Result<Shop, StartError> {
         let database = self.database();
         let mut variables = vec![
             ("PORT", "0"),

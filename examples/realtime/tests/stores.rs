@@ -4,15 +4,19 @@
 
 mod shop;
 
+use std::ffi::OsString;
+use std::rc::Rc;
+
 use mongodb::bson::{Document, doc};
 use phaseloop_server::redis::{Client, Options, cmd};
+use realtime::{Config, Level, Log, Service};
 use sea_orm::{ConnectOptions, ConnectionTrait, DatabaseConnection, Statement};
 use serde_json::{Value, json};
 use shop::books::{Books, a_thousand_orders};
 use shop::proxy::Proxy;
 use shop::servers::{DATABASE_PASSWORD, mariadb, redis, secantus};
 use shop::talk::{FIRST_CHECKS, checks, talk};
-use shop::{Shop, test};
+use shop::{Shop, World, test};
 
 /// A status that is no 503, asked for until there is one.
 async fn until_it_is_back(ask: impl AsyncFn() -> (u16, Value)) -> (u16, Value) {
@@ -362,6 +366,61 @@ fn tables_of_somebody_else_are_not_taken_for_ours() {
             // The second start finds what the first has made before it was refused.
             let told = world.try_open(&[("DATABASE_URL", &url)]).await.err().unwrap().to_string();
             assert!(told.contains(&format!("Table '{table}' already exists")), "{told}");
+        }
+    });
+}
+
+/// What a service says, and logs, that is to start with a variable of this value.
+async fn told_of(world: &World, name: &str, value: &str) -> String {
+    let database = world.database();
+    let variables =
+        [("DATABASE_URL", database.as_str()), ("PORT", "0"), ("DATABASE_WAIT_MS", "100"), (name, value)];
+    let lookup = |name: &str| {
+        variables.iter().rev().find(|(key, _)| *key == name).map(|(_, value)| OsString::from(value))
+    };
+    let config = match Config::read(lookup) {
+        Ok(config) => config,
+        Err(mistakes) => return mistakes.to_string(),
+    };
+    let lines = Rc::clone(&world.lines);
+    let log = Log::new(false, Level::Info, move |line| lines.borrow_mut().push(line.to_owned()));
+    let shown = format!("{config:?}");
+    match Service::start(&world.lp, config, log).await {
+        Ok(service) => service.shutdown().await.to_string() + &world.log() + &shown,
+        Err(error) => error.to_string() + &world.log() + &shown,
+    }
+}
+
+#[test]
+fn a_password_that_is_not_escaped_is_shown_nowhere() {
+    test(async |world| {
+        for (name, scheme) in [("DATABASE_URL", "mysql"), ("MONGODB_URL", "mongodb"), ("REDIS_URL", "redis")]
+        {
+            for rest in [
+                "app:hun?ter@127.0.0.1:1/shop",
+                "app:hun?ter=1@127.0.0.1:1/shop",
+                "app:12?hun=ter@127.0.0.1:1/shop",
+                "app:12/hunter@127.0.0.1:1/shop",
+                "app:hun/ter@127.0.0.1:1/shop",
+                "app:hun#ter@127.0.0.1:1/shop",
+                "app:hun@ter@127.0.0.1:1/shop",
+                "app:hun:ter@127.0.0.1:1/shop",
+                "app:hun%ter@127.0.0.1:1/shop",
+                "app:hun%ffter@127.0.0.1:1/shop",
+                "app:hun ter@127.0.0.1:1/shop",
+                "app:hun[ter@127.0.0.1:1/shop",
+                "app:hun\\ter@127.0.0.1:1/shop",
+                "app:hunter@127.0.0.1:port/shop",
+                "app:hunter@127.0.0.1:1/sh?op=x",
+                "app:hunter@127.0.0.1:1/?maxPoolSize=x&authMechanism=x&ssl-mode=x",
+                "app:hunter@",
+                "app:hunter",
+                ":hunter",
+            ] {
+                let url = format!("{scheme}://{rest}");
+                let told = told_of(world, name, &url).await;
+                assert!(!told.contains("hun") && !told.contains("ter@"), "{url}: {told}");
+            }
         }
     });
 }

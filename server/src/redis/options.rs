@@ -166,16 +166,17 @@ pub(super) fn literal(host: &str) -> Option<IpAddr> {
 
 /// A URL as it may stand in a message.
 fn without_password(url: &str) -> String {
-    let scheme = url.find("://").map_or(0, |at| at + 3);
-    let (path, has_query) = match url.find('?') {
-        Some(at) => (&url[..at], true),
-        None => (url, false),
+    let (scheme, rest) = url.split_at(url.find("://").map_or(0, |at| at + 3));
+    let shown = match rest.rsplit_once('@') {
+        Some((_, place)) => format!("{scheme}...@{place}"),
+        // A user and a password, perhaps, and the host forgotten.
+        None if rest.contains(':') => format!("{scheme}..."),
+        None => url.to_owned(),
     };
-    let shown = match path.rfind('@') {
-        Some(at) if at >= scheme => format!("{}...{}", &path[..scheme], &path[at..]),
-        _ => path.to_owned(),
-    };
-    shown + if has_query { "?..." } else { "" }
+    match shown.split_once('?') {
+        Some((path, _)) => format!("{path}?..."),
+        None => shown,
+    }
 }
 
 #[cfg(test)]
@@ -195,8 +196,18 @@ mod tests {
 
     #[test]
     fn bad_urls_are_shown_without_their_password() {
-        let urls =
-            ["http://u:secret@h/", "redis://u:secret@h/x", "unix:///a?pass=secret&db=x", "secret@", ""];
+        let urls = [
+            "http://u:secret@h/",
+            "redis://u:secret@h/x",
+            "redis://u:se?cret@h/secret@h",
+            "redis://u:secret?x@h/",
+            "redis://u:secret/x@h/",
+            "redis://u:secret",
+            "redis://:secret",
+            "unix:///a?pass=secret&db=x",
+            "secret@",
+            "",
+        ];
         for url in urls {
             let error = Options::url(url).unwrap_err().to_string();
             assert!(!error.contains("secret") && error.contains("is no URL of redis"), "{url}: {error}");

@@ -49,11 +49,24 @@ pub(super) fn read(reader: &mut Reader<'_>, name: &str) -> Option<Database> {
         reader.wrong(name, "it must begin with `sqlite:` or `mysql://`");
         return None;
     }
+    if is_torn(&url) {
+        reader.wrong(name, TORN);
+        return None;
+    }
     if !HAS_MYSQL {
         reader.wrong(name, "this program was built without the feature `mysql`");
         return None;
     }
     Some(Database::MySql(Secret::new(url)))
+}
+
+const TORN: &str =
+    "there is an `@` behind the first `/`, `?` or `#`: in a password these are %40, %2F, %3F and %23";
+
+/// True if a password seems to end early. Its rest would be taken for a host, a port or an option, which nobody keeps secret.
+fn is_torn(url: &str) -> bool {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    rest.find(['/', '?', '#']).is_some_and(|end| rest[end..].contains('@'))
 }
 
 pub(super) fn mongodb(reader: &mut Reader<'_>) -> Option<Secret> {
@@ -74,6 +87,10 @@ fn driver(
     let url = reader.text(name)?;
     if !schemes.iter().any(|scheme| url.starts_with(scheme)) {
         reader.wrong(name, &format!("it must begin with `{}`", schemes.join("` or `")));
+        return None;
+    }
+    if is_torn(&url) {
+        reader.wrong(name, TORN);
         return None;
     }
     if !is_there {

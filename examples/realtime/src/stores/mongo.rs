@@ -47,8 +47,12 @@ struct Stored {
 impl MongoPosts {
     /// Connects, and sees to the index that lists are read by.
     pub(crate) async fn open(url: &Secret, answer_wait: Duration) -> Result<Self, Refusal> {
-        let bad = |error: mongodb::error::Error| {
-            Refusal::unavailable("MONGODB_URL is no URL of MongoDB").because(error.kind)
+        let bad = |error: mongodb::error::Error| match &*error.kind {
+            // What it says holds parts of the URL, and maybe of the password.
+            mongodb::error::ErrorKind::InvalidArgument { .. } => Refusal::unavailable(
+                "MONGODB_URL is no URL of MongoDB: mongodb://USER:PASSWORD@HOST:PORT/DB, and what is special in them is escaped",
+            ),
+            _ => refusal(&error),
         };
         let mut options = ClientOptions::parse(url.reveal()).await.map_err(bad)?;
         options.app_name = Some("realtime".to_owned());

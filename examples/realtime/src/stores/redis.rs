@@ -23,7 +23,9 @@ const BACKOFF_MAX: Duration = Duration::from_millis(500);
 
 /// A client whose losses are logged. Where there is no Redis yet, it goes on trying.
 pub(crate) async fn connect(lp: &LoopHandle, url: &Secret, log: &Log) -> Result<Client, Refusal> {
-    let mut options = Options::url(url.reveal()).map_err(|error| refusal(&error))?;
+    // What is wrong with it is not said: that might show a part of its password.
+    let bad = |_| Refusal::unavailable("REDIS_URL is no URL of Redis: redis://USER:PASSWORD@HOST:PORT/DB");
+    let mut options = Options::url(url.reveal()).map_err(bad)?;
     options.name = Some("realtime".to_owned());
     options.connect_timeout = Duration::from_secs(2);
     options.command_timeout = PATIENCE;

@@ -7,9 +7,9 @@ use phaseloop::LoopHandle;
 use phaseloop::process::Command;
 use phaseloop_server::cluster::{EndReport, Event, Options, Policy, Setup, Workers};
 
-use crate::config::Config;
+use crate::config::{Config, DEV_CERT, DEV_KEY, Tls};
 use crate::log::Log;
-use crate::service::{LISTENER, StartError, token_secret};
+use crate::service::{LISTENER, StartError, dev_certificate, token_secret};
 use crate::stores::pass_on;
 
 /// Runs workers, each of them this program once more, until SIGTERM or SIGINT; SIGHUP replaces them one by one. `on_listening` is told
@@ -29,7 +29,15 @@ pub async fn lead(
     options.workers = NonZeroUsize::new(config.workers as usize).unwrap_or(NonZeroUsize::MIN);
     options.policy = Policy::RoundRobin;
     options.grace = config.shutdown_grace;
-    let workers = Workers::processes(move |_| Command::new(&program).env("TOKEN_SECRET", secret.reveal()));
+    // One for all: a browser that was told to trust it meets another worker with the next connection.
+    let dev = if config.tls == Tls::Dev { Some(dev_certificate()?) } else { None };
+    let workers = Workers::processes(move |_| {
+        let command = Command::new(&program).env("TOKEN_SECRET", secret.reveal());
+        match &dev {
+            Some(dev) => command.env(DEV_CERT, dev.pem()).env(DEV_KEY, dev.key_pem()),
+            None => command,
+        }
+    });
     let listening = |error: io::Error| StartError::Listen(config.address, error);
     let setup = Setup::new(options).listen(LISTENER, config.address);
     let primary = setup.start(lp, workers).map_err(listening)?;

@@ -354,8 +354,9 @@ fn limits(config: &Config) -> Limits {
 fn tls(config: &Config) -> Result<Option<ServerTls>, StartError> {
     let certificate = match &config.tls {
         Tls::Off => return Ok(None),
-        Tls::Dev => {
-            DevCertificate::generate(["localhost", "127.0.0.1"]).map_err(StartError::Tls)?.certificate()
+        Tls::Dev => dev_certificate()?.certificate(),
+        Tls::Handed(chain, key) => {
+            Certificate::from_pem(chain.as_bytes(), key.reveal().as_bytes()).map_err(StartError::Tls)?
         }
         Tls::Files(chain, key) => Certificate::from_files(chain, key).map_err(StartError::Tls)?,
     };
@@ -371,6 +372,11 @@ pub enum StartError {
     /// The certificate or its key are none.
     Tls(TlsError),
     /// The file of the made-up secret can not be read or written.
+/// A certificate for who tries the service on its own machine.
+pub(crate) fn dev_certificate() -> Result<DevCertificate, StartError> {
+    DevCertificate::generate(["localhost", "127.0.0.1"]).map_err(StartError::Tls)
+}
+
     Secret(std::path::PathBuf, io::Error),
     /// The cluster of workers does not come about.
     Cluster(io::Error),

@@ -4,10 +4,11 @@
 
 mod shop;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use phaseloop::process::{Child, Command, Stdio};
+use phaseloop::process::{Child, Command, ExecOptions, Stdio};
 use phaseloop::signal::Signal;
+use phaseloop_tests::peers::peer;
 use shop::program::open;
 use shop::{Asker, SECRET, World, test};
 
@@ -116,5 +117,30 @@ fn three_workers_are_one_shop_and_outlive_one_of_them() {
         while events.next().await.is_some() {}
         let status = child.wait().await.unwrap();
         assert_eq!(status.code(), Some(0), "{status}");
+    });
+}
+
+#[test]
+fn workers_show_one_certificate_that_was_made_up() {
+    test(async |world| {
+        let Some(curl) = peer("curl") else { return };
+        let database = world.database();
+        let variables = [("WORKERS", "3"), ("PORT", "0"), ("DATABASE_URL", &database), ("TLS", "dev")];
+        let command = Command::new(env!("CARGO_BIN_EXE_realtime")).env_clear().envs(variables);
+        let (child, shop) = open(world, command.stderr(Stdio::ignore())).await;
+        let health = format!("{}/api/health", shop.base);
+        let mut certificates = BTreeMap::new();
+        while certificates.len() < 3 {
+            let arguments = ["--silent", "--insecure", "--write-out", "%{certs}", &health];
+            let output = Command::new(&curl).args(arguments).output(&world.lp, ExecOptions::default()).await;
+            let said = String::from_utf8(output.unwrap().stdout).unwrap();
+            let behind = |mark| said.split_once(mark).unwrap_or_else(|| panic!("no {mark} in {said}")).1;
+            let worker = behind("\"worker\":").split([',', '}']).next().unwrap().to_owned();
+            certificates.insert(worker, behind("-----BEGIN CERTIFICATE-----").to_owned());
+        }
+        let different: BTreeSet<_> = certificates.values().collect();
+        assert_eq!(different.len(), 1, "{certificates:?}");
+        child.kill(Signal::TERM).unwrap();
+        assert_eq!(child.wait().await.unwrap().code(), Some(0));
     });
 }

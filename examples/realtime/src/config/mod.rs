@@ -80,6 +80,8 @@ pub enum Tls {
     Off,
     /// With a certificate made up for `localhost`.
     Dev,
+    /// With one that the primary has made up and handed over: the certificate and its key as PEM.
+    Handed(String, Secret),
     /// With the chain and the key in these files.
     Files(PathBuf, PathBuf),
 }
@@ -205,7 +207,10 @@ fn origins(reader: &mut Reader<'_>) -> Vec<String> {
 fn tls(reader: &mut Reader<'_>) -> Tls {
     let dev = reader.one_of("TLS", &[("off", false), ("dev", true)]);
     match (reader.text("TLS_CERT"), reader.text("TLS_KEY")) {
-        (None, None) if dev => Tls::Dev,
+        (None, None) if dev => match (reader.text(DEV_CERT), reader.secret(DEV_KEY)) {
+            (Some(chain), Some(key)) => Tls::Handed(chain, key),
+            _ => Tls::Dev,
+        },
         (None, None) => Tls::Off,
         (Some(_), Some(_)) if dev => {
             reader.wrong("TLS", "`dev` makes a certificate up, and TLS_CERT names one: set one of both");
@@ -218,6 +223,10 @@ fn tls(reader: &mut Reader<'_>) -> Tls {
         }
     }
 }
+
+/// Where a primary hands its workers the certificate that it has made up, and the key.
+pub(crate) const DEV_CERT: &str = "TLS_DEV_CERT";
+pub(crate) const DEV_KEY: &str = "TLS_DEV_KEY";
 
 fn rate_limit(reader: &mut Reader<'_>) -> Option<(f64, u32)> {
     let per_s = reader.number("RATE_LIMIT_PER_S", 0..=1_000_000, 50);

@@ -11,7 +11,7 @@ use fs_pool::pool::Pool;
 use fs_pool::request::LoopPool;
 use phaseloop::LoopHandle;
 use phaseloop_server::cluster::Worker;
-use phaseloop_server::http::{Handler, Limits, Server, Serving, ShutdownReport};
+use phaseloop_server::http::{Handler, Limits, RequestExt as _, Server, Serving, ShutdownReport};
 use phaseloop_server::socketio::{Io, Options, Recovery};
 use phaseloop_server::tls::{Certificate, Certificates, DevCertificate, ServerTls, TlsError};
 use serde_json::json;
@@ -22,7 +22,8 @@ use crate::log::Log;
 use crate::middleware::Origins;
 use crate::refusal::Refusal;
 use crate::services::{
-    LoopView, Messages, NEWS, OrderFeed, Orders, Passwords, Posts, SqlPosts, Tokens, Users, random_secret,
+    Allowances, LoopView, Messages, NEWS, OrderFeed, Orders, Passwords, Posts, SqlPosts, Tokens, Users,
+    random_secret,
 };
 use crate::site::Site;
 use crate::stores::database::refusal;
@@ -52,6 +53,8 @@ pub(crate) struct Parts {
     pub(crate) messages: Messages,
     pub(crate) order_feed: Rc<OrderFeed>,
     pub(crate) loop_view: Rc<LoopView>,
+    /// For who comes to the chat, and what is said there.
+    pub(crate) chat_limits: Allowances,
     share_rooms: ShareRooms,
     is_stopping: std::cell::Cell<bool>,
 }
@@ -89,6 +92,7 @@ impl Parts {
             messages: Messages(Rc::clone(&database)),
             loop_view: LoopView::new(lp, &pool, worker),
             pool: loop_pool,
+            chat_limits: Allowances::new(config.rate_limit),
             share_rooms,
             is_stopping: std::cell::Cell::new(false),
             config,
@@ -306,8 +310,15 @@ fn chat_server(parts: &Rc<Parts>) -> Io {
     }
     let io = Io::with_options(options);
     (parts.share_rooms)(&io);
-    let origins = Origins::new(&config.origins);
-    io.engine().allow_request(move |request| origins.check(request));
+    let (origins, own) = (Origins::new(&config.origins), Rc::clone(parts));
+    io.engine().allow_request(move |request| {
+        origins.check(request)?;
+        let limit = request.peer_addr().and_then(|peer| own.chat_limits.of(peer.ip()));
+        match limit.is_none_or(|limit| limit.take()) {
+            true => Ok(()),
+            false => Err("too many connections at once: try again in a second".to_owned()),
+        }
+    });
     chat::set_up(&io, parts);
     io
 }

@@ -1,4 +1,4 @@
-// The chat, as the official client sees it: `node chat.cjs URL LAST_ID [URL]`, with a second service that shares rooms with the first. Prints `ok ...` for each thing that was as it should be, and the last id at the end.
+// The chat, as the official client sees it: `node chat.cjs URL LAST_ID [URL]`, with a second service that shares rooms with the first. Prints `ok ...` for each thing that was as it should be, and the last id at the end. Instead of an id, `limits` looks at one thing.
 "use strict";
 
 const assert = require("node:assert/strict");
@@ -81,7 +81,24 @@ async function afterwards() {
   cyd.close();
 }
 
-(lastId === "0" ? first() : afterwards()).then(() => process.exit(0), (error) => {
+// An address may connect and say 10 times at once, and once a second; each of its people 20 times.
+async function limits() {
+  const sockets = [await connect(), await connect()];
+  const codes = [];
+  for (let turn = 0; turn < 15; turn += 1) {
+    for (const socket of sockets) codes.push((await ask(socket, "typing", { on: true })).error.code);
+  }
+  assert.equal(codes[0], "conflict");
+  assert.ok(codes.includes("rate_limited"), String(codes));
+  ok("those of one address share what it may say");
+  const more = await Promise.allSettled(Array.from({ length: 8 }, () => connect()));
+  assert.ok(more.some(({ status }) => status === "rejected"));
+  ok("and how often it may come");
+  process.exit(0);
+}
+
+const acts = { 0: first, limits };
+(acts[lastId] ?? afterwards)().then(() => process.exit(0), (error) => {
   console.error(error);
   process.exit(1);
 });

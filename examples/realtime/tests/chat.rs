@@ -20,3 +20,13 @@ fn people_talk_in_rooms_and_a_restart_loses_nothing() {
         assert!(said.starts_with("ok a restart loses nothing"), "{said}");
     });
 }
+
+#[test]
+fn an_address_has_one_limit_for_all_its_people() {
+    test(async |world| {
+        let limit = [("RATE_LIMIT_PER_S", "1"), ("RATE_LIMIT_BURST", "10")];
+        let shop = world.open(&limit).await;
+        let Some(said) = talk(world, &[&shop.base, "limits"]).await else { return };
+        assert_eq!(checks(&said), 2, "{said}");
+    });
+}

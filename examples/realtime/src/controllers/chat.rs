@@ -3,7 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use phaseloop_server::socketio::{Event, Io, Partial, Socket};
 use serde::Deserialize;
@@ -11,13 +11,14 @@ use serde_json::{Value, json};
 
 use crate::refusal::Refusal;
 use crate::service::Parts;
+use crate::services::Allowance;
 
 const NAME_LEN_MAX: usize = 40;
 const TEXT_LEN_MAX: usize = 2000;
 /// Names that are told of a room; their count is exact.
 const NAMES_MAX: usize = 100;
 /// Events that a client may send at once, and a second.
-const BURST: f64 = 20.0;
+const BURST: u32 = 20;
 const PER_S: f64 = 5.0;
 /// Events of a client that may be under way.
 const UNDER_WAY_MAX: usize = 8;
@@ -33,14 +34,15 @@ pub(crate) fn set_up(io: &Io, parts: &Rc<Parts>) {
     let own = io.clone();
     parts.hub.listen(ROOMS, Box::new(move || own.emit("again", json!({}))));
     io.on_connection(move |socket| {
-        let allowance = Rc::new(Allowance::new());
-        on(&chat, socket, "join", &allowance, async |chat, socket, args| chat.join(socket, args).await);
-        on(&chat, socket, "leave", &allowance, async |chat, socket, _| {
+        let address = socket.handshake().peer_addr.map(|peer| peer.ip());
+        let client = Rc::new(Client::new(address.and_then(|address| chat.parts.chat_limits.of(address))));
+        on(&chat, socket, "join", &client, async |chat, socket, args| chat.join(socket, args).await);
+        on(&chat, socket, "leave", &client, async |chat, socket, _| {
             chat.leave(socket);
             Ok(json!({}))
         });
-        on(&chat, socket, "message", &allowance, async |chat, socket, args| chat.message(socket, args).await);
-        on(&chat, socket, "typing", &allowance, async |chat, socket, args| chat.typing(socket, args));
+        on(&chat, socket, "message", &client, async |chat, socket, args| chat.message(socket, args).await);
+        on(&chat, socket, "typing", &client, async |chat, socket, args| chat.typing(socket, args));
         let own = Rc::clone(&chat);
         socket.on_disconnect(move |socket, _| {
             if let Some((room, _)) = place(socket) {
@@ -62,13 +64,13 @@ struct Chat {
 }
 
 /// An event whose answer is JSON, or why there is none. What is too much is refused before anything is done.
-fn on<F>(chat: &Rc<Chat>, socket: &Socket, name: &str, allowance: &Rc<Allowance>, handler: F)
+fn on<F>(chat: &Rc<Chat>, socket: &Socket, name: &str, client: &Rc<Client>, handler: F)
 where
     F: AsyncFn(&Rc<Chat>, &Socket, Value) -> Result<Value, Refusal> + Copy + 'static,
 {
-    let (chat, allowance) = (Rc::clone(chat), Rc::clone(allowance));
+    let (chat, client) = (Rc::clone(chat), Rc::clone(client));
     socket.on(name, move |event: Event| {
-        let Some(taken) = allowance.take() else {
+        let Some(taken) = client.take() else {
             event.ack(json!({ "error": { "code": "rate_limited", "message": "too much at once: try again in a second" } }));
             return;
         };
@@ -206,27 +208,25 @@ fn no_room() -> Refusal {
 }
 
 /// What a client may send.
-struct Allowance {
-    tokens: Cell<f64>,
-    filled: Cell<Instant>,
+struct Client {
+    own: Allowance,
+    /// That of its address, which it shares with others.
+    shared: Option<Rc<Allowance>>,
     under_way: Rc<Cell<usize>>,
 }
 
 /// One event of a client, until it is answered.
 struct Taken(Rc<Cell<usize>>);
 
-impl Allowance {
-    fn new() -> Self {
-        let filled = Cell::new(phaseloop::current().now());
-        Self { tokens: Cell::new(BURST), filled, under_way: Rc::default() }
+impl Client {
+    fn new(shared: Option<Rc<Allowance>>) -> Self {
+        Self { own: Allowance::new(BURST, PER_S), shared, under_way: Rc::default() }
     }
 
     fn take(&self) -> Option<Taken> {
-        let now = phaseloop::current().now();
-        let since = now.saturating_duration_since(self.filled.replace(now)).as_secs_f64();
-        let tokens = (self.tokens.get() + since * PER_S).min(BURST);
-        let is_allowed = tokens >= 1.0 && self.under_way.get() < UNDER_WAY_MAX;
-        self.tokens.set(if is_allowed { tokens - 1.0 } else { tokens });
+        let is_allowed = self.under_way.get() < UNDER_WAY_MAX
+            && self.own.take()
+            && self.shared.as_ref().is_none_or(|shared| shared.take());
         is_allowed.then(|| {
             self.under_way.set(self.under_way.get() + 1);
             Taken(Rc::clone(&self.under_way))

@@ -1,5 +1,6 @@
 //! The rules.
 
+mod allowance;
 mod bell;
 mod chat;
 mod loop_view;
@@ -10,6 +11,7 @@ mod posts;
 mod tokens;
 mod users;
 
+pub(crate) use allowance::{Allowance, Allowances};
 pub(crate) use chat::Messages;
 pub(crate) use loop_view::LoopView;
 pub(crate) use order_feed::{OrderFeed, Since};

@@ -27,7 +27,9 @@ use crate::services::{
 };
 use crate::site::Site;
 use crate::stores::database::refusal;
-use crate::stores::{Cache, ClusterHub, Database, Hub, LocalCache, LocalHub, LocalLocks, Locks};
+use crate::stores::{
+    Cache, ClusterHub, ClusterRooms, Database, Hub, LocalCache, LocalHub, LocalLocks, Locks, Post,
+};
 
 /// How often the table of events is looked at, though nobody said that there is something new: another worker may have died
 /// between its commit and its word.
@@ -51,10 +53,10 @@ pub(crate) struct Parts {
     pub(crate) orders: Orders,
     pub(crate) posts: Rc<dyn Posts>,
     pub(crate) messages: Messages,
-    pub(crate) order_feed: Rc<OrderFeed>,
-    pub(crate) loop_view: Rc<LoopView>,
     /// For who comes to the chat, and what is said there.
     pub(crate) chat_limits: Allowances,
+    pub(crate) order_feed: Rc<OrderFeed>,
+    pub(crate) loop_view: Rc<LoopView>,
     share_rooms: ShareRooms,
     is_stopping: std::cell::Cell<bool>,
 }
@@ -90,9 +92,9 @@ impl Parts {
         Ok(Self {
             orders: Orders::new(&database, &cache, &locks, &hub),
             messages: Messages(Rc::clone(&database)),
+            chat_limits: Allowances::new(config.rate_limit),
             loop_view: LoopView::new(lp, &pool, worker),
             pool: loop_pool,
-            chat_limits: Allowances::new(config.rate_limit),
             share_rooms,
             is_stopping: std::cell::Cell::new(false),
             config,
@@ -123,13 +125,19 @@ type ShareRooms = Box<dyn Fn(&Io)>;
 
 impl Shared {
     /// What there is without Redis. Locks of one process are enough for nobody but it: the database decides in the end.
-    fn without_redis(member: Option<&Worker>) -> Self {
-        let hub: Rc<dyn Hub> = match member {
-            Some(worker) => Rc::new(ClusterHub::new(worker)),
-            None => Rc::new(LocalHub::default()),
+    fn without_redis(member: Option<&Worker>, log: &Log) -> Self {
+        let (cache, locks) = (Rc::new(LocalCache::default()), Rc::new(LocalLocks::default()));
+        let Some(worker) = member else {
+            let hub = Rc::new(LocalHub::default());
+            return Self { cache, locks, hub, share_rooms: Box::new(|_| {}) };
         };
-        let (cache, locks) = (LocalCache::default(), LocalLocks::default());
-        Self { cache: Rc::new(cache), locks: Rc::new(locks), hub, share_rooms: Box::new(|_| {}) }
+        let (post, log) = (Post::new(worker), log.clone());
+        let hub = Rc::new(ClusterHub::new(&post));
+        let share_rooms = Box::new(move |io: &Io| {
+            let (post, log) = (Rc::clone(&post), log.clone());
+            io.set_adapters(move |namespace| ClusterRooms::new(&post, namespace, &log));
+        });
+        Self { cache, locks, hub, share_rooms }
     }
 }
 
@@ -141,7 +149,7 @@ async fn shared(
     member: Option<&Worker>,
 ) -> Result<Shared, Refusal> {
     use crate::stores::redis::{RedisCache, RedisHub, RedisLocks, connect, share_rooms};
-    let Some(url) = &config.redis else { return Ok(Shared::without_redis(member)) };
+    let Some(url) = &config.redis else { return Ok(Shared::without_redis(member, log)) };
     let client = connect(lp, url, log).await?;
     let hub = Rc::new(RedisHub::new(&client, log));
     let share_rooms = share_rooms(&client, log);
@@ -150,8 +158,8 @@ async fn shared(
 }
 
 #[cfg(not(feature = "redis"))]
-async fn shared(_: &LoopHandle, _: &Config, _: &Log, member: Option<&Worker>) -> Result<Shared, Refusal> {
-    Ok(Shared::without_redis(member))
+async fn shared(_: &LoopHandle, _: &Config, log: &Log, member: Option<&Worker>) -> Result<Shared, Refusal> {
+    Ok(Shared::without_redis(member, log))
 }
 
 #[cfg(feature = "mongo")]
@@ -300,7 +308,8 @@ fn chat_server(parts: &Rc<Parts>) -> Io {
     let mut options = Options::default();
     options.recovery = Some(Recovery::default());
     options.engine.max_payload = 16 * 1024;
-    // A polling client comes by many connections, each to another worker.
+    // A polling client comes by many connections, each to another worker. Sticky ones would not do: which worker a connection belongs to is
+    // seen by its first request, and a browser polls by those that it has kept from others.
     options.engine.polling = config.workers == 1;
     options.engine.sessions_max = config.connections_max;
     options.engine.send_queue_len_max = 256 * 1024;
@@ -362,6 +371,11 @@ fn limits(config: &Config) -> Limits {
     limits
 }
 
+/// A certificate for who tries the service on its own machine.
+pub(crate) fn dev_certificate() -> Result<DevCertificate, StartError> {
+    DevCertificate::generate(["localhost", "127.0.0.1"]).map_err(StartError::Tls)
+}
+
 fn tls(config: &Config) -> Result<Option<ServerTls>, StartError> {
     let certificate = match &config.tls {
         Tls::Off => return Ok(None),
@@ -383,11 +397,6 @@ pub enum StartError {
     /// The certificate or its key are none.
     Tls(TlsError),
     /// The file of the made-up secret can not be read or written.
-/// A certificate for who tries the service on its own machine.
-pub(crate) fn dev_certificate() -> Result<DevCertificate, StartError> {
-    DevCertificate::generate(["localhost", "127.0.0.1"]).map_err(StartError::Tls)
-}
-
     Secret(std::path::PathBuf, io::Error),
     /// The cluster of workers does not come about.
     Cluster(io::Error),

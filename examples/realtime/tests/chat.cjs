@@ -1,4 +1,4 @@
-// The chat, as the official client sees it: `node chat.cjs URL LAST_ID [URL]`, with a second service that shares rooms with the first. Prints `ok ...` for each thing that was as it should be, and the last id at the end. Instead of an id, `limits` looks at one thing.
+// The chat, as the official client sees it: `node chat.cjs URL LAST_ID [URL]`, with a second service that shares rooms with the first. Prints `ok ...` for each thing that was as it should be, and the last id at the end. Instead of an id, `limits` and `rooms` look at one thing each.
 "use strict";
 
 const assert = require("node:assert/strict");
@@ -97,7 +97,32 @@ async function limits() {
   process.exit(0);
 }
 
-const acts = { 0: first, limits };
+// Of seven people at least three are with other workers than the first.
+async function rooms() {
+  const people = await Promise.all(Array.from({ length: 7 }, () => connect()));
+  const room = `hall ${process.pid}`;
+  const all = next(people[0], "members", ({ count }) => count === people.length);
+  for (const [index, socket] of people.entries()) {
+    const { count } = await ask(socket, "join", { room, name: `p${index}` });
+    assert.equal(count, index + 1);
+  }
+  assert.deepEqual((await all).names, people.map((_, index) => `p${index}`));
+  ok("all are members");
+  const heard = people.map((socket) => next(socket, "message"));
+  const typing = people.slice(1).map((socket) => next(socket, "typing"));
+  people[0].emit("typing", { on: true });
+  const { message } = await ask(people[0], "message", { text: "hello" });
+  assert.deepEqual(await Promise.all(heard), people.map(() => message));
+  assert.deepEqual(await Promise.all(typing), people.slice(1).map(() => ({ room, name: "p0", on: true })));
+  ok("all hear what is said");
+  const rest = next(people[0], "members", ({ count }) => count === 1);
+  people.slice(1).forEach((socket) => socket.close());
+  await rest;
+  ok("who goes is no member any more");
+  people[0].close();
+}
+
+const acts = { 0: first, limits, rooms };
 (acts[lastId] ?? afterwards)().then(() => process.exit(0), (error) => {
   console.error(error);
   process.exit(1);

@@ -10,6 +10,7 @@ use phaseloop::process::{Child, Command, ExecOptions, Stdio};
 use phaseloop::signal::Signal;
 use phaseloop_tests::peers::peer;
 use shop::program::open;
+use shop::talk::{checks, talk};
 use shop::{Asker, SECRET, World, test};
 
 /// The program, and what asks it. Each question comes by a connection of its own, and so to another worker.
@@ -117,6 +118,22 @@ fn three_workers_are_one_shop_and_outlive_one_of_them() {
         while events.next().await.is_some() {}
         let status = child.wait().await.unwrap();
         assert_eq!(status.code(), Some(0), "{status}");
+    });
+}
+
+#[test]
+fn people_at_three_workers_are_in_one_room_without_redis() {
+    test(async |world| {
+        let (child, shop) = start(world).await;
+        let mut found = 0;
+        // Connections go round: who comes next is with another worker.
+        for _ in 0..3 {
+            let Some(said) = talk(world, &[&shop.base, "rooms"]).await else { return };
+            found += checks(&said);
+        }
+        assert_eq!(found, 9);
+        child.kill(Signal::TERM).unwrap();
+        assert_eq!(child.wait().await.unwrap().code(), Some(0));
     });
 }
 

@@ -216,6 +216,11 @@ pub struct RemoteSocket {
 }
 
 impl RemoteSocket {
+    /// A socket of another server, for an [`Adapter`](super::Adapter) that has heard of it.
+    pub fn new(id: impl Into<String>, rooms: Vec<String>, data: Map<String, Value>) -> Self {
+        Self { id: id.into(), rooms, data, auth: Rc::new(Value::Null) }
+    }
+
     fn of(socket: &Socket) -> Self {
         Self {
             id: socket.id().to_owned(),

@@ -12,13 +12,15 @@ pub(crate) mod mongo;
 mod mysql;
 #[cfg(feature = "redis")]
 pub(crate) mod redis;
+mod rooms;
 mod schema;
 
 pub(crate) use cache::{Cache, LocalCache};
-pub(crate) use cluster::{ClusterHub, pass_on};
+pub(crate) use cluster::{ClusterHub, Post, pass_on};
 pub(crate) use database::{Database, Tx};
 pub(crate) use hub::{Hub, LocalHub};
 pub(crate) use locks::{LocalLocks, Lock, Locks};
+pub(crate) use rooms::ClusterRooms;
 
 use std::future::Future;
 use std::pin::Pin;

@@ -1,4 +1,4 @@
-// The chat, as the official client sees it: `node chat.cjs URL LAST_ID [URL]`, with a second service that shares rooms with the first. Prints `ok ...` for each thing that was as it should be, and the last id at the end. Instead of an id, `limits` and `rooms` look at one thing each.
+// The chat, as the official client sees it: `node chat.cjs URL LAST_ID [URL]`, with a second service that shares rooms with the first. Prints `ok ...` for each thing that was as it should be, and the last id at the end. Instead of an id, `missed`, `limits` and `rooms` look at one thing each.
 "use strict";
 
 const assert = require("node:assert/strict");
@@ -81,6 +81,21 @@ async function afterwards() {
   cyd.close();
 }
 
+// Of 450 messages that are there, all but the first were missed.
+async function missed() {
+  const ada = await connect();
+  const pages = [];
+  for (let after = 1; pages.at(-1)?.length !== 0; after = pages.at(-1).at(-1)?.id) {
+    pages.push((await ask(ada, "join", { room: "hall", name: "ada", after })).history);
+  }
+  assert.deepEqual(pages.map((page) => page.length), [200, 200, 49, 0]);
+  assert.deepEqual(pages.flat().map((message) => message.id), Array.from({ length: 449 }, (_, index) => index + 2));
+  ok("what was missed comes page by page");
+  assert.equal((await ask(ada, "join", { room: "hall", name: "ada" })).history.length, 50);
+  ok("who was never there gets the last");
+  ada.close();
+}
+
 // An address may connect and say 10 times at once, and once a second; each of its people 20 times.
 async function limits() {
   const sockets = [await connect(), await connect()];
@@ -122,7 +137,7 @@ async function rooms() {
   people[0].close();
 }
 
-const acts = { 0: first, limits, rooms };
+const acts = { 0: first, missed, limits, rooms };
 (acts[lastId] ?? afterwards)().then(() => process.exit(0), (error) => {
   console.error(error);
   process.exit(1);

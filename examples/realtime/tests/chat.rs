@@ -4,6 +4,7 @@
 
 mod shop;
 
+use sea_orm::{ConnectionTrait, Statement};
 use shop::talk::{FIRST_CHECKS, checks, talk};
 use shop::test;
 
@@ -18,6 +19,22 @@ fn people_talk_in_rooms_and_a_restart_loses_nothing() {
         let shop = world.open(&[]).await;
         let Some(said) = talk(world, &[&shop.base, &last]).await else { return };
         assert!(said.starts_with("ok a restart loses nothing"), "{said}");
+    });
+}
+
+#[test]
+fn who_missed_hundreds_of_messages_gets_them_all_page_by_page() {
+    test(async |world| {
+        let shop = world.open(&[]).await;
+        let database = sea_orm::Database::connect(world.database()).await.unwrap();
+        let backend = database.get_database_backend();
+        for number in 1..=450 {
+            let sql = "INSERT INTO messages (room, name, body, at) VALUES ('hall', 'bob', ?, 0)";
+            let message = Statement::from_sql_and_values(backend, sql, [format!("{number}").into()]);
+            database.execute_raw(message).await.unwrap();
+        }
+        let Some(said) = talk(world, &[&shop.base, "missed"]).await else { return };
+        assert_eq!(checks(&said), 2, "{said}");
     });
 }
 

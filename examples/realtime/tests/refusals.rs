@@ -3,6 +3,8 @@
 
 mod shop;
 
+use futures::AsyncReadExt;
+use phaseloop::net::TcpStream;
 use serde_json::{Value, json};
 use shop::{SECRET, bearer, test};
 
@@ -247,5 +249,40 @@ fn no_secret_is_in_the_log() {
         let files = std::fs::read(world.folder.file("shop.db")).unwrap();
         let has = |secret: &str| files.windows(secret.len()).any(|window| window == secret.as_bytes());
         assert!(!has("password of ada") && !has("boss-password"), "a password is in the database");
+    });
+}
+
+#[test]
+fn a_body_that_is_cut_off_does_nothing_and_harms_nobody() {
+    test(async |world| {
+        let shop = world.open(&[]).await;
+        let token = shop.register("ada").await;
+        let address = shop.service.local_addr().unwrap();
+        let whole = json!({ "items": [{ "product": 1, "quantity": 1 }] }).to_string();
+        // All that it needs is there, and more was promised.
+        let body = whole + &" ".repeat(200);
+        let head = format!(
+            "POST /api/orders HTTP/1.1\r\nHost: shop\r\nAuthorization: Bearer {token}\r\nIdempotency-Key: cut-off-in-the-middle\r\n\
+             Content-Type: application/json\r\nContent-Length: 1000\r\n\r\n"
+        );
+        let begin = async || {
+            let stream = TcpStream::connect(&world.lp, address).await.unwrap();
+            stream.write_all(format!("{head}{}", &body[..200]).as_bytes()).await.unwrap();
+            stream
+        };
+        // One goes altogether, the other listens for an answer.
+        begin().await.close();
+        let stream = begin().await;
+        stream.shutdown().await.unwrap();
+        let mut answer = String::new();
+        (&stream).read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 400 ") && !answer.contains("internal"), "{answer}");
+        assert_eq!(shop.with_token(&token, "GET", "/api/orders", None).await.1["orders"], json!([]));
+        assert_eq!(
+            shop.order(&token, "cut-off-in-the-middle", &[(1, 1)]).await.0,
+            201,
+            "the key is as good as new"
+        );
+        assert!(!world.log().contains("level=error"), "{}", world.log());
     });
 }

@@ -243,3 +243,20 @@ fn what_is_kept_is_bounded_in_number_and_bytes() {
         });
     }
 }
+
+#[test]
+fn events_are_sent_and_loops_dropped_while_no_loop_runs() {
+    let io = Io::with_options(options(|_, _| ()));
+    let lp = EventLoop::builder().virtual_time(true).build().unwrap();
+    io.emit("nobody is there", ());
+    lp.block_on(async {
+        let client = Client::connect(&io).await;
+        phaseloop::spawn(async move { client.poll().await }).detach();
+        sleep(ms(1)).await;
+    })
+    .unwrap();
+    io.emit("news", ());
+    assert_eq!(io.socket_count(), 1);
+    drop(lp);
+    assert_eq!(io.socket_count(), 0);
+}

@@ -6,8 +6,9 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::time::Instant;
 
-use phaseloop::current;
+use phaseloop::LoopHandle;
 use serde_json::{Value, json};
 
 use super::adapter::{Adapter, Asking, Broadcast, Local, Partial, Target, with_own};
@@ -42,6 +43,8 @@ struct Inner {
     on_connection: RefCell<Option<OnConnection>>,
     middlewares: RefCell<Vec<Middleware>>,
     memory: Option<RefCell<Memory>>,
+    /// The loop of its clients, once there was one. Its clock is asked for at times when no loop runs.
+    lp: OnceCell<LoopHandle>,
     adapter: OnceCell<Box<dyn Adapter>>,
     on_server_event: RefCell<HashMap<String, OnServerEvent>>,
 }
@@ -90,6 +93,7 @@ impl Namespace {
             on_connection: RefCell::default(),
             middlewares: RefCell::default(),
             memory: options.recovery.clone().map(Memory::new).map(RefCell::new),
+            lp: OnceCell::new(),
             adapter: OnceCell::new(),
             on_server_event: RefCell::default(),
         }))
@@ -294,8 +298,9 @@ impl Namespace {
         let Some(memory) = &self.0.memory else {
             return Socket::new(self, client, handshake, Identity::new(number, None));
         };
+        let now = self.0.lp.get_or_init(|| client.session().lp().clone()).now();
         let found = Proof::of(&handshake.auth).and_then(|proof| {
-            let away = memory.borrow_mut().find(proof, self.room_for(client.session()), current().now());
+            let away = memory.borrow_mut().find(proof, self.room_for(client.session()), now);
             away.map(|away| (proof.secret.to_owned(), away))
         });
         let who = match found {
@@ -315,7 +320,7 @@ impl Namespace {
         };
         let proof = Proof::of(&socket.handshake().auth)?;
         let len_max = self.room_for(socket.session());
-        let (away, missed) = memory.borrow_mut().restore(proof, len_max, current().now())?;
+        let (away, missed) = memory.borrow_mut().restore(proof, len_max, self.now()?)?;
         Some((away.rooms, missed))
     }
 
@@ -352,8 +357,8 @@ impl Namespace {
 
     /// True if nobody is here, asks to be, or is waited for.
     pub(crate) fn is_empty(&self) -> bool {
-        let is_idle = |memory: &RefCell<Memory>| memory.borrow_mut().is_idle(current().now());
-        self.socket_count() == 0 && self.0.connecting.get() == 0 && self.0.memory.as_ref().is_none_or(is_idle)
+        let is_idle = self.memory().is_none_or(|(memory, now)| memory.borrow_mut().is_idle(now));
+        self.socket_count() == 0 && self.0.connecting.get() == 0 && is_idle
     }
 
     /// Drops all handlers, which often hold the namespace.
@@ -363,9 +368,18 @@ impl Namespace {
     }
 
     pub(crate) fn remember(&self, secret: String, away: Away) {
-        if let Some(memory) = &self.0.memory {
-            memory.borrow_mut().remember(secret, away, current().now());
+        if let Some((memory, now)) = self.memory() {
+            memory.borrow_mut().remember(secret, away, now);
         }
+    }
+
+    fn now(&self) -> Option<Instant> {
+        self.0.lp.get().map(LoopHandle::now)
+    }
+
+    /// With the time; `None` before the first client, too.
+    fn memory(&self) -> Option<(&RefCell<Memory>, Instant)> {
+        self.0.memory.as_ref().zip(self.now())
     }
 
     /// Sends an event to whom it is for: encoded once here, and once by an adapter.
@@ -375,11 +389,10 @@ impl Namespace {
             let what = Broadcast { target, event, args: &args, volatile, compress: !uncompressed };
             self.adapter().broadcast(&what);
         }
-        let memory = self.0.memory.as_ref().filter(|_| !flags.volatile);
-        let kept = memory.map(|memory| {
+        let kept = self.memory().filter(|_| !flags.volatile).map(|(memory, now)| {
             let id = random_id();
             args.push(id.as_str());
-            (memory, id)
+            (memory, now, id)
         });
         let sockets = self.0.rooms.borrow().select(&target.rooms, &target.except);
         if sockets.is_empty() && kept.is_none() {
@@ -389,8 +402,8 @@ impl Namespace {
         for socket in &sockets {
             packet.send(socket.session(), flags.volatile);
         }
-        if let Some((memory, id)) = kept {
-            memory.borrow_mut().keep(id, target.clone(), packet, current().now());
+        if let Some((memory, now, id)) = kept {
+            memory.borrow_mut().keep(id, target.clone(), packet, now);
         }
     }
 }

@@ -412,3 +412,9 @@ fn middleware_that_panics_ends_its_client() {
         assert_eq!(*it.ends.borrow(), [DisconnectReason::ForcedServerClose]);
     });
 }
+
+#[test]
+#[should_panic(expected = "\"disconnect\" stands for something else in Socket.IO")]
+fn an_event_may_not_have_a_name_that_clients_would_leave_at() {
+    Io::new().to("room").emit("disconnect", ());
+}

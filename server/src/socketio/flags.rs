@@ -53,6 +53,10 @@ impl Flagged {
     }
 
     /// Sends an event to the client.
+    ///
+    /// # Panics
+    /// As [`Operator::emit`].
+    #[track_caller]
     pub fn emit(&self, event: &str, args: impl IntoArgs) {
         self.socket.only().with_flags(self.flags).local().emit(event, args);
     }

@@ -176,6 +176,10 @@ impl Namespace {
     }
 
     /// Sends an event to all.
+    ///
+    /// # Panics
+    /// As [`Operator::emit`].
+    #[track_caller]
     pub fn emit(&self, event: &str, args: impl IntoArgs) {
         self.all().emit(event, args);
     }

@@ -14,6 +14,7 @@ use super::adapter::{Broadcast, Partial, Target, with_own};
 use super::args::{Args, IntoArgs};
 use super::flags::Flags;
 use super::namespace::Namespace;
+use super::outgoing::check_event;
 use super::socket::Socket;
 
 /// Those to whom something is said. Made by [`Namespace::to`], [`Socket::to`] and their kin; each call narrows or widens it.
@@ -79,7 +80,13 @@ impl Operator {
     }
 
     /// Sends an event. It is encoded once for all.
+    ///
+    /// # Panics
+    /// The name is one that Socket.IO uses itself: `connect`, `connect_error`, `disconnect`, `disconnecting`, `newListener` or
+    /// `removeListener`. Clients would take the event for no packet, and leave.
+    #[track_caller]
     pub fn emit(&self, event: &str, args: impl IntoArgs) {
+        check_event(event);
         self.namespace.broadcast(&self.target, self.flags, event, args.into_args());
     }
 
@@ -87,16 +94,21 @@ impl Operator {
     /// connected. Answers from other servers follow, in no order, each of one argument. A server that does not even say how many
     /// sockets it has asked is one [`AckError::ServerMissing`].
     ///
+    /// # Panics
+    /// As [`emit`](Self::emit).
+    ///
     /// # Cancel safety
     /// Dropping it gives the answers up.
+    #[track_caller]
     pub fn emit_with_ack<A: IntoArgs>(
         &self,
         event: &str,
         args: A,
         limit: Duration,
     ) -> impl Future<Output = Vec<Result<Args, AckError>>> + use<A> {
+        check_event(event);
         let args = args.into_args();
-        let send = |socket: &Socket| socket.emit_with_ack(event, args.clone(), limit);
+        let send = |socket: &Socket| socket.ask(event, args.clone(), limit);
         let others = (!self.flags.local)
             .then(|| self.namespace.adapter().broadcast_with_ack(&self.says(event, &args), limit));
         let waiting: Vec<_> = self.sockets().iter().map(send).collect();

@@ -5,7 +5,16 @@ use serde_json::Value;
 
 use super::args::Args;
 use crate::engineio::{Frame, Session};
-use crate::proto::socketio::{Kind, Packet, encode};
+use crate::proto::socketio::{Kind, Packet, RESERVED_EVENTS, encode};
+
+/// Panics if an event may not have this name: clients take it for no packet, and leave.
+#[track_caller]
+pub(crate) fn check_event(name: &str) {
+    assert!(
+        !RESERVED_EVENTS.contains(&name),
+        "{name:?} stands for something else in Socket.IO: name the event otherwise"
+    );
+}
 
 /// An encoded packet. Cheap to clone but for its list.
 #[derive(Clone, Debug)]

@@ -17,7 +17,7 @@ use super::connect::Handshake;
 use super::flags::Flagged;
 use super::namespace::Namespace;
 use super::operator::Operator;
-use super::outgoing::Outgoing;
+use super::outgoing::{Outgoing, check_event};
 use super::recovery::Away;
 use super::rooms::Number;
 use crate::engineio::{Session, TransportKind, random_id};
@@ -293,6 +293,10 @@ impl Socket {
     }
 
     /// Sends an event.
+    ///
+    /// # Panics
+    /// As [`Operator::emit`].
+    #[track_caller]
     pub fn emit(&self, event: &str, args: impl IntoArgs) {
         self.only().emit(event, args);
     }
@@ -302,21 +306,36 @@ impl Socket {
     /// # Errors
     /// [`AckError`].
     ///
+    /// # Panics
+    /// As [`Operator::emit`].
+    ///
     /// # Cancel safety
     /// Dropping it gives the answer up.
+    #[track_caller]
     pub fn emit_with_ack<A: IntoArgs>(
         &self,
         event: &str,
         args: A,
         limit: Duration,
     ) -> impl Future<Output = Result<Args, AckError>> + use<A> {
+        check_event(event);
+        self.ask(event, args.into_args(), limit)
+    }
+
+    /// As [`emit_with_ack`](Self::emit_with_ack), whatever the name: what another server has said.
+    pub(crate) fn ask(
+        &self,
+        event: &str,
+        args: Args,
+        limit: Duration,
+    ) -> impl Future<Output = Result<Args, AckError>> + use<> {
         let inner = Rc::clone(&self.0);
         let expected = match self.is_connected() {
             true => inner.owed.expect(inner.namespace.options().acks_max).ok_or(AckError::TooMany),
             false => Err(AckError::Disconnected),
         };
         if let Ok((id, _)) = &expected {
-            let packet = Outgoing::event(inner.namespace.name(), event, args.into_args(), Some(*id));
+            let packet = Outgoing::event(inner.namespace.name(), event, args, Some(*id));
             packet.send(&inner.session, false);
         }
         let waiting = expected.map(|(id, receiver)| {

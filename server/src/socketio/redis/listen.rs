@@ -218,7 +218,7 @@ fn broadcast_with_ack(shared: &Rc<Shared>, namespace: &Namespace, request: Read)
     respond(shared, &uid, count.to_string().as_bytes());
     let limit = said.timeout.unwrap_or(shared.options.requests_timeout).min(ACK_TIMEOUT_MAX);
     for socket in sockets {
-        let answer = socket.emit_with_ack(&said.event, said.args.clone(), limit);
+        let answer = socket.ask(&said.event, said.args.clone(), limit);
         let (shared, id, uid) = (Rc::clone(shared), id.clone(), uid.clone());
         let task = shared.client.lp().clone().spawn(async move {
             if let Ok(args) = answer.await {

@@ -223,7 +223,7 @@ fn who_missed_more_than_may_wait_starts_anew() {
 
 #[test]
 fn what_is_kept_is_bounded_in_number_and_bytes() {
-    for (packets, bytes, kept) in [(5, 1_000_000, 4), (100, 5000, 4), (0, 5000, 0), (100, 100, 0)] {
+    for (packets, bytes, kept) in [(5, 1_000_000, 4), (100, 5000, 4), (0, 5000, 0), (100, 20, 0)] {
         run(async |_| {
             let io = Io::with_options(options(|_, recovery| {
                 (recovery.packets_max, recovery.packets_len_max) = (packets, bytes);

@@ -392,7 +392,15 @@ fn namespaces_made_by_clients_make_room_when_they_are_empty() {
         let answer = client.poll().await.1;
         assert!(answer.contains("40/made-4,{") && answer.contains("40/made-5,{"), "{answer}");
         // One whose middleware thinks is not empty.
-        it.io.of_any(|name| name == "/slow", |namespace| namespace.use_(async |_| Ok(sleep(ms(10)).await)));
+        it.io.of_any(
+            |name| name == "/slow",
+            |namespace| {
+                namespace.use_(async |_| {
+                    sleep(ms(10)).await;
+                    Ok(())
+                })
+            },
+        );
         client.post("41/made-5,\u{1e}40/slow,\u{1e}40/made-6,").await;
         assert!(client.poll().await.1.contains("44/made-6,{"));
         sleep(ms(20)).await;

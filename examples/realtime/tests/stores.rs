@@ -303,6 +303,38 @@ fn the_same_change_at_two_workers_is_made_once_and_told_to_all() {
     });
 }
 
+#[test]
+fn a_begin_that_is_given_up_leaves_no_transaction_to_the_next_request() {
+    test(async |world| {
+        let Some((server, url)) = mariadb(world.folder.path()) else { return };
+        world.open_when_there(&[("DATABASE_URL", &url)]).await.service.shutdown().await;
+        let proxy = Proxy::start(&world.lp, server.port);
+        let through = url.replace(&server.port.to_string(), &proxy.port.to_string()) + "?ssl-mode=disabled";
+        let stores = [
+            ("DATABASE_URL", through.as_str()),
+            ("DATABASE_POOL", "1"),
+            ("STORE_ANSWER_MS", "2000"),
+            ("DATABASE_WAIT_MS", "1000"),
+        ];
+        let shop = world.open(&stores).await;
+        let (token, boss) = (shop.register("ada").await, shop.boss().await);
+
+        let held = proxy.hold_begin();
+        let (status, answer) = shop.order(&token, "an-order-of-ada", &[(1, 1)]).await;
+        assert_eq!(
+            (status, &answer["error"]["message"]),
+            (503, &Value::from("the database does not answer"))
+        );
+        drop(held);
+        // The one connection is back, with a transaction that nobody has asked for any more.
+        let add = json!({ "add": 7 });
+        let stock = async || shop.with_token(&boss, "POST", "/admin/products/1/stock", Some(&add)).await;
+        let (status, answer) = until_it_is_back(stock).await;
+        assert_eq!((status, &answer["product"]["stock"]), (200, &json!(5_007)));
+        assert_eq!(Books::read(&url).await.stock[&1], 5_007, "and everybody sees it");
+    });
+}
+
 /// Another one could not be opened while there is no database of that name.
 async fn one_connection(url: &str) -> DatabaseConnection {
     let mut options = ConnectOptions::new(url);

@@ -32,6 +32,11 @@ pub(super) async fn connect(url: &Secret, config: &Config) -> Result<DatabaseCon
                 Ok(())
             })
         })
+        // A `BEGIN` that was given up may have begun a transaction nevertheless, of which the driver does not know: what came next on this
+        // connection would be committed by nobody.
+        .after_release(|connection, _| {
+            Box::pin(async move { connection.execute("ROLLBACK").await.map(|_| true) })
+        })
         .connect_with(options.charset("utf8mb4").disable_statement_logging());
     Ok(pool.await.map_err(connecting)?.into())
 }

@@ -353,8 +353,7 @@ async fn stuck(lp: &LoopHandle) -> (Primary, Events, SocketAddr, WorkerId, mpsc:
 
 /// A loop on which few messages may wait.
 fn narrow() -> EventLoop {
-    let mut limits = phaseloop::Limits::default();
-    limits.queued_writes_max = 16;
+    let limits = phaseloop::Limits { queued_writes_max: 16, ..Default::default() };
     EventLoop::builder().limits(limits).build().unwrap()
 }
 

@@ -24,9 +24,9 @@ struct Fixture {
 
 /// Sessions echo text.
 fn echo(lp: &LoopHandle, options: Options) -> Fixture {
-    let (last, ends) = (Rc::default(), Rc::default());
-    let (kept, noted): (Rc<RefCell<Option<Session>>>, Rc<RefCell<Vec<CloseReason>>>) =
-        (Rc::clone(&last), Rc::clone(&ends));
+    let (last, ends) =
+        (Rc::<RefCell<Option<Session>>>::default(), Rc::<RefCell<Vec<CloseReason>>>::default());
+    let (kept, noted) = (Rc::clone(&last), Rc::clone(&ends));
     let engine = Engine::new(options, move |session, _| {
         let (back, noted) = (session.clone(), Rc::clone(&noted));
         session.on_message(move |message| {

@@ -331,12 +331,14 @@ fn who_was_promised_a_connection_gets_its_own_or_an_error() {
             |path| format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n");
         let mut raw = Raw::ask(&lp, address, request("/no")).await;
         assert_eq!(status(&raw.reply().await), 200);
-        let refused = waiting.borrow_mut().remove(0).await.unwrap();
+        let first = waiting.borrow_mut().remove(0);
+        let refused = first.await.unwrap();
         assert_eq!(refused.unwrap_err().kind(), std::io::ErrorKind::NotConnected, "at once");
         raw.send(request("/yes")).await;
         let reply = raw.reply().await;
         assert!(status(&reply) == 101 && reply.contains("connection: upgrade"), "the last one too: {reply}");
-        let mut stream = waiting.borrow_mut().remove(0).await.unwrap().unwrap();
+        let second = waiting.borrow_mut().remove(0);
+        let mut stream = second.await.unwrap().unwrap();
         stream.write_all(b"hello").await.unwrap();
         stream.flush().await.unwrap();
         raw.bytes_until(b"hello").await;

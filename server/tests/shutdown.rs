@@ -153,7 +153,10 @@ fn a_connection_that_was_taken_over_and_left_alone_holds_nothing_up() {
         let keeps = Rc::clone(&taken);
         let handler = async move |mut request: Request<Body>| {
             let (upgrading, kept) = (http::upgrade(&mut request)?, Rc::clone(&keeps));
-            phaseloop::spawn(async move { kept.borrow_mut().push(upgrading.await.unwrap()) });
+            phaseloop::spawn(async move {
+                let stream = upgrading.await.unwrap();
+                kept.borrow_mut().push(stream);
+            });
             let switching = Response::builder().status(StatusCode::SWITCHING_PROTOCOLS);
             Ok::<_, BoxError>(
                 switching.header("connection", "upgrade").header("upgrade", "x").body(Body::empty())?,

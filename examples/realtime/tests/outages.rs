@@ -287,6 +287,8 @@ impl Window {
                     assert_eq!((&*answer.code, &*answer.retry_after), ("unavailable", "1"), "{told}");
                     *refused.entry(name).or_insert(0) += 1;
                 }
+                // Redis gave the lock when it went on, to a request that was over by then: it ends by itself.
+                409 if (answer.question, store, &*answer.code) == (Question::Pay, Store::Redis, "busy") => {}
                 _ => panic!("{told}"),
             }
             assert!(answer.ended - answer.began < LATE_MAX, "{told}");

@@ -18,8 +18,6 @@ use crate::stores::{Cache, Database, Hub, Lock, Locks, Tx};
 /// The topic under which workers are told of new events.
 pub(crate) const NEWS: &str = "orders";
 
-/// How long a lock on an order is good for: longer than a transaction takes.
-const LOCK_TTL: Duration = Duration::from_secs(30);
 /// How often, and how far apart, it is asked for.
 const LOCK_TRIES: u32 = 20;
 const LOCK_PAUSE: Duration = Duration::from_millis(25);
@@ -161,8 +159,10 @@ impl Orders {
 
     async fn lock(&self, id: i64) -> Result<Lock, Refusal> {
         let name = format!("order:{id}");
+        // Longer than a transaction takes, and not longer than that: a Redis that did not answer may have given it to nobody.
+        let ttl = self.database.patience() * 2;
         for _ in 0..LOCK_TRIES {
-            if let Some(lock) = self.locks.try_lock(&name, LOCK_TTL).await? {
+            if let Some(lock) = self.locks.try_lock(&name, ttl).await? {
                 return Ok(lock);
             }
             phaseloop::sleep(LOCK_PAUSE).await;

@@ -58,6 +58,11 @@ impl Database {
         if self.writer.get_database_backend() == DbBackend::MySql { "mysql" } else { "sqlite" }
     }
 
+    /// The longest that a transaction takes, unless it lost to others.
+    pub(crate) fn patience(&self) -> Duration {
+        self.patience
+    }
+
     /// What the ORM writes with.
     pub(crate) fn writer(&self) -> &DatabaseConnection {
         &self.writer

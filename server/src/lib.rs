@@ -86,6 +86,8 @@ pub mod fuzzing;
 pub mod http;
 #[cfg(feature = "http1")]
 pub mod joint;
+#[cfg(any(feature = "http1", feature = "redis"))]
+mod later;
 #[cfg(feature = "http1")]
 mod proto;
 #[cfg(feature = "redis")]

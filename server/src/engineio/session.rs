@@ -14,6 +14,7 @@ use phaseloop::{LoopHandle, TimerId};
 use super::engine::Sessions;
 use super::frame::Frame;
 use super::options::Options;
+use crate::later::later;
 use crate::proto::engineio::{Kind, Packet, SEPARATOR};
 
 /// What a client sent.
@@ -451,7 +452,7 @@ impl Inner {
 
     fn await_ping(&self, session: &Session, from: Instant) {
         let weak = Rc::downgrade(&session.0);
-        let due = from + self.options.ping_interval;
+        let due = later(from, self.options.ping_interval);
         self.arm(due, move |lp| {
             let Some(inner) = weak.upgrade() else { return };
             inner.ping(&Session(Rc::clone(&inner)), due, lp);
@@ -464,7 +465,7 @@ impl Inner {
         let now = lp.now();
         let sent =
             if now.saturating_duration_since(due) <= self.options.ping_timeout / 2 { due } else { now };
-        let pong_due = sent + self.options.ping_timeout;
+        let pong_due = later(sent, self.options.ping_timeout);
         self.pong_due.set(Some(pong_due));
         let weak = Rc::downgrade(&session.0);
         self.arm(pong_due, move |_| {

@@ -23,6 +23,7 @@ use super::error::Fault;
 use super::limits::Limits;
 use crate::joint::cork::Cork;
 use crate::joint::wire::{LastWords, Watcher};
+use crate::later::later;
 use crate::proto::http2_frames::{Flood, FrameCounter, FrameLimits, Rate};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -158,16 +159,16 @@ impl Watch {
         let limits = &*self.limits;
         let since = self.since.get();
         if let Some(stalled) = cork.stalled() {
-            return Some((stalled + limits.write_stall, Due::End(Fault::WriteStall)));
+            return Some((later(stalled, limits.write_stall), Due::End(Fault::WriteStall)));
         }
         match self.stage.get() {
-            Stage::Fresh => Some(self.sooner(since + limits.first_byte, Fault::Silent)),
-            Stage::Head => Some(self.sooner(since + limits.head, Fault::SlowHead)),
-            Stage::Idle => Some((since + limits.idle, Due::Idle)),
-            Stage::Leaving => Some((since + limits.linger, Due::Idle)),
+            Stage::Fresh => Some(self.sooner(later(since, limits.first_byte), Fault::Silent)),
+            Stage::Head => Some(self.sooner(later(since, limits.head), Fault::SlowHead)),
+            Stage::Idle => Some((later(since, limits.idle), Due::Idle)),
+            Stage::Leaving => Some((later(since, limits.linger), Due::Idle)),
             // The windows of HTTP/2 can be shut while the socket takes everything.
             Stage::Busy if self.unasked.get() > 0 => {
-                Some((self.asked.get() + limits.write_stall, Due::End(Fault::WriteStall)))
+                Some((later(self.asked.get(), limits.write_stall), Due::End(Fault::WriteStall)))
             }
             Stage::Busy => None,
         }
@@ -193,7 +194,7 @@ impl Watch {
     pub(crate) fn has_last_chance(&self) -> bool {
         let may_ask = self.asked_nothing();
         if may_ask && self.last_chance.get().is_none() {
-            self.last_chance.set(Some(self.lp.now() + self.limits.first_request_at_shutdown));
+            self.last_chance.set(Some(later(self.lp.now(), self.limits.first_request_at_shutdown)));
         }
         may_ask
     }

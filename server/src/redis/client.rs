@@ -16,9 +16,10 @@ use super::dedicated::Dedicated;
 use super::error::Error;
 use super::link::{Link, Replies};
 use super::lock::chance;
-use super::options::{Options, later};
+use super::options::Options;
 use super::pubsub::Registry;
 use super::vet;
+use crate::later::later;
 
 /// A client of Redis, over one connection that all its users share. Cheap to clone; clones are the same client.
 ///

@@ -8,7 +8,7 @@ use redis::{Cmd, ToRedisArgs, cmd};
 
 use super::client::Client;
 use super::error::Error;
-use super::options::later;
+use crate::later::later;
 
 /// A lock that was taken, until it is released, dropped or expires. Made by [`Client::try_lock`] and [`Client::lock`].
 ///

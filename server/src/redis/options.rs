@@ -3,7 +3,7 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use fs_pool::dns::Dns;
 use redis::{ConnectionAddr, IntoConnectionInfo};
@@ -15,7 +15,7 @@ use super::error::Error;
 ///
 /// # Examples
 /// ```
-/// use std::time::{Duration, Instant};
+/// use std::time::Duration;
 /// use phaseloop_server::redis::Options;
 ///
 /// let mut options = Options::url("redis://user:secret@127.0.0.1:6379/2")?;
@@ -147,14 +147,6 @@ impl fmt::Display for Place {
         }
     }
 }
-
-/// So much later, or as good as never: [`Duration::MAX`] is no time at all.
-pub(super) fn later(from: Instant, by: Duration) -> Instant {
-    from.checked_add(by.min(FAR)).unwrap_or(from)
-}
-
-/// A century: longer than anybody waits, and less than an [`Instant`] holds.
-const FAR: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
 /// An address that needs no look-up.
 pub(super) fn literal(host: &str) -> Option<IpAddr> {

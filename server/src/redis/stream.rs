@@ -9,7 +9,7 @@ use redis::{ToRedisArgs, Value, cmd};
 use super::client::Client;
 use super::dedicated::Dedicated;
 use super::error::Error;
-use super::options::later;
+use crate::later::later;
 
 /// An entry of a stream.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -16,6 +16,7 @@ use super::front::Front;
 use super::link::Link;
 use super::options::WhenFull;
 use super::outbox::Outbox;
+use crate::later::later;
 use crate::proto::websocket::encode;
 
 /// Reads in one go, so that one peer that talks without a pause does not hold up the others.
@@ -228,15 +229,15 @@ impl Pump {
     fn deadline(&self) -> Option<(Instant, Due)> {
         let options = &self.connection.options;
         let core = self.connection.core.borrow();
-        let stalled = core.stalled.map(|since| (since + options.write_stall, Due::Stalled));
+        let stalled = core.stalled.map(|since| (later(since, options.write_stall), Due::Stalled));
         let next = match core.stage {
             Stage::Open if options.ping_interval == Duration::ZERO => None,
             Stage::Open => match core.asked {
-                Some(asked) => Some((asked + options.ping_timeout, Due::Silent)),
-                None => Some((core.heard + options.ping_interval, Due::Ask)),
+                Some(asked) => Some((later(asked, options.ping_timeout), Due::Silent)),
+                None => Some((later(core.heard, options.ping_interval), Due::Ask)),
             },
             Stage::Closing(since) | Stage::Leaving(since) => {
-                Some((since + options.close_timeout, Due::Unanswered))
+                Some((later(since, options.close_timeout), Due::Unanswered))
             }
             Stage::Over => return None,
         };

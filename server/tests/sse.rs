@@ -139,7 +139,10 @@ fn what_a_client_missed_does_not_make_it_a_slow_one() {
     for policy in [WhenSlow::Disconnect, WhenSlow::SkipEvents] {
         on_loop(async |lp| {
             let mut options = ChannelOptions::default();
-            (options.when_slow, options.high_water) = (policy, 1000);
+            (options.when_slow, options.high_water) = (policy, usize::MAX);
+            let unbounded = Channel::new(options.clone());
+            drop(unbounded.subscribe(&Request::new(Body::empty())));
+            options.high_water = 1000;
             let channel = Channel::new(options);
             for _ in 0..10 {
                 channel.send(Event::new("x".repeat(1000)));

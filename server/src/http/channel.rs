@@ -139,7 +139,7 @@ impl BodySender {
     #[cfg(feature = "sse")]
     pub(crate) fn exempt_queued(&mut self) {
         let mut shared = self.shared.borrow_mut();
-        shared.high_water += shared.len;
+        shared.high_water = shared.high_water.saturating_add(shared.len);
         shared.pieces_max += shared.queue.len();
     }
 

@@ -8,12 +8,13 @@ mod peer;
 use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::time::Duration;
 
 use futures::StreamExt;
 use peer::{Raw, ms, on_loop, secs, start, status};
 use phaseloop::LoopHandle;
 use phaseloop_server::client::Client;
-use phaseloop_server::http::{Body, Handler, HeaderValue, Request, Server, Serving, header};
+use phaseloop_server::http::{Body, Handler, HeaderValue, Limits, Request, Server, Serving, header};
 use phaseloop_server::ws::{
     self, Acceptor, Close, CloseCode, ConnectError, Connector, Lost, Message, SendError, WebSocket, WhenFull,
     WsCallbacks, WsOptions, WsSender,
@@ -249,6 +250,23 @@ fn a_slow_peer_is_bounded_as_the_policy_has_it() {
             }
         });
     }
+}
+
+#[test]
+fn never_is_a_time_too() {
+    on_loop(async |lp| {
+        let (mut limits, mut options) = (Limits::default(), WsOptions::default());
+        (limits.first_byte, limits.head, limits.idle) = (Duration::MAX, Duration::MAX, Duration::MAX);
+        (limits.write_stall, limits.linger) = (Duration::MAX, Duration::MAX);
+        limits.first_request_at_shutdown = Duration::MAX;
+        (options.ping_interval, options.ping_timeout) = (Duration::MAX, Duration::MAX);
+        (options.close_timeout, options.write_stall) = (Duration::MAX, Duration::MAX);
+        let (serving, address) = start(&lp, echoing(Acceptor::new(options)).limits(limits));
+        let mut raw = raw(&lp, address).await;
+        raw.send(frame(0x81, b"x")).await;
+        raw.bytes_until(b"\x81\x01x").await;
+        assert_eq!((serving.stats().connections, lp.task_failures()), (1, 0));
+    });
 }
 
 #[test]

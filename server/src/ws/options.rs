@@ -21,7 +21,8 @@ pub struct WsOptions {
     pub frame_len_max: usize,
     /// Bytes of messages that came and were not taken yet, beyond which no more is read; 64 KiB. Zero is one message.
     pub inbox_len_max: usize,
-    /// Bytes that wait to be sent, beyond which the connection is full; 256 KiB. So is one for which 1,024 pieces wait, however small.
+    /// Bytes that wait to be sent, beyond which the connection is full; 256 KiB. Each piece of a message
+    /// counts as 64 bytes more than it has.
     pub high_water: usize,
     /// What happens to a message for a connection that is full.
     pub when_full: WhenFull,

@@ -16,8 +16,8 @@ const SLICES_MAX: usize = 64;
 /// A queue with room for more than this is given back once it is empty.
 const KEPT_PIECES_MAX: usize = 8;
 
-/// Pieces that may wait whatever their size, so that many small frames are bounded too.
-const PIECES_MAX: usize = 1024;
+/// What a piece costs besides its bytes, so that many small frames are bounded too.
+const PIECE_COST: usize = 64;
 
 /// Frames in the order they are to leave. A connection with nothing to say owns no memory for them.
 #[derive(Default)]
@@ -52,9 +52,9 @@ impl Outbox {
         self.pieces.is_empty()
     }
 
-    /// True if more waits than `high_water` bytes, or many small pieces.
+    /// True if what waits takes more than `high_water` bytes of memory.
     pub(crate) fn is_over(&self, high_water: usize) -> bool {
-        self.len > high_water || self.pieces.len() > PIECES_MAX
+        self.len.saturating_add(self.pieces.len() * PIECE_COST) > high_water
     }
 
     /// Forgets all frames of which nothing was written. What is behind half a frame would be taken for the rest of it.
@@ -124,7 +124,7 @@ mod tests {
     use bytes::Bytes;
     use futures::io::Cursor;
 
-    use super::{Encoded, Outbox, PIECES_MAX};
+    use super::{Encoded, Outbox, PIECE_COST};
 
     fn frame(head: &'static [u8], payload: &'static [u8]) -> Encoded {
         Encoded { head: Bytes::from_static(head), payload: Bytes::from_static(payload) }
@@ -151,12 +151,12 @@ mod tests {
     }
 
     #[test]
-    fn many_small_frames_are_over_any_mark() {
+    fn many_small_frames_are_over_the_mark_for_the_memory_they_take() {
         let mut outbox = Outbox::default();
-        for _ in 0..=PIECES_MAX {
-            assert!(!outbox.is_over(usize::MAX));
+        for _ in 0..10 {
+            assert!(!outbox.is_over(10 * PIECE_COST));
             outbox.push(frame(b"h", b""));
         }
-        assert!(outbox.is_over(usize::MAX));
+        assert!(outbox.is_over(10 * PIECE_COST) && !outbox.is_over(usize::MAX));
     }
 }

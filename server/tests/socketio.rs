@@ -390,7 +390,9 @@ fn namespaces_made_by_clients_make_room_when_they_are_empty() {
         assert_eq!(made.borrow().last().unwrap(), "/made-4");
         client.post("40/made-4,\u{1e}40/made-5,").await;
         let answer = client.poll().await.1;
-        assert!(answer.contains("40/made-4,{") && answer.contains("40/made-5,{"), "{answer}");
+        assert!(answer.contains("40/made-4,{") && answer.contains("44/made-5,{"), "{answer}");
+        client.post("41/made-2,\u{1e}40/made-5,").await;
+        assert!(client.poll().await.1.contains("40/made-5,{"), "asking for it does not keep it");
         // One whose middleware thinks is not empty.
         it.io.of_any(
             |name| name == "/slow",
@@ -405,6 +407,18 @@ fn namespaces_made_by_clients_make_room_when_they_are_empty() {
         assert!(client.poll().await.1.contains("44/made-6,{"));
         sleep(ms(20)).await;
         assert!(client.poll().await.1.contains("40/slow,{"));
+    });
+}
+
+#[test]
+fn a_client_that_asks_for_nothing_but_unknown_namespaces_is_ended() {
+    run(async |_| {
+        let mut options = Options::default();
+        options.namespaces_max = 3;
+        let it = fixture(options);
+        let client = Client::connect(&it.io).await;
+        client.post("40/no-1,\u{1e}40/no-2,\u{1e}40/no-3,\u{1e}40/no-4,").await;
+        assert_eq!(*it.ends.borrow(), [DisconnectReason::ForcedServerClose]);
     });
 }
 

@@ -25,6 +25,8 @@ pub(crate) struct Client {
     sockets: RefCell<BTreeMap<String, Socket>>,
     /// Namespaces whose middleware has not decided yet.
     connecting: RefCell<BTreeSet<String>>,
+    /// Names in a row for which there was no namespace.
+    refused: Cell<usize>,
     /// A packet whose attachments are not all there.
     partial: RefCell<Option<(Packet, Vec<Bytes>)>>,
     connect_timer: Cell<Option<TimerId>>,
@@ -39,6 +41,7 @@ impl Client {
             handshake,
             sockets: RefCell::default(),
             connecting: RefCell::default(),
+            refused: Cell::new(0),
             partial: RefCell::default(),
             connect_timer: Cell::new(None),
         });
@@ -113,8 +116,14 @@ impl Client {
             return self.close();
         }
         let Some(namespace) = io.find(&name) else {
+            // Each makes work, and room is looked for: one after the other without an end is no client that means it.
+            self.refused.set(self.refused.get() + 1);
+            if self.refused.get() > io.options.namespaces_max {
+                return self.close();
+            }
             return self.refuse(&name, &ConnectError::new("Invalid namespace"));
         };
+        self.refused.set(0);
         let auth = auth.unwrap_or_else(|| Value::Object(serde_json::Map::new()));
         let socket = namespace.socket(self, self.handshake.with_auth(auth));
         let skips = socket.is_recovered() && namespace.skips_middlewares();

@@ -119,8 +119,8 @@ impl Io {
         Self { inner, engine, main }
     }
 
-    /// The namespace of that name, made if there is none, and set up if [`of_any`](Self::of_any) takes the name. It stays. A `/` in front
-    /// may be left out.
+    /// The namespace of that name, made if there is none, and set up if [`of_any`](Self::of_any) takes the name. What is made here
+    /// stays; what clients brought into being by `of_any` still goes when it is empty and room is needed. A `/` in front may be left out.
     pub fn of(&self, name: &str) -> Namespace {
         let name = if name.starts_with('/') { name.to_owned() } else { format!("/{name}") };
         self.inner.of(&name)
@@ -207,31 +207,26 @@ impl<H: Handler> Handler for Beside<H> {
 impl Inner {
     /// The namespace the program asks for.
     fn of(&self, name: &str) -> Namespace {
+        // What clients brought into being stays theirs: a program that asks for each would keep them all.
+        self.known(name).unwrap_or_else(|| self.make(name, &self.namespaces, self.maker(name).as_deref()))
+    }
+
+    fn known(&self, name: &str) -> Option<Namespace> {
         let known = self.namespaces.borrow().get(name).cloned();
-        known.unwrap_or_else(|| {
-            let made = self.made.borrow_mut().remove(name);
-            match made {
-                Some(made) => {
-                    self.namespaces.borrow_mut().insert(name.to_owned(), made.clone());
-                    made
-                }
-                None => self.make(name, &self.namespaces, self.maker(name).as_deref()),
-            }
-        })
+        known.or_else(|| self.made.borrow().get(name).cloned())
     }
 
     /// The namespace a client asks for.
     pub(crate) fn find(&self, name: &str) -> Option<Namespace> {
-        let known = self.namespaces.borrow().get(name).cloned();
-        if let Some(found) = known.or_else(|| self.made.borrow().get(name).cloned()) {
+        if let Some(found) = self.known(name) {
             return Some(found);
         }
         let maker = self.maker(name)?;
-        if self.made.borrow().len() >= self.options.made_namespaces_max {
+        let is_full = || self.made.borrow().len() >= self.options.made_namespaces_max;
+        if is_full() {
             self.give_up_empty();
         }
-        let has_room = self.made.borrow().len() < self.options.made_namespaces_max;
-        has_room.then(|| self.make(name, &self.made, Some(&maker)))
+        (!is_full()).then(|| self.make(name, &self.made, Some(&maker)))
     }
 
     fn maker(&self, name: &str) -> Option<Rc<Maker>> {

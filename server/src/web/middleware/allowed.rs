@@ -1,5 +1,7 @@
 //! Methods that a path does not take.
 
+use std::collections::HashSet;
+
 use crate::http::{HeaderValue, Method, header};
 use crate::web::koa::middleware;
 use crate::web::{Middleware, Req, Res, Result};
@@ -39,7 +41,8 @@ pub(in crate::web) fn answer_allowed(req: &Req, res: &mut Res) -> Option<Result>
         let mut methods: Vec<_> = USUAL.iter().filter(|method| named(method)).collect();
         methods.extend(req.allowed.iter().filter(|method| !USUAL.contains(method)));
         let mut names: Vec<_> = methods.into_iter().map(Method::as_str).collect();
-        names.dedup();
+        let mut seen = HashSet::new();
+        names.retain(|name| seen.insert(*name));
         if !names.contains(&"OPTIONS") {
             names.push("OPTIONS");
         }

@@ -120,8 +120,8 @@ impl Core {
             let said = unless_hurried(reading, hurried).await;
             listening.reading.borrow_mut().remove(&connection);
             match said {
+                _ if core.is_over() => {} // it was counted
                 Some(Ok(Ok(Some(wish)))) => core.submit(&listening, stream, first, wish),
-                None if core.is_over() => {} // it was counted
                 // All is to end, or it is slow: a worker has the limits and the answers for that.
                 None => core.submit(&listening, stream, first, Wish::Anyone),
                 Some(Err(_)) if !first.is_empty() => core.submit(&listening, stream, first, Wish::Anyone),

@@ -202,7 +202,13 @@ fn a_nodes_worker_that_closes_its_server_and_listens_again_serves_again() {
                 primary.send(worker, "close").unwrap();
                 assert_eq!(said(&mut events).await, "closed", "{policy:?}");
                 let address = SocketAddr::from(([127, 0, 0, 1], port));
-                let refused = TcpStream::connect(&lp, address).await.unwrap_err();
+                // The worker's word may be here before the listener is closed.
+                let refused = loop {
+                    match TcpStream::connect(&lp, address).await {
+                        Ok(_) => phaseloop::yield_now().await,
+                        Err(error) => break error,
+                    }
+                };
                 assert_eq!(refused.kind(), std::io::ErrorKind::ConnectionRefused, "{policy:?}");
                 primary.send(worker, "listen").unwrap();
                 assert_eq!(said(&mut events).await, format!("turn {turn}"), "{policy:?}");

@@ -1,4 +1,4 @@
-// The chat, as the official client sees it: `node chat.cjs URL LAST_ID [URL]`, with a second service that shares rooms with the first. Prints `ok ...` for each thing that was as it should be, and the last id at the end. Instead of an id, `missed`, `limits` and `rooms` look at one thing each.
+// The chat, as the official client sees it: `node chat.cjs URL LAST_ID [URL]`, with a second service that shares rooms with the first. Prints `ok ...` for each thing that was as it should be, and the last id at the end. Instead of an id, `missed`, `limits`, `rooms` and `frozen` look at one thing each.
 "use strict";
 
 const assert = require("node:assert/strict");
@@ -11,16 +11,39 @@ const connect = (to = url) => new Promise((resolve, reject) => {
   socket.on("connect", () => resolve(socket));
   socket.on("connect_error", reject);
 });
-const next = (socket, event, fits = () => true) => new Promise((resolve) => {
+const next = (socket, event, fits = () => true) => new Promise((resolve, reject) => {
+  const done = () => {
+    socket.off(event, listener);
+    socket.off("disconnect", gone);
+  };
   const listener = (value) => {
-    if (fits(value)) {
-      socket.off(event, listener);
-      resolve(value);
-    }
+    if (!fits(value)) return;
+    done();
+    resolve(value);
+  };
+  const gone = (reason) => {
+    done();
+    reject(new Error(`gone before ${event}: ${reason}`));
   };
   socket.on(event, listener);
+  socket.on("disconnect", gone);
 });
 const ask = (socket, event, value) => socket.timeout(20000).emitWithAck(event, value);
+// Whoever is busy misses a `typing`, and has when what is said behind it comes first: then it is told again. Gives the last that was said.
+const typingHeard = async (socket, others, expected) => {
+  const typing = others.map((other) => next(other, "typing"));
+  let missing = others.length;
+  typing.forEach((heard) => heard.then(() => { missing -= 1; }));
+  let said;
+  while (missing > 0) {
+    const heard = others.map((other) => next(other, "message"));
+    socket.emit("typing", { on: true });
+    said = await ask(socket, "message", { text: "typing" });
+    await Promise.all(heard);
+  }
+  assert.deepEqual(await Promise.all(typing), others.map(() => expected));
+  return said.message;
+};
 
 async function first() {
   const [ada, bob] = await Promise.all([connect(), connect(otherUrl)]);
@@ -37,9 +60,7 @@ async function first() {
   assert.equal(said.message.text, "hello <b>&</b> 🦀");
   assert.deepEqual(await Promise.all(heard), [said.message, said.message]);
   ok("what is said is heard, by the sender too");
-  const typing = next(bob, "typing");
-  ada.emit("typing", { on: true });
-  assert.deepEqual(await typing, { room: "kitchen", name: "ada", on: true });
+  const last = await typingHeard(ada, [bob], { room: "kitchen", name: "ada", on: true });
   ok("typing");
 
   for (const [event, value] of [
@@ -62,9 +83,9 @@ async function first() {
   await rest;
   ok("who goes is told");
   const again = await ask(bob, "join", { room: "kitchen", name: "bob" });
-  assert.deepEqual(again.history.map((message) => message.text), ["hello <b>&</b> 🦀"]);
+  assert.deepEqual([again.history[0], again.history.at(-1)], [said.message, last]);
   ok("who comes later reads what was said");
-  console.log(said.message.id);
+  console.log(last.id);
   [ada, bob, outsider].forEach((socket) => socket.close());
 }
 
@@ -124,11 +145,9 @@ async function rooms() {
   assert.deepEqual((await all).names, people.map((_, index) => `p${index}`));
   ok("all are members");
   const heard = people.map((socket) => next(socket, "message"));
-  const typing = people.slice(1).map((socket) => next(socket, "typing"));
-  people[0].emit("typing", { on: true });
   const { message } = await ask(people[0], "message", { text: "hello" });
   assert.deepEqual(await Promise.all(heard), people.map(() => message));
-  assert.deepEqual(await Promise.all(typing), people.slice(1).map(() => ({ room, name: "p0", on: true })));
+  await typingHeard(people[0], people.slice(1), { room, name: "p0", on: true });
   ok("all hear what is said");
   const rest = next(people[0], "members", ({ count }) => count === 1);
   people.slice(1).forEach((socket) => socket.close());
@@ -137,7 +156,40 @@ async function rooms() {
   people[0].close();
 }
 
-const acts = { 0: first, missed, limits, rooms };
+// A worker stands still: its people are not counted in time, and counted again once they can be. `otherUrl` is the pid.
+async function frozen() {
+  const people = await Promise.all(Array.from({ length: 6 }, () => connect(url)));
+  const room = "frozen";
+  const all = next(people[0], "members", ({ count }) => count === people.length);
+  for (const [index, socket] of people.entries()) await ask(socket, "join", { room, name: `p${index}` });
+  await all;
+  // A worker tells of a later room once it has told of this one: then none has anything left to tell.
+  const later = await Promise.all(people.map(() => connect(url)));
+  await Promise.all(later.map(async (socket, index) => {
+    const told = next(socket, "members");
+    await ask(socket, "join", { room: `later ${index}`, name: "p" });
+    await told;
+  }));
+  process.kill(Number(otherUrl), "SIGSTOP");
+  const live = await Promise.any(people.map((socket) => ask(socket, "typing", { on: true }).then(() => socket)));
+  // It is told that somebody left and that somebody came.
+  let told = 0;
+  const some = next(live, "members", ({ count }) => count < people.length && (told += 1) === 2);
+  assert.ok((await ask(live, "join", { room, name: "again" })).count < people.length);
+  await some;
+  const whole = next(live, "members", ({ count }) => count === people.length);
+  process.kill(Number(otherUrl), "SIGCONT");
+  await whole;
+  ok("those of a worker that stood still are counted again");
+}
+
+// Whatever is never heard ends it, with what was heard before on record.
+setTimeout(() => {
+  console.error("still waiting after 120 s");
+  process.exit(1);
+}, 120000).unref();
+
+const acts = { 0: first, missed, limits, rooms, frozen };
 (acts[lastId] ?? afterwards)().then(() => process.exit(0), (error) => {
   console.error(error);
   process.exit(1);

@@ -26,6 +26,8 @@ const UNDER_WAY_MAX: usize = 8;
 const ROOMS: &str = "rooms";
 /// How long changes of a room are gathered before it is told of its members.
 const GATHER: Duration = Duration::from_millis(200);
+/// How often a room is told of its members again because a worker did not say in time who is there, each time after twice as long.
+const AGAIN_MAX: u32 = 6;
 
 /// Sets the namespace up.
 pub(crate) fn set_up(io: &Io, parts: &Rc<Parts>) {
@@ -120,7 +122,7 @@ impl Chat {
                 return Err(refusal);
             }
         };
-        let mut answer = self.members(&room).await;
+        let (mut answer, _) = self.members(&room).await;
         answer["history"] = json!(history);
         answer["database"] = json!(self.parts.database.made_at);
         self.tell_members(room);
@@ -153,13 +155,16 @@ impl Chat {
         Ok(json!({}))
     }
 
-    async fn members(&self, room: &str) -> Value {
-        let sockets = self.io.in_(key(room)).fetch_sockets().await.unwrap_or_else(Partial::into_found);
+    /// Who is in a room, and whether that is all.
+    async fn members(&self, room: &str) -> (Value, bool) {
+        let found = self.io.in_(key(room)).fetch_sockets().await;
+        let is_all = found.is_ok();
+        let sockets = found.unwrap_or_else(Partial::into_found);
         let mut names: Vec<_> =
             sockets.iter().filter_map(|socket| socket.data.get("name")?.as_str()).collect();
         names.sort_unstable();
         names.truncate(NAMES_MAX);
-        json!({ "room": room, "count": sockets.len(), "names": names })
+        (json!({ "room": room, "count": sockets.len(), "names": names }), is_all)
     }
 
     /// Tells a room of its members, once for all that changes within a moment.
@@ -169,10 +174,17 @@ impl Chat {
         }
         let chat = Rc::clone(self);
         let telling = async move {
-            phaseloop::sleep(GATHER).await;
+            for times in 0..=AGAIN_MAX {
+                phaseloop::sleep(GATHER * 2_u32.pow(times)).await;
+                chat.changed.borrow_mut().remove(&room);
+                let (members, is_all) = chat.members(&room).await;
+                chat.io.to(key(&room)).emit("members", members);
+                // Another change has begun to tell.
+                if is_all || !chat.changed.borrow_mut().insert(room.clone()) {
+                    return;
+                }
+            }
             chat.changed.borrow_mut().remove(&room);
-            let members = chat.members(&room).await;
-            chat.io.to(key(&room)).emit("members", members);
         };
         phaseloop::spawn(telling).unref();
     }

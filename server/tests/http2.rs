@@ -142,6 +142,24 @@ fn streams_are_answered_as_they_come() {
 }
 
 #[test]
+fn a_host_beside_the_authority_is_one_and_valid() {
+    on_loop(async |lp| {
+        let (_serving, address) = start(&lp, Server::new(say));
+        let mut client = Client::connect(&lp, address).await;
+        // `host` of the static table, and a literal.
+        let asked: [(&[u8], &str); 3] = [
+            (b"\x66\x01x", "."),
+            (b"\x66\x01x\x66\x01x", "a request has one Host\n"),
+            (b"\x66\x03a b", "the Host is none\n"),
+        ];
+        for ((hosts, says), stream) in asked.into_iter().zip([1, 3, 5]) {
+            client.send(&frame(HEADERS, END_HEADERS | END_STREAM, stream, &[GET, hosts].concat())).await;
+            assert_eq!(client.answer(stream).await, says);
+        }
+    });
+}
+
+#[test]
 fn a_preface_in_pieces_is_understood() {
     on_loop(async |lp| {
         let (_serving, address) = start(&lp, Server::new(say));

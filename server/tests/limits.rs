@@ -108,9 +108,20 @@ fn long_targets_are_answered_with_414() {
 
 #[test]
 fn a_request_needs_one_host() {
-    for hosts in ["", "Host: a\r\nHost: b\r\n"] {
+    let bad = ["", "Host: a\r\nHost: b\r\n", "Host: a\r\nHost: a\r\n"];
+    let invalid = ["a b", "a, b", "http://a", "user@a", "a/", "a:b", "a:1:1", "a%2", "[::1", "::1", "\u{fc}"];
+    let invalid = invalid.map(|host| format!("Host: {host}\r\n"));
+    for hosts in bad.into_iter().chain(invalid.iter().map(String::as_str)) {
         let (answer, _) = answer_to(format!("GET / HTTP/1.1\r\n{hosts}\r\n"));
-        assert_eq!(status(&answer), 400, "{answer}");
+        assert_eq!(status(&answer), 400, "{hosts:?}: {answer}");
+        if !hosts.is_empty() {
+            let (answer, _) = answer_to(format!("GET / HTTP/1.0\r\n{hosts}\r\n"));
+            assert!(answer.starts_with("HTTP/1.0 400 "), "{hosts:?}: {answer}");
+        }
+    }
+    for host in ["", "a:80", "[::1]:80", "a%20b", "A_b"] {
+        let (answer, _) = answer_to(format!("GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"));
+        assert_eq!(status(&answer), 200, "{host:?}: {answer}");
     }
     let (answer, _) = answer_to("GET / HTTP/1.0\r\n\r\n");
     assert!(answer.starts_with("HTTP/1.0 200 OK"), "HTTP/1.0 needs none: {answer}");

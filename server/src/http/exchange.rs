@@ -20,6 +20,7 @@ use super::error::{BodyError, BoxError, StatusError, Trouble, status_of};
 use super::handler::Handler;
 use super::upgrade::Upgrader;
 use super::watch::{UnderWay, Watch};
+use crate::proto::host::is_host;
 
 /// Answers a request. The request counts as under way from this call on, not from the first poll.
 pub(crate) fn answer<H: Handler>(
@@ -59,12 +60,15 @@ fn refusal<H>(connection: &Connection<H>, request: &Request<Incoming>) -> Option
     if uri_len > connection.served.limits.uri_len_max {
         return Some(StatusCode::URI_TOO_LONG.into());
     }
-    // RFC 9112, section 3.2: 400 for a request without a Host, or with more than one.
-    let hosts = || headers.get_all(HOST).iter().count();
-    if request.version() == Version::HTTP_11 && hosts() != 1 {
-        return Some(StatusError::new(StatusCode::BAD_REQUEST, "a request needs one Host"));
-    }
-    None
+    // RFC 9112, section 3.2: 400 for HTTP/1.1 without a Host, and for any request with two or with one that is none.
+    let mut hosts = headers.get_all(HOST).iter();
+    let fault = match (hosts.next(), hosts.next()) {
+        (None, _) if request.version() == Version::HTTP_11 => "a request needs a Host",
+        (_, Some(_)) => "a request has one Host",
+        (Some(host), _) if !is_host(host.as_bytes()) => "the Host is none",
+        _ => return None,
+    };
+    Some(StatusError::new(StatusCode::BAD_REQUEST, fault))
 }
 
 async fn handled<H: Handler>(

@@ -2,6 +2,7 @@
 
 #[cfg(feature = "socketio")]
 pub(crate) mod engineio;
+pub(crate) mod host;
 pub(crate) mod http2_frames;
 #[cfg(any(feature = "socketio", feature = "web"))]
 pub(crate) mod json;

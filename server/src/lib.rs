@@ -90,6 +90,8 @@ pub mod joint;
 mod later;
 #[cfg(feature = "http1")]
 mod proto;
+#[cfg(any(feature = "client", feature = "redis"))]
+mod reach;
 #[cfg(feature = "redis")]
 pub mod redis;
 #[cfg(feature = "socketio")]

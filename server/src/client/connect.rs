@@ -2,7 +2,7 @@
 
 use std::future::{Future, poll_fn};
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
@@ -20,6 +20,7 @@ use super::options::HttpVersion;
 use crate::http::Body;
 use crate::joint::cork::{Cork, Spares};
 use crate::joint::wire::{LastWords, Scratch, Watcher, Wire};
+use crate::reach::{self, literal};
 
 /// Finds the addresses of a host and port.
 pub type Resolve = Rc<dyn Fn(String, u16) -> Pin<Box<dyn Future<Output = io::Result<Vec<SocketAddr>>>>>>;
@@ -48,16 +49,6 @@ pub fn resolve_on(pool: &LoopPool) -> Resolve {
         let job = pool.spawn(Class::DNS, move |_| Ok((host, port).to_socket_addrs()?.collect()));
         Box::pin(async move { job.await.map_err(|error| io::Error::other(error.to_string()))? })
     })
-}
-
-/// The addresses of a host that needs no lookup. RFC 6761, section 6.3: `localhost` is the loopback address, of either family.
-fn literal(host: &str, port: u16) -> Option<Vec<SocketAddr>> {
-    let addresses = if host.eq_ignore_ascii_case("localhost") {
-        vec![IpAddr::from(Ipv4Addr::LOCALHOST), Ipv6Addr::LOCALHOST.into()]
-    } else {
-        vec![host.trim_start_matches('[').trim_end_matches(']').parse().ok()?]
-    };
-    Some(addresses.into_iter().map(|address| SocketAddr::new(address, port)).collect())
 }
 
 /// What encrypts a connection. The module `tls` has the one that there is.
@@ -137,27 +128,10 @@ impl Connector {
         .await
     }
 
-    /// Tries one address after the other, each for its share of the time that is left. Gives the first error.
     async fn reach(&self, host: &str, port: u16) -> io::Result<TcpStream> {
         let until = self.lp.now().checked_add(self.connect_time);
         let addresses = (self.resolve)(host.to_owned(), port).await?;
-        let mut failed = None;
-        for (address, to_try) in addresses.iter().zip((1..=addresses.len()).rev()) {
-            let share = match (until, to_try) {
-                // The last one's time is up when the whole connect's is.
-                (None, _) | (_, 1) => Duration::MAX,
-                (Some(until), _) => until.saturating_duration_since(self.lp.now()).div_f64(to_try as f64),
-            };
-            let connecting = TcpStream::connect(&self.lp, *address);
-            let error = match self.lp.timeout(share, connecting).await {
-                Ok(Ok(stream)) => return Ok(stream),
-                Ok(Err(error)) => error,
-                Err(_) => io::ErrorKind::TimedOut.into(),
-            };
-            failed.get_or_insert(error);
-        }
-        Err(failed
-            .unwrap_or_else(|| io::Error::new(io::ErrorKind::NotFound, format!("{host:?} has no address"))))
+        reach::connect(&self.lp, host, &addresses, until).await
     }
 
     async fn speak<S>(&self, stream: S, cork: Cork, speaks_http2: bool) -> io::Result<Sender>

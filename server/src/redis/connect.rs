@@ -2,7 +2,6 @@
 
 use std::future::{Future, poll_fn};
 use std::io;
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::Poll;
@@ -15,7 +14,8 @@ use redis::{Cmd, Value};
 
 use super::error::Error;
 use super::link::{Link, OnPush};
-use super::options::{Options, Place, literal};
+use super::options::{Options, Place};
+use crate::reach;
 
 /// What bytes travel by.
 pub trait Stream: AsyncRead + AsyncWrite + Unpin {}
@@ -68,9 +68,10 @@ async fn reach(lp: &LoopHandle, options: &Options) -> Result<BoxStream, Error> {
         let why = format!("{} asks for TLS, and Options::encrypt was not set", options.place);
         return Err(Error::Invalid(why));
     }
-    let stream = match (literal(host), &options.dns) {
-        (Some(address), _) => {
-            TcpStream::connect(lp, SocketAddr::new(address, port)).await.map_err(|error| failed(&error))?
+    let stream = match (reach::literal(host, port), &options.dns) {
+        (Some(addresses), _) => {
+            let until = lp.now().checked_add(options.connect_timeout);
+            reach::connect(lp, host, &addresses, until).await.map_err(|error| failed(&error))?
         }
         (None, Some(dns)) => {
             dns.connect(host, port, &ConnectOptions::default()).await.map_err(|error| failed(&error))?

@@ -1,7 +1,6 @@
 //! Where Redis is, and what may be spent on it.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -33,7 +32,7 @@ pub struct Options {
     pub(super) db: i64,
     /// The connection's name in `CLIENT LIST`; none.
     pub name: Option<String>,
-    /// How a host name is looked up. Addresses and `localhost` need none, which is the default.
+    /// How a host name is looked up. Addresses and `localhost`, which is 127.0.0.1 or else ::1, need none, which is the default.
     pub dns: Option<Dns>,
     /// What encrypts, for `rediss://`: with the feature `tls`, `encrypt_with`. Nothing by default.
     pub encrypt: Option<Encrypt>,
@@ -146,14 +145,6 @@ impl fmt::Display for Place {
             Self::Unix(path) => write!(f, "unix://{}", path.display()),
         }
     }
-}
-
-/// An address that needs no look-up.
-pub(super) fn literal(host: &str) -> Option<IpAddr> {
-    if host.eq_ignore_ascii_case("localhost") {
-        return Some(Ipv4Addr::LOCALHOST.into());
-    }
-    host.trim_start_matches('[').trim_end_matches(']').parse().ok()
 }
 
 /// A URL as it may stand in a message.

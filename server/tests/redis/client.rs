@@ -1,16 +1,18 @@
 //! Commands, and what becomes of them.
 
 use std::cell::RefCell;
+use std::io::Write as _;
 use std::rc::Rc;
 use std::time::Duration;
 
 use futures::StreamExt;
 use futures::future::join_all;
+use phaseloop::net::TcpListener;
 use phaseloop_server::redis::{
     Client, Cmd, Consumer, ConsumerOptions, Error, Event, Gap, Options, Status, cmd, pipe,
 };
 
-use crate::server::{self, ask, kill_connection, ms, on_loop, options, secs, server, server_with};
+use crate::server::{self, Played, ask, kill_connection, ms, on_loop, options, secs, server, server_with};
 
 #[test]
 fn commands_pipelines_and_transactions_are_answered() {
@@ -73,6 +75,24 @@ fn many_commands_at_once_are_answered_in_their_order() {
         let answers: Vec<i64> = all.await.into_iter().map(Result::unwrap).collect();
         assert_eq!(answers, (0..5000).collect::<Vec<_>>());
         assert_eq!(redis.in_flight(), 0);
+    });
+}
+
+#[test]
+fn localhost_is_the_loopback_address_of_either_family() {
+    on_loop(async |lp| {
+        let listener = match TcpListener::bind(&lp, "[::1]:0".parse().unwrap()) {
+            Ok(listener) => listener,
+            Err(error) => {
+                // Standard error itself, which the harness does not keep to itself.
+                let _ = writeln!(std::io::stderr(), "SKIPPED: localhost by IPv6: {error}");
+                return;
+            }
+        };
+        let port = listener.local_addr().unwrap().port();
+        let redis = Client::new(&lp, options(&format!("redis://localhost:{port}")));
+        let ready = async { redis.ready(secs(30)).await.unwrap() };
+        futures::join!(Played::let_in(&listener), ready);
     });
 }
 
@@ -386,7 +406,7 @@ fn what_is_no_redis_is_called_that() {
             let error = Client::connect(&lp, Options::addr(addr)).await.unwrap_err();
             assert!(error.to_string().contains(why), "{error}");
         }
-        let silent = phaseloop::net::TcpListener::bind(&lp, "127.0.0.1:0".parse().unwrap()).unwrap();
+        let silent = TcpListener::bind(&lp, "127.0.0.1:0".parse().unwrap()).unwrap();
         let mut options = Options::addr(silent.local_addr().unwrap());
         options.connect_timeout = ms(50);
         let error = Client::connect(&lp, options).await.unwrap_err();

@@ -111,11 +111,17 @@ impl Played {
     pub(crate) async fn connected(lp: &LoopHandle) -> (Client, Self) {
         let listener = TcpListener::bind(lp, "127.0.0.1:0".parse().unwrap()).unwrap();
         let client = Client::new(lp, Options::addr(listener.local_addr().unwrap()));
+        let played = Self::let_in(&listener).await;
+        client.ready(secs(30)).await.unwrap();
+        (client, played)
+    }
+
+    /// Lets in who connects.
+    pub(crate) async fn let_in(listener: &TcpListener) -> Self {
         let played = Self(listener.accept().await.unwrap().0);
         played.until("HELLO").await;
         played.say("%0\r\n").await;
-        client.ready(secs(30)).await.unwrap();
-        (client, played)
+        played
     }
 
     /// Reads until this was asked.

@@ -137,11 +137,11 @@ impl Client {
 
     /// Subscribes to channels and patterns together: their messages come in the order in which the server sends them. It does not wait:
     /// [`Gap::Connection`] says when all are subscribed, at first and after each reconnect. If one is refused, the stream ends
-    /// with that error. One that is named twice counts once.
+    /// with that error. One that is named twice counts once. More than may be under way are asked for some at a time.
     ///
     /// # Errors
-    /// `TooManySubscriptions`, as [`subscribe`](Self::subscribe). `Full` when so much is under way that they can not be asked for now.
-    /// `Invalid` if there are none. `Unavailable` after [`close`](Self::close).
+    /// `TooManySubscriptions`, as [`subscribe`](Self::subscribe). `Invalid` if there are none. `Unavailable` after
+    /// [`close`](Self::close).
     pub fn subscribe_all_soon(&self, channels: &[&str], patterns: &[&str]) -> Result<Subscription, Error> {
         let name = |is_pattern| move |text: &&str| Name { is_pattern, text: text.as_bytes().to_vec() };
         let names = channels.iter().map(name(false)).chain(patterns.iter().map(name(true)));
@@ -181,7 +181,7 @@ impl Client {
             return Err(Error::Invalid("a subscription to no channel and no pattern".into()));
         }
         let subscription = self.register(names, true)?;
-        // All or none of them.
+        // Together, if there is room for all of them.
         let commands: Vec<u8> = subscription.names.iter().flat_map(Name::subscribe).collect();
         let (registry, queue) = (Rc::clone(&self.core().registry), Rc::clone(&subscription.queue));
         let asked = self.send_with(&commands, subscription.names.len(), move |replies| {
@@ -195,6 +195,10 @@ impl Client {
         match asked {
             // The next connection asks for them.
             Err(Error::Unavailable(_)) if !self.is_closed() => Ok(subscription),
+            Err(Error::Full { .. }) => {
+                self.core().registry.owe_all(&subscription.names, &subscription.queue);
+                Ok(subscription)
+            }
             asked => asked.map(|()| subscription),
         }
     }
@@ -248,7 +252,7 @@ struct Queue {
     names: usize,
     /// A gap is to be told once all its names are subscribed.
     owes_gap: Cell<bool>,
-    /// Of its names, those that a new connection was asked for and has not confirmed. It is not counted by what is pushed, since others
+    /// Of its names, those that a connection is owed or was asked for in turns and has not confirmed. It is not counted by what is pushed, since others
     /// may ask for the same names.
     unconfirmed: Cell<usize>,
     waker: RefCell<Option<Waker>>,
@@ -351,6 +355,9 @@ pub(super) struct Registry {
 struct Entry {
     /// Nobody's, once the connection is still to be told that nobody wants it.
     queues: Vec<Rc<Queue>>,
+    /// Those that are to hear when what is owed is subscribed.
+    waiting: Vec<Rc<Queue>>,
+    /// It is among [`Owed::names`], once.
     is_owed: bool,
 }
 
@@ -358,8 +365,7 @@ struct Entry {
 struct Owed {
     link: Link,
     limit: Duration,
-    /// With those that wait to hear that it is subscribed again.
-    names: RefCell<VecDeque<(Name, Vec<Rc<Queue>>)>>,
+    names: RefCell<VecDeque<Name>>,
     is_asking: Cell<bool>,
 }
 
@@ -394,6 +400,7 @@ impl Registry {
         let mut names = self.names.borrow_mut();
         let Some(entry) = names.get_mut(name) else { return false };
         entry.queues.retain(|one| !Rc::ptr_eq(one, queue));
+        entry.waiting.retain(|one| !Rc::ptr_eq(one, queue));
         entry.queues.is_empty() && !entry.is_owed
     }
 
@@ -404,12 +411,31 @@ impl Registry {
     /// A name that nobody wants any more, as the connection can not be told now. It counts until it is.
     fn owe(self: &Rc<Self>, name: &Name) {
         let Some(owed) = self.owed.borrow().clone() else { return self.forget(name) };
+        self.push_owed(&owed, name, None);
+        self.settle_more(&owed);
+    }
+
+    /// Names for which the connection has no room now.
+    fn owe_all(self: &Rc<Self>, names: &[Name], queue: &Rc<Queue>) {
+        // Without a connection, the next one asks for them.
+        let Some(owed) = self.owed.borrow().clone() else { return };
+        queue.unconfirmed.set(names.len());
+        names.iter().for_each(|name| self.push_owed(&owed, name, Some(queue)));
+        self.settle_more(&owed);
+    }
+
+    fn push_owed(&self, owed: &Owed, name: &Name, waiting: Option<&Rc<Queue>>) {
         if let Some(entry) = self.names.borrow_mut().get_mut(name) {
-            entry.is_owed = true;
+            entry.waiting.extend(waiting.cloned());
+            if !std::mem::replace(&mut entry.is_owed, true) {
+                owed.names.borrow_mut().push_back(name.clone());
+            }
         }
-        owed.names.borrow_mut().push_back((name.clone(), Vec::new()));
+    }
+
+    fn settle_more(self: &Rc<Self>, owed: &Rc<Owed>) {
         if !owed.is_asking.get() {
-            self.settle(&owed);
+            self.settle(owed);
         }
     }
 
@@ -427,7 +453,8 @@ impl Registry {
         let mut names = VecDeque::new();
         for (name, entry) in &mut *self.names.borrow_mut() {
             entry.is_owed = true;
-            names.push_back((name.clone(), entry.queues.clone()));
+            entry.waiting = entry.queues.clone();
+            names.push_back(name.clone());
         }
         let (link, names) = (link.clone(), RefCell::new(names));
         let owed = Rc::new(Owed { link, limit, names, is_asking: Cell::new(false) });
@@ -441,9 +468,10 @@ impl Registry {
         let (count_max, len_max) = ((in_flight_max / 2).clamp(1, OWED_BATCH_MAX), queue_len_max / 2);
         let (mut commands, mut asked) = (Vec::new(), Vec::new());
         while asked.len() < count_max && (asked.is_empty() || commands.len() < len_max) {
-            let Some((name, queues)) = owed.names.borrow_mut().pop_front() else { break };
-            commands.extend(self.command(&name));
-            asked.push(queues);
+            let Some(name) = owed.names.borrow_mut().pop_front() else { break };
+            let (command, waiting) = self.command(&name);
+            commands.extend(command);
+            asked.push(waiting);
         }
         owed.is_asking.set(!asked.is_empty());
         if asked.is_empty() {
@@ -463,17 +491,17 @@ impl Registry {
         });
     }
 
-    /// Subscribes to what is wanted, and unsubscribes from what is not any more.
-    fn command(&self, name: &Name) -> Vec<u8> {
+    /// Subscribes to what is wanted, and unsubscribes from what is not any more. Gives who waits for the answer.
+    fn command(&self, name: &Name) -> (Vec<u8>, Vec<Rc<Queue>>) {
         let mut names = self.names.borrow_mut();
         match names.get_mut(name).filter(|entry| !entry.queues.is_empty()) {
             Some(entry) => {
                 entry.is_owed = false;
-                name.subscribe()
+                (name.subscribe(), std::mem::take(&mut entry.waiting))
             }
             None => {
                 names.remove(name);
-                name.unsubscribe()
+                (name.unsubscribe(), Vec::new())
             }
         }
     }
@@ -483,6 +511,7 @@ impl Registry {
         self.owed.take();
         self.names.borrow_mut().retain(|_, entry| {
             entry.is_owed = false;
+            entry.waiting.clear();
             !entry.queues.is_empty()
         });
         self.all().iter().for_each(|queue| queue.owes_gap.set(true));

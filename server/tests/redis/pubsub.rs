@@ -136,6 +136,42 @@ fn a_channel_that_is_forbidden_is_refused_at_once_and_after_a_reconnect() {
 }
 
 #[test]
+fn names_for_which_there_is_no_room_are_asked_for_in_turns() {
+    let Some(server) = server() else { return };
+    on_loop(async |lp| {
+        let other = ask(&lp, &server).await;
+        let mut options = Options::addr(server.addr());
+        options.in_flight_max = 4;
+        let redis = Client::new(&lp, options);
+        redis.ready(secs(30)).await.unwrap();
+        let names: Vec<_> = (0..30).map(|number| format!("n{number}")).collect();
+        let names: Vec<_> = names.iter().map(String::as_str).collect();
+        let mut many = redis.subscribe_all_soon(&names, &["p*"]).unwrap();
+        // Of these, some are owed as well, and one was asked for when it was forgotten.
+        let mut few = redis.subscribe_all_soon(&["n1", "n29", "n0", "q", "r"], &[]).unwrap();
+        drop(redis.subscribe_all_soon(&["n28", "x", "y", "z", "w"], &[]).unwrap());
+        assert_eq!(next(&mut many).await, "Connection");
+        assert_eq!(next(&mut few).await, "Connection");
+        let counts: Vec<u64> = futures::future::join_all(
+            ["n0", "n1", "n28", "n29", "p1", "q", "r"].map(|name| other.publish(name, name)),
+        )
+        .await
+        .into_iter()
+        .map(Result::unwrap)
+        .collect();
+        assert_eq!(counts, [1; 7]);
+        for name in ["n0", "n1", "n28", "n29", "p1"] {
+            assert_eq!(next(&mut many).await, format!("{name}: {name}"));
+        }
+        for name in ["n0", "n1", "n29", "q", "r"] {
+            assert_eq!(next(&mut few).await, format!("{name}: {name}"));
+        }
+        let unwanted = async || -> u64 { other.publish("x", "a").await.unwrap() };
+        while unwanted().await > 0 {}
+    });
+}
+
+#[test]
 fn a_subscription_that_can_not_be_asked_for_is_an_error_and_is_forgotten() {
     let Some(server) = server() else { return };
     on_loop(async |lp| {
@@ -149,7 +185,7 @@ fn a_subscription_that_can_not_be_asked_for_is_an_error_and_is_forgotten() {
         }
         let mut last = Box::pin(redis.query::<String>(cmd("ECHO").arg("b")));
         assert!(futures::poll!(last.as_mut()).is_pending());
-        let error = redis.subscribe_soon("news").unwrap_err();
+        let error = redis.subscribe("news").await.unwrap_err();
         assert_eq!(error, Error::Full { limit: "in_flight_max", max: 8 });
         assert_eq!(last.await.unwrap(), "b");
         // Ten names are all there may be, which is more than may be under way.

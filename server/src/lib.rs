@@ -100,6 +100,8 @@ pub mod socketio;
 pub mod sse;
 #[cfg(feature = "tls")]
 pub mod tls;
+#[cfg(any(feature = "cluster", feature = "ws"))]
+mod waiting;
 #[cfg(feature = "web")]
 pub mod web;
 #[cfg(feature = "ws")]

@@ -7,7 +7,10 @@ mod peer;
 
 use std::cell::RefCell;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 
 use futures::StreamExt;
@@ -53,6 +56,22 @@ async fn raw(lp: &LoopHandle, address: SocketAddr) -> Raw {
     let reply = raw.reply().await;
     assert!(reply.starts_with("HTTP/1.1 101 ") && reply.contains("s3pPLMBiTxaQ9kYGzzhZRbK+xOo="), "{reply}");
     raw
+}
+
+/// A client that speaks bytes, and the server's end of its connection.
+async fn raw_and_sender(lp: &LoopHandle, acceptor: Acceptor) -> (Serving, Raw, WsSender) {
+    let sender = Rc::new(RefCell::new(None::<WsSender>));
+    let keep = Rc::clone(&sender);
+    let server = serving(acceptor, move |socket| {
+        keep.replace(Some(socket.sender()));
+        async move { drop(socket.closed().await) }
+    });
+    let (serving, address) = start(lp, server);
+    let mut raw = raw(lp, address).await;
+    raw.send(frame(0x89, b"")).await;
+    raw.bytes_until(&[0x8a, 0]).await; // the connection is there
+    let sender = sender.borrow().clone().unwrap();
+    (serving, raw, sender)
 }
 
 /// A masked frame, with a mask of zeros.
@@ -211,17 +230,8 @@ fn a_slow_peer_is_bounded_as_the_policy_has_it() {
         on_loop(async |lp| {
             let mut options = options();
             (options.when_full, options.high_water) = (policy, 100_000);
-            let sender = Rc::new(RefCell::new(None::<WsSender>));
-            let keep = Rc::clone(&sender);
-            let server = serving(Acceptor::new(options), move |socket| {
-                keep.replace(Some(socket.sender()));
-                async move { drop(socket.closed().await) }
-            });
-            let (_serving, address) = start(&lp, server);
-            let mut slow = raw(&lp, address).await;
-            slow.send(frame(0x89, b"")).await;
-            let before = slow.bytes_until(&[0x8a, 0]).await; // the connection is there
-            let sender = sender.borrow().clone().unwrap();
+            let (_serving, mut slow, sender) = raw_and_sender(&lp, Acceptor::new(options)).await;
+            let before = slow.bytes_until(&[0x8a, 0]).await;
             let mut refused = None;
             for _ in 0..1000 {
                 if let Err(error) = sender.try_send(vec![0; 50_000]) {
@@ -272,22 +282,38 @@ fn never_is_a_time_too() {
 #[test]
 fn senders_that_are_kept_hold_no_connection() {
     on_loop(async |lp| {
-        let sender = Rc::new(RefCell::new(None::<WsSender>));
-        let keep = Rc::clone(&sender);
-        let server = serving(Acceptor::new(options()), move |socket| {
-            keep.replace(Some(socket.sender()));
-            async move { drop(socket.closed().await) }
-        });
-        let (serving, address) = start(&lp, server);
-        let mut gone = raw(&lp, address).await;
-        gone.send(frame(0x89, b"")).await;
-        gone.bytes_until(&[0x8a, 0]).await;
+        let (serving, gone, sender) = raw_and_sender(&lp, Acceptor::new(options())).await;
         assert_eq!(serving.stats().connections, 1);
         drop(gone);
         lp.sleep(secs(1)).await;
-        assert!(sender.borrow().as_ref().is_some_and(|sender| !sender.is_open()));
+        assert!(!sender.is_open());
         assert_eq!(serving.stats().connections, 0);
         assert_eq!(serving.shutdown(secs(1)).await.unwrap().cut, []);
+    });
+}
+
+struct Never;
+
+impl Wake for Never {
+    fn wake(self: Arc<Self>) {}
+}
+
+#[test]
+fn who_stops_waiting_for_room_or_the_end_is_forgotten() {
+    on_loop(async |lp| {
+        let mut options = options();
+        options.high_water = 0;
+        let (_serving, _raw, sender) = raw_and_sender(&lp, Acceptor::new(options)).await;
+        sender.try_send("more than may wait").unwrap();
+        let never = Arc::new(Never);
+        let waker = Waker::from(Arc::clone(&never));
+        let mut cx = Context::from_waker(&waker);
+        for _ in 0..3 {
+            assert!(pin!(sender.send("a")).poll(&mut cx).is_pending());
+            assert!(pin!(sender.closed()).poll(&mut cx).is_pending());
+        }
+        assert_eq!(Arc::strong_count(&never), 2, "ours, and no waker's but ours");
+        assert!(sender.send("a").await.is_ok(), "who waits on is woken");
     });
 }
 

@@ -4,11 +4,10 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::env;
 use std::fmt;
-use std::future::{Future, poll_fn};
+use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::rc::{Rc, Weak};
-use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use phaseloop::ipc::{self, Channel, ChannelLimits, Framing, Message, ReceiveError, SendError};
@@ -23,6 +22,7 @@ use super::sticky::MARK;
 use super::taking::Taker;
 use super::wire::{OWN_ROOM, Seat, ToPrimary, ToWorker, VARIABLE, decode, encode, send_user};
 use crate::http::Serving;
+use crate::waiting::Waiting;
 
 /// Messages that wait for somebody to take them. Later ones are dropped and counted.
 const MESSAGES_WAITING_MAX: usize = 1024;
@@ -67,12 +67,12 @@ pub(super) struct Inner {
     pub(super) sockets: RefCell<Vec<usize>>,
     on_message: RefCell<Option<OnMessage>>,
     inbox: RefCell<VecDeque<Message>>,
-    readers: RefCell<Vec<Waker>>,
+    readers: Waiting,
     messages_dropped: Cell<u64>,
     /// Set once it ends: the time it has.
     ending: Cell<Option<Duration>>,
     on_end: RefCell<Vec<OnEnd>>,
-    waiting_for_end: RefCell<Vec<Waker>>,
+    waiting_for_end: Waiting,
     pub(super) is_paused: Cell<bool>,
     is_ready: Cell<bool>,
     /// It has finished all that it did.
@@ -124,11 +124,11 @@ impl Worker {
             sockets: RefCell::new(vec![0; count]),
             on_message: RefCell::default(),
             inbox: RefCell::default(),
-            readers: RefCell::default(),
+            readers: Waiting::default(),
             messages_dropped: Cell::new(0),
             ending: Cell::new(None),
             on_end: RefCell::default(),
-            waiting_for_end: RefCell::default(),
+            waiting_for_end: Waiting::default(),
             is_paused: Cell::new(false),
             is_ready: Cell::new(false),
             is_done: Cell::new(false),
@@ -247,7 +247,12 @@ impl Worker {
     /// # Cancel safety
     /// Nothing is lost.
     pub async fn recv(&self) -> Option<Message> {
-        poll_fn(|cx| self.poll_recv(cx)).await
+        let inner = &self.inner;
+        let message = || {
+            let message = inner.inbox.borrow_mut().pop_front();
+            (message.is_some() || inner.is_over.get()).then_some(message)
+        };
+        inner.readers.until(message).await
     }
 
     /// Messages that were dropped since too many waited.
@@ -270,14 +275,7 @@ impl Worker {
     /// # Cancel safety
     /// Nothing is lost.
     pub async fn ending(&self) {
-        poll_fn(|cx| {
-            if self.is_ending() {
-                return Poll::Ready(());
-            }
-            note(&self.inner.waiting_for_end, cx);
-            Poll::Pending
-        })
-        .await;
+        self.inner.waiting_for_end.until(|| self.is_ending().then_some(())).await;
     }
 
     /// True once it is to end.
@@ -329,7 +327,7 @@ impl Worker {
             return;
         };
         self.inner.inbox.borrow_mut().push_back(message);
-        self.inner.readers.take().into_iter().for_each(Waker::wake);
+        self.inner.readers.wake();
         self.deliver();
     }
 
@@ -343,15 +341,6 @@ impl Worker {
                 callback(self, message);
             }
         }
-    }
-
-    fn poll_recv(&self, cx: &mut Context<'_>) -> Poll<Option<Message>> {
-        let message = self.inner.inbox.borrow_mut().pop_front();
-        if message.is_some() || self.inner.is_over.get() {
-            return Poll::Ready(message);
-        }
-        note(&self.inner.readers, cx);
-        Poll::Pending
     }
 
     // --- the end --------------------------------------------------------------------------------------------------------
@@ -380,7 +369,7 @@ impl Worker {
             return;
         }
         self.inner.ending.set(Some(grace));
-        self.inner.waiting_for_end.take().into_iter().for_each(Waker::wake);
+        self.inner.waiting_for_end.wake();
         let worker = self.clone();
         self.inner.lp.spawn(async move { worker.finish(grace).await }).detach();
     }
@@ -430,18 +419,11 @@ impl Worker {
     /// All was said, or the primary is gone: then what is under way is finished all the same.
     fn disconnected(&self) {
         self.inner.is_over.set(true);
-        self.inner.readers.take().into_iter().for_each(Waker::wake);
+        self.inner.readers.wake();
         match self.inner.is_done.get() {
             true => self.inner.lp.stop(),
             false => self.begin_end(self.own_grace()),
         }
-    }
-}
-
-fn note(wakers: &RefCell<Vec<Waker>>, cx: &Context<'_>) {
-    let mut wakers = wakers.borrow_mut();
-    if !wakers.iter().any(|known| known.will_wake(cx.waker())) {
-        wakers.push(cx.waker().clone());
     }
 }
 

@@ -19,6 +19,7 @@ use crate::proto::websocket::deflate::Deflater;
 use crate::proto::websocket::encode::{self, Encoded};
 use crate::proto::websocket::reader::{Event, Reader};
 use crate::proto::websocket::{Fault, Role};
+use crate::waiting::Waiting;
 
 /// A connection, as its task and its users hold it.
 pub(crate) struct Connection {
@@ -29,6 +30,8 @@ pub(crate) struct Connection {
     pub(crate) protocol: Option<Box<str>>,
     pub(crate) core: RefCell<Core>,
     pub(crate) wakers: RefCell<Wakers>,
+    /// Those who wait for room, or for the end.
+    pub(crate) senders: Waiting,
     /// Somebody takes messages: a socket, or callbacks.
     pub(crate) is_heard: Cell<bool>,
     pub(crate) work: Cell<Work>,
@@ -50,7 +53,6 @@ pub(crate) enum Work {
 pub(crate) struct Wakers {
     pub(crate) pump: Option<Waker>,
     receiver: Option<Waker>,
-    senders: Vec<Waker>,
 }
 
 pub(crate) struct Core {
@@ -270,37 +272,18 @@ impl Connection {
         Poll::Pending
     }
 
-    /// Ready when a message would be taken, or never will be.
-    pub(crate) fn poll_room(&self, cx: &Context<'_>) -> Poll<()> {
-        if !self.is_open() || !self.is_full() || self.options.when_full != WhenFull::Wait {
-            return Poll::Ready(());
-        }
-        self.wait_as_sender(cx);
-        Poll::Pending
+    /// Waits until a message would be taken, or never will be.
+    pub(crate) async fn room(&self) {
+        let waits = || self.is_open() && self.is_full() && self.options.when_full == WhenFull::Wait;
+        self.senders.until(|| (!waits()).then_some(())).await;
     }
 
-    pub(crate) fn poll_closed(&self, cx: &Context<'_>) -> Poll<Rc<Closed>> {
-        if let Some(closed) = &self.core.borrow().closed {
-            return Poll::Ready(Rc::clone(closed));
-        }
-        self.wait_as_sender(cx);
-        Poll::Pending
-    }
-
-    fn wait_as_sender(&self, cx: &Context<'_>) {
-        let senders = &mut self.wakers.borrow_mut().senders;
-        if !senders.iter().any(|known| known.will_wake(cx.waker())) {
-            senders.push(cx.waker().clone());
-        }
-    }
-
-    pub(crate) fn wake_senders(&self) {
-        let senders = std::mem::take(&mut self.wakers.borrow_mut().senders);
-        senders.into_iter().for_each(Waker::wake);
+    pub(crate) async fn closed(&self) -> Rc<Closed> {
+        self.senders.until(|| self.core.borrow().closed.clone()).await
     }
 
     fn wake_users(&self) {
-        self.wake_senders();
+        self.senders.wake();
         self.wake_receiver();
     }
 

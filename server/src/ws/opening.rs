@@ -12,6 +12,7 @@ use super::options::WsOptions;
 use crate::joint::wire::Scratch;
 use crate::proto::websocket::Role;
 use crate::proto::websocket::reader::Reader;
+use crate::waiting::Waiting;
 
 /// Lent to connections while they read, instead of a buffer for each.
 #[derive(Clone)]
@@ -53,6 +54,7 @@ impl Shared {
             protocol: terms.protocol,
             core: RefCell::new(core),
             wakers: RefCell::new(Wakers::default()),
+            senders: Waiting::default(),
             is_heard: Cell::new(true),
             work: Cell::new(Work::Waits),
         })

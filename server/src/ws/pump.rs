@@ -194,7 +194,7 @@ impl Pump {
         }
         drop(core);
         if was_full && !self.connection.is_full() {
-            self.connection.wake_senders();
+            self.connection.senders.wake();
         }
         Ok(())
     }

@@ -1,7 +1,6 @@
 //! The end of a connection that sends, and sending to many.
 
 use std::fmt;
-use std::future::poll_fn;
 use std::rc::Rc;
 
 use super::close::{Close, Closed};
@@ -51,7 +50,7 @@ impl WsSender {
     /// Nothing was sent if the future is dropped before it is done.
     pub async fn send(&self, message: impl Into<Message>) -> Result<(), SendError> {
         let message = message.into();
-        poll_fn(|cx| self.connection.poll_room(cx)).await;
+        self.connection.room().await;
         self.connection.try_send(message)
     }
 
@@ -87,8 +86,11 @@ impl WsSender {
     }
 
     /// Waits until the connection is closed, and tells how.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost: asked again, it tells the same.
     pub async fn closed(&self) -> Rc<Closed> {
-        poll_fn(|cx| self.connection.poll_closed(cx)).await
+        self.connection.closed().await
     }
 
     /// True if messages are taken: neither side has said goodbye.

@@ -303,10 +303,19 @@ fn let_go(parts: &Parts, io: &Io) {
     parts.loop_view.close();
 }
 
+/// Who is away for longer, or misses more, asks for the room's history: it is in the database, and need not be in memory too.
+fn recovery() -> Recovery {
+    let mut recovery = Recovery::default();
+    recovery.disconnected_max = Duration::from_secs(30);
+    recovery.packets_max = 2_000;
+    recovery.packets_len_max = 512 * 1024;
+    recovery
+}
+
 fn chat_server(parts: &Rc<Parts>) -> Io {
     let config = &parts.config;
     let mut options = Options::default();
-    options.recovery = Some(Recovery::default());
+    options.recovery = Some(recovery());
     options.engine.max_payload = 16 * 1024;
     // A polling client comes by many connections, each to another worker. Sticky ones would not do: which worker a connection belongs to is
     // seen by its first request, and a browser polls by those that it has kept from others.

@@ -12,29 +12,27 @@
 //! the loop's table, until the task completes, and the `JoinHandle`: the flags `TABLED` and `HELD`, so that a task which
 //! is never woken from elsewhere costs no atomic operation. The cell is freed by whoever gives up the last reference, on
 //! any thread.
-//! INVARIANT stage: by the time the last reference goes, the stage is `Empty`: a future or an output is dropped on
+//! INVARIANT stage: by the time the last reference goes, the stage holds nothing: a future or an output is dropped on
 //! the owner's thread only. `complete` and `drop_join` keep it.
 //! INVARIANT home: `home` points to the loop's inbox while `scheduler` is set. `inbox` owns it from the first clone of a
 //! waker on; before that only the waker of the running poll exists, and while that runs `scheduler` is set.
 //! INVARIANT queued: while `SCHEDULED` is set, the table's reference is alive, so an entry of the run queue owns none.
 
-use std::any::Any;
 use std::cell::{Cell, UnsafeCell};
 use std::future::Future;
 use std::marker::PhantomData;
 use std::mem::{ManuallyDrop, MaybeUninit, align_of, needs_drop, size_of};
-use std::panic::{AssertUnwindSafe, Location, catch_unwind};
+use std::panic::Location;
 use std::pin::Pin;
 use std::ptr::NonNull;
 use std::rc::Rc;
 use std::sync::OnceLock;
 use std::task::{Context, Poll, RawWaker, RawWakerVTable, Waker};
 
+use super::stage::Stage;
+pub(crate) use super::stage::{Outcome, Payload};
 use super::sync::{Arc, AtomicBool, AtomicUsize, Ordering, fence};
 use super::thread::ThreadNumber;
-
-/// What a panic left: the payload that `std::panic::catch_unwind` gave.
-pub(crate) type Payload = Box<dyn Any + Send>;
 
 // ---------------------------------------------------------------------------------------------------------- Thunk
 
@@ -205,19 +203,6 @@ struct TaskCell<S: Scheduler, F: Future> {
     stage: UnsafeCell<Stage<F>>,
 }
 
-enum Stage<F: Future> {
-    Running(F),
-    Done(Outcome<F::Output>),
-    Empty,
-}
-
-/// What a task came to.
-pub(crate) enum Outcome<T> {
-    Output(T),
-    Cancelled,
-    Panicked(Payload),
-}
-
 /// Makes a task that is neither queued nor in a table yet.
 pub(crate) fn new_task<S: Scheduler, F: Future + 'static>(
     scheduler: &S,
@@ -226,30 +211,37 @@ pub(crate) fn new_task<S: Scheduler, F: Future + 'static>(
 ) -> (Task<S>, RawJoin<S, F::Output>) {
     // As `Arc` hands it out: a pointer made from a reference could not lead back to the count.
     let home = Arc::as_ptr(scheduler.inbox()).cast_mut();
-    let cell = Box::new(TaskCell {
-        header: Header {
-            vtable: const {
-                &TaskVtable {
-                    poll: poll_stage::<S, F>,
-                    cancel: cancel_stage::<S, F>,
-                    clear: clear_stage::<S, F>,
-                    take: take_outcome::<S, F>,
-                    free: free_cell::<S, F>,
-                }
-            },
-            refs: AtomicUsize::new(1), // the owner's side
-            owner: ThreadNumber::current(),
-            woken_remotely: AtomicBool::new(false),
-            state: Cell::new(JOINED | REFERENCED | TABLED | HELD),
-            key: Cell::new(usize::MAX),
-            scheduler: Cell::new(Some(scheduler.clone())),
-            home: NonNull::new(home).expect("an `Arc` points to something"),
-            inbox: OnceLock::new(),
-            join_waker: Cell::new(None),
-            site,
+    let header = Header {
+        vtable: const {
+            &TaskVtable {
+                poll: poll_stage::<S, F>,
+                cancel: cancel_stage::<S, F>,
+                clear: clear_stage::<S, F>,
+                take: take_outcome::<S, F>,
+                free: free_cell::<S, F>,
+            }
         },
-        stage: UnsafeCell::new(Stage::Running(future)),
-    });
+        refs: AtomicUsize::new(1), // the owner's side
+        owner: ThreadNumber::current(),
+        woken_remotely: AtomicBool::new(false),
+        state: Cell::new(JOINED | REFERENCED | TABLED | HELD),
+        key: Cell::new(usize::MAX),
+        scheduler: Cell::new(Some(scheduler.clone())),
+        home: NonNull::new(home).expect("an `Arc` points to something"),
+        inbox: OnceLock::new(),
+        join_waker: Cell::new(None),
+        site,
+    };
+    let mut cell = Box::<TaskCell<S, F>>::new_uninit();
+    let place = cell.as_mut_ptr();
+    // SAFETY: the field is within the cell that was just allocated.
+    unsafe { place.cast::<Header<S>>().write(header) }; // it is the first field
+    // SAFETY: as above.
+    let stage = unsafe { &raw mut (*place).stage }.cast::<MaybeUninit<Stage<F>>>(); // an `UnsafeCell` is as what it holds
+    // SAFETY: as above, and nobody else can reach it yet.
+    Stage::begin(unsafe { &mut *stage }, future);
+    // SAFETY: both fields are initialized.
+    let cell = unsafe { cell.assume_init() };
     let header = NonNull::from(Box::leak(cell)).cast::<Header<S>>();
     (Task(header), RawJoin { header, _output: PhantomData })
 }
@@ -583,79 +575,42 @@ impl Future for BorrowedFuture {
 
 /// # Safety
 /// `task` points to a `TaskCell<S, F>` whose stage nobody else borrows; this is the owner's thread.
-unsafe fn stage_of<'a, S: Scheduler, F: Future>(task: NonNull<Header<S>>) -> &'a mut Stage<F> {
+unsafe fn stage_of<'a, S: Scheduler, F: Future>(task: NonNull<Header<S>>) -> Pin<&'a mut Stage<F>> {
     let cell = task.cast::<TaskCell<S, F>>();
     // SAFETY: the caller vouches for the type, and that the cell is alive.
     let stage = unsafe { &raw const (*cell.as_ptr()).stage };
     // SAFETY: the caller vouches that this is the only borrow of the stage.
-    unsafe { &mut *UnsafeCell::raw_get(stage) }
+    let stage = unsafe { &mut *UnsafeCell::raw_get(stage) };
+    // SAFETY: the stage lives in a heap cell that is never moved.
+    unsafe { Pin::new_unchecked(stage) }
 }
 
-/// # Safety
-/// As `stage_of`; the stage is `Running` or `Empty`.
-unsafe fn poll_stage<S: Scheduler, F: Future>(task: NonNull<Header<S>>, cx: &mut Context<'_>) -> bool {
-    let polled = {
-        // SAFETY: passed on from the caller.
-        let stage = unsafe { stage_of::<S, F>(task) };
-        let Stage::Running(future) = stage else { return true };
-        // SAFETY: the future lives in a heap cell that is never moved, and is dropped in place: `set_stage` assigns.
-        let future = unsafe { Pin::new_unchecked(future) };
-        catch_unwind(AssertUnwindSafe(|| future.poll(cx)))
-    };
-    let outcome = match polled {
-        Ok(Poll::Pending) => return false,
-        Ok(Poll::Ready(output)) => Outcome::Output(output),
-        Err(payload) => Outcome::Panicked(payload),
-    };
-    // SAFETY: passed on from the caller; the borrow above has ended.
-    unsafe { set_stage::<S, F>(task, Stage::Done(outcome)) };
-    true
-}
-
-/// Drops what the stage holds in place and stores `next`. A panic of that drop is the outcome instead.
-///
 /// # Safety
 /// As `stage_of`.
-unsafe fn set_stage<S: Scheduler, F: Future>(task: NonNull<Header<S>>, next: Stage<F>) {
+unsafe fn poll_stage<S: Scheduler, F: Future>(task: NonNull<Header<S>>, cx: &mut Context<'_>) -> bool {
     // SAFETY: passed on from the caller.
-    let stage = unsafe { stage_of::<S, F>(task) };
-    // Assignment drops the pinned future where it lies. If that panics, `next` is stored all the same: Rust writes
-    // the new value on the unwind path too.
-    if let Err(payload) = catch_unwind(AssertUnwindSafe(|| *stage = next)) {
-        // SAFETY: as above.
-        let stage = unsafe { stage_of::<S, F>(task) };
-        let unseen = std::mem::replace(stage, Stage::Done(Outcome::Panicked(payload)));
-        // The first panic is reported; what the drop of the output adds to it is not.
-        let _ = catch_unwind(AssertUnwindSafe(|| drop(unseen)));
-    }
+    unsafe { stage_of::<S, F>(task) }.poll(cx)
 }
 
 /// # Safety
 /// As `stage_of`.
 unsafe fn cancel_stage<S: Scheduler, F: Future>(task: NonNull<Header<S>>) {
     // SAFETY: passed on from the caller.
-    unsafe { set_stage::<S, F>(task, Stage::Done(Outcome::Cancelled)) };
+    unsafe { stage_of::<S, F>(task) }.cancel();
 }
 
 /// # Safety
 /// As `stage_of`.
 unsafe fn clear_stage<S: Scheduler, F: Future>(task: NonNull<Header<S>>) -> Option<Payload> {
     // SAFETY: passed on from the caller.
-    let stage = unsafe { stage_of::<S, F>(task) };
-    match std::mem::replace(stage, Stage::Empty) {
-        Stage::Done(Outcome::Panicked(payload)) => Some(payload),
-        Stage::Done(Outcome::Output(output)) => catch_unwind(AssertUnwindSafe(|| drop(output))).err(),
-        Stage::Done(Outcome::Cancelled) | Stage::Empty => None,
-        Stage::Running(_) => unreachable!("only a complete task is cleared"),
-    }
+    unsafe { stage_of::<S, F>(task) }.clear()
 }
 
 /// # Safety
 /// As `stage_of`; `slot` points to an `Option<Outcome<F::Output>>`.
 unsafe fn take_outcome<S: Scheduler, F: Future>(task: NonNull<Header<S>>, slot: *mut ()) {
     // SAFETY: passed on from the caller.
-    let stage = unsafe { stage_of::<S, F>(task) };
-    if let Stage::Done(outcome) = std::mem::replace(stage, Stage::Empty) {
+    if let Some(outcome) = unsafe { stage_of::<S, F>(task) }.take() {
         // SAFETY: the caller vouches for the type of `slot`.
         unsafe { slot.cast::<Option<Outcome<F::Output>>>().write(Some(outcome)) };
     }

@@ -24,6 +24,16 @@ where
     current().spawn(future)
 }
 
+/// [`LoopHandle::spawn_now`] on the loop that runs on this thread.
+#[track_caller]
+pub fn spawn_now<F>(future: F) -> JoinHandle<F::Output>
+where
+    F: Future + 'static,
+    F::Output: 'static,
+{
+    current().spawn_now(future)
+}
+
 /// [`LoopHandle::next_tick`] on the loop that runs on this thread.
 #[track_caller]
 pub fn next_tick(f: impl FnOnce(&LoopHandle) + 'static) {

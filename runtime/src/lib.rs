@@ -151,7 +151,8 @@ pub use emitter::{Event, EventEmitter, ListenerId, ListenerOptions};
 pub use error::{AgainError, Closing, Elapsed, JoinError, RealTime, RemoteError};
 pub use event_loop::{Builder, Busy, EventLoop, PreparedLoop};
 pub use free::{
-    interval, next_tick, queue_microtask, set_immediate, set_interval, set_timeout, sleep, spawn, timeout,
+    interval, next_tick, queue_microtask, set_immediate, set_interval, set_timeout, sleep, spawn, spawn_now,
+    timeout,
 };
 pub use handle::context_key::ContextKey;
 pub use handle::poll_fd::{PollEvents, PollFd};

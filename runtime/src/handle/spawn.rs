@@ -10,7 +10,7 @@ use crate::error::JoinError;
 use crate::state::LoopHandle;
 use crate::state::call::Uncaught;
 use crate::state::context::InContext;
-use crate::task::raw::{Outcome, RawJoin, new_task};
+use crate::task::raw::{Outcome, RawJoin, ReadyTask, Scheduler, new_task};
 
 impl LoopHandle {
     /// Runs `future` as a task of this loop. It need not be `Send`.
@@ -50,7 +50,52 @@ impl LoopHandle {
         }
     }
 
+    /// As [`spawn`](Self::spawn), and polls `future` for the first time before this returns: as an async function of JS runs up to its
+    /// first await where it is called. What ends at once never waits in a queue.
+    ///
+    /// # Ordering
+    /// The first poll is a part of what runs: ticks and microtasks come behind it. From then on it is a task like any other.
+    ///
+    /// # Panics
+    /// As for `spawn`: a panic of the future does not leave this function.
+    ///
+    /// # Examples
+    /// ```
+    /// # use phaseloop::EventLoop;
+    /// let lp = EventLoop::new()?;
+    /// let task = lp.spawn_now(async { "done" });
+    /// assert!(task.is_finished()); // the loop has not run yet
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn spawn_now<F>(&self, future: F) -> JoinHandle<F::Output>
+    where
+        F: Future + 'static,
+        F::Output: 'static,
+    {
+        let site = Location::caller();
+        let run = |task| if self.has_ended() { self.ready(task) } else { self.run_within(task) };
+        match self.captured_context() {
+            None => self.start(future, site, run),
+            Some(context) => self.start(InContext::new(self.clone(), context, future), site, run),
+        }
+    }
+
     pub(crate) fn spawn_at<F>(&self, future: F, site: &'static Location<'static>) -> JoinHandle<F::Output>
+    where
+        F: Future + 'static,
+        F::Output: 'static,
+    {
+        self.start(future, site, |task| self.ready(task))
+    }
+
+    /// Makes a task, and has `run` see to its first run.
+    fn start<F>(
+        &self,
+        future: F,
+        site: &'static Location<'static>,
+        run: impl FnOnce(ReadyTask<Self>),
+    ) -> JoinHandle<F::Output>
     where
         F: Future + 'static,
         F::Output: 'static,
@@ -63,10 +108,10 @@ impl LoopHandle {
         }
         let mut tasks = self.state.tasks.borrow_mut();
         let entry = tasks.vacant_entry();
-        let key = entry.key();
+        let first = task.start(entry.key());
         entry.insert(task);
-        // Queues it; the queue is not the table, so the borrow may stand.
-        tasks[key].start(key);
+        drop(tasks);
+        run(first);
         JoinHandle { raw, lp: self.clone() }
     }
 

@@ -63,6 +63,14 @@ impl LoopHandle {
         task.run();
     }
 
+    /// Polls a task in the middle of what runs, which has its own budget and its own name afterwards.
+    pub(crate) fn run_within(&self, task: ReadyTask<Self>) {
+        let (budget, around) = (self.state.io_budget.get(), self.state.watching.task());
+        self.run_task(task);
+        self.state.io_budget.set(budget);
+        self.state.watching.restore_task(around);
+    }
+
     /// Counts one ready operation of the task that runs. False if it has had its share of this poll: then it yields.
     pub(crate) fn spend_budget(&self) -> bool {
         let budget = &self.state.io_budget;

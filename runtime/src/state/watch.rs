@@ -122,6 +122,16 @@ impl Watching {
         self.task.set(Some(site));
     }
 
+    /// The task that was noted, if what runs is one.
+    pub(crate) fn task(&self) -> Option<&'static Location<'static>> {
+        self.task.get()
+    }
+
+    /// Notes again what was noted before.
+    pub(crate) fn restore_task(&self, task: Option<&'static Location<'static>>) {
+        self.task.set(task);
+    }
+
     #[inline]
     pub(crate) fn note_handle(&self, key: HandleKey) {
         self.handle.set(Some(key));

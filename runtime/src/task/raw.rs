@@ -250,10 +250,12 @@ pub(crate) fn new_task<S: Scheduler, F: Future + 'static>(
 pub(crate) struct Task<S: Scheduler>(NonNull<Header<S>>);
 
 impl<S: Scheduler> Task<S> {
-    /// Tells the task where the table keeps it, and queues it for the first time.
-    pub(crate) fn start(&self, key: usize) {
-        header_of(&self.0).key.set(key);
-        schedule(self.0);
+    /// Tells the task where the table keeps it, and gives the entry of its first run.
+    pub(crate) fn start(&self, key: usize) -> ReadyTask<S> {
+        let header = header_of(&self.0);
+        header.key.set(key);
+        header.state.update(|state| state | SCHEDULED);
+        ReadyTask(self.0)
     }
 
     /// Drops the future at once; the join handle will say cancelled.

@@ -62,7 +62,8 @@ impl Small {
     fn spawn<F: Future + 'static>(&self, future: F) -> RawJoin<Self, F::Output> {
         let (task, join) = new_task(self, future, Location::caller());
         self.0.table.replace(Some(task));
-        self.0.table.borrow().as_ref().unwrap().start(0);
+        let first = self.0.table.borrow().as_ref().unwrap().start(0);
+        self.ready(first);
         join
     }
 

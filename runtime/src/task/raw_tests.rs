@@ -76,7 +76,8 @@ impl Small {
     fn spawn<F: Future + 'static>(&self, future: F) -> RawJoin<Self, F::Output> {
         let (task, join) = new_task(self, future, Location::caller());
         self.0.table.replace(Some(task));
-        self.0.table.borrow().as_ref().expect("it was just put there").start(7);
+        let first = self.0.table.borrow().as_ref().expect("it was just put there").start(7);
+        self.ready(first);
         join
     }
 
@@ -361,8 +362,8 @@ fn a_panic_in_the_drop_of_a_future_that_is_done_replaces_its_output() {
     let join = lp.spawn(PanicsInDrop(None, value));
     lp.run();
     join.abandon();
-    lp.0.table.borrow().as_ref().unwrap().start(7);
-    lp.run();
+    let again = lp.0.table.borrow().as_ref().unwrap().start(7);
+    again.run();
     assert_eq!(drops.get(), 2, "the future's and the output's");
     assert!(lp.0.unhandled.take().is_some());
 }

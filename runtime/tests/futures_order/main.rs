@@ -1,4 +1,4 @@
-//! The rules of futures, F1 to F30 of ARCHITECTURE.md, as traces under several schedules. A test is named after its rule.
+//! The rules of futures, F1 to F31 of ARCHITECTURE.md, as traces under several schedules. A test is named after its rule.
 
 #![allow(clippy::unwrap_used, reason = "in helpers of tests too, a failure names its line")]
 
@@ -7,6 +7,7 @@ mod loopback;
 #[path = "../trace/mod.rs"]
 mod trace;
 
+mod at_once;
 mod channels;
 mod ends;
 mod program;

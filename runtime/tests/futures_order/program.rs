@@ -199,6 +199,7 @@ fn f30_a_program_that_has_ended_polls_no_task() {
             lp.set_immediate(move |lp| {
                 sender.send(()).unwrap();
                 lp.end(3);
+                lp.spawn_now(async { unreachable!("nor any that it would poll at once") });
                 logged.log("the callback goes on");
             });
         });

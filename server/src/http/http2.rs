@@ -5,9 +5,11 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use hyper::body::Incoming;
+use hyper::rt::Executor;
 use hyper::rt::bounds::Http2ServerConnExec;
 use hyper::server::conn::http2;
 use hyper::service::{HttpService, service_fn};
+use phaseloop::LoopHandle;
 
 use super::connection::{Connection, Driven, End, Transport, drive, linger};
 use super::error::Fault;
@@ -15,7 +17,7 @@ use super::exchange::answer;
 use super::handler::Handler;
 use super::registry::Member;
 use super::watch::Watch;
-use crate::joint::runtime::{LoopExecutor, LoopTimer};
+use crate::joint::runtime::LoopTimer;
 use crate::joint::wire::Wire;
 
 /// Whether it is offered by default.
@@ -35,7 +37,7 @@ pub(crate) async fn serve<H: Handler, S: Transport>(
 ) -> Result<(), End> {
     let (lp, limits) = (&connection.served.lp, &connection.served.limits);
     let cork = wire.stream().cork().clone();
-    let mut builder = http2::Builder::new(LoopExecutor::new(lp));
+    let mut builder = http2::Builder::new(AtOnce(lp.clone()));
     builder.timer(LoopTimer::new(lp));
     builder.max_header_list_size(u32::try_from(limits.head_len_max).unwrap_or(u32::MAX));
     builder.max_concurrent_streams(limits.streams_per_connection_max);
@@ -53,6 +55,16 @@ pub(crate) async fn serve<H: Handler, S: Transport>(
         linger(lp, limits, cork).await;
     }
     ended
+}
+
+/// Begins with a stream where it came: most are answered by then, and never wait in a queue.
+#[derive(Clone)]
+struct AtOnce(LoopHandle);
+
+impl<F: Future<Output = ()> + 'static> Executor<F> for AtOnce {
+    fn execute(&self, stream: F) {
+        self.0.spawn_now(stream).detach();
+    }
 }
 
 impl<I, S, E> Driven for http2::Connection<I, S, E>

@@ -14,9 +14,8 @@ use hyper::body::Incoming;
 use phaseloop::channel::Receiver;
 
 use super::channel::{BodyReceiver, BodySender, channel};
-use super::connection::ConnectionInfo;
+use super::connection::{Connection, ConnectionInfo, Served};
 use super::error::BodyError;
-use super::limits::Limits;
 use super::rate::Rate;
 use super::upgrade::Upgraded;
 use super::watch::UnderWay;
@@ -39,8 +38,11 @@ use super::watch::UnderWay;
 #[derive(Default)]
 pub struct Body {
     kind: Kind,
-    /// What the server knows of the request; `None` in answers.
-    riding: Option<Box<Riding>>,
+    /// Where the request came from; `None` in answers. It rides in the body, since `http::Extensions` takes `Send` values only and
+    /// costs three allocations.
+    connection: Option<Rc<ConnectionInfo>>,
+    /// By what the connection can be taken over, if the request may ask for it.
+    takes_over: Option<Box<TakesOver>>,
 }
 
 #[derive(Default)]
@@ -55,13 +57,12 @@ enum Kind {
     Other(Pin<Box<dyn HttpBody<Data = Bytes, Error = BodyError>>>),
 }
 
-/// What comes with a request besides its head and bytes. It rides in the body, since `http::Extensions` takes `Send`
-/// values only and costs three allocations.
-pub(crate) struct Riding {
-    pub(crate) connection: Rc<ConnectionInfo>,
-    pub(crate) upgraded: Option<Receiver<Upgraded>>,
-    /// HTTP/2: has the request go on while a stream that was taken over lives.
-    pub(crate) under_way: Option<Rc<UnderWay>>,
+/// How a request takes its connection over.
+pub(crate) enum TakesOver {
+    /// It comes by this way.
+    Http1(Receiver<Upgraded>),
+    /// The stream is the request's, which goes on while the stream lives.
+    Http2(UnderWay),
 }
 
 /// A body that a peer sends.
@@ -71,7 +72,7 @@ struct Received {
     len_max: u64,
     rate: Option<Rate>,
     /// The request is under way while this is there.
-    under_way: Option<Rc<UnderWay>>,
+    _under_way: Option<UnderWay>,
 }
 
 impl Body {
@@ -114,14 +115,21 @@ impl Body {
         Self::of(Kind::Other(Box::pin(Wrapped(Box::pin(body)))))
     }
 
-    /// The body of a request, with the server's limits.
-    pub(crate) fn received(incoming: Incoming, limits: &Limits, lp: &phaseloop::LoopHandle) -> Self {
-        if incoming.is_end_stream() {
-            return Self::empty();
+    /// The body of a request, with the server's limits. The request is under way while it is there, unless it is empty.
+    pub(crate) fn received<H>(
+        incoming: Incoming,
+        connection: &Connection<H>,
+        under_way: &mut UnderWay,
+    ) -> Self {
+        let mut body = Self::empty();
+        body.connection = Some(Rc::clone(&connection.info));
+        if !incoming.is_end_stream() {
+            let Served { limits, lp, .. } = &*connection.served;
+            let (len_max, rate) = (limits.body_len_max, Rate::new(lp, limits));
+            let received = Received { incoming, len: 0, len_max, rate, _under_way: Some(under_way.share()) };
+            body.kind = Kind::Incoming(Box::new(received));
         }
-        let rate = Rate::new(lp, limits);
-        let len_max = limits.body_len_max;
-        Self::of(Kind::Incoming(Box::new(Received { incoming, len: 0, len_max, rate, under_way: None })))
+        body
     }
 
     /// The body of an answer that a client got: its size is the client's business, its pace too.
@@ -133,7 +141,7 @@ impl Body {
             len: 0,
             len_max,
             rate: None,
-            under_way: None,
+            _under_way: None,
         })))
     }
 
@@ -158,32 +166,30 @@ impl Body {
 
     /// What a lasting body is fed by; nothing is left of it then.
     pub(crate) fn take_lasting(&mut self) -> Option<BodyReceiver> {
+        if !matches!(self.kind, Kind::Lasting(_)) {
+            return None;
+        }
         match std::mem::take(&mut self.kind) {
             Kind::Lasting(receiver) => Some(receiver),
-            other => {
-                self.kind = other;
-                None
-            }
+            _ => None,
         }
     }
 
     fn of(kind: Kind) -> Self {
-        Self { kind, riding: None }
+        Self { kind, connection: None, takes_over: None }
     }
 
-    pub(crate) fn set_riding(&mut self, riding: Riding, under_way: &Rc<UnderWay>) {
-        self.riding = Some(Box::new(riding));
-        if let Kind::Incoming(received) = &mut self.kind {
-            received.under_way = Some(Rc::clone(under_way));
-        }
+    pub(crate) fn connection(&self) -> Option<&Rc<ConnectionInfo>> {
+        self.connection.as_ref()
     }
 
-    pub(crate) fn riding(&self) -> Option<&Riding> {
-        self.riding.as_deref()
+    pub(crate) fn set_takes_over(&mut self, by: TakesOver) {
+        self.takes_over = Some(Box::new(by));
     }
 
-    pub(crate) fn riding_mut(&mut self) -> Option<&mut Riding> {
-        self.riding.as_deref_mut()
+    /// By what the connection is taken over, once.
+    pub(crate) fn take_over(&mut self) -> Option<TakesOver> {
+        self.takes_over.take().map(|by| *by)
     }
 
     /// Bounds what is read of a request's body to `len_max` bytes, in place of

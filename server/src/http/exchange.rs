@@ -4,52 +4,131 @@ use std::convert::Infallible;
 use std::error::Error;
 use std::fmt;
 use std::pin::Pin;
-use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_TYPE, HOST, UPGRADE};
-use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
 use phaseloop::channel::oneshot;
+use pin_project_lite::pin_project;
 
-use super::body::{Body, Riding};
-use super::connection::Connection;
+use super::body::{Body, TakesOver};
+use super::connection::{Connection, Served};
 use super::error::{BodyError, BoxError, StatusError, Trouble, status_of};
 use super::handler::Handler;
 use super::upgrade::Upgrader;
-use super::watch::{UnderWay, Watch};
+use super::watch::UnderWay;
 use crate::proto::host::is_host;
 
 /// Answers a request. The request counts as under way from this call on, not from the first poll.
 pub(crate) fn answer<H: Handler>(
-    connection: Rc<Connection<H>>,
+    connection: &Connection<H>,
     request: Request<Incoming>,
 ) -> impl Future<Output = Result<Response<Outgoing>, Infallible>> {
-    let under_way = connection.watch.begin();
-    async move {
-        let (version, is_connect) = (request.version(), request.method() == Method::CONNECT);
-        let is_get = request.method() == Method::GET;
-        let is_last = connection.watch.requests() >= connection.served.limits.requests_per_connection_max;
-        let (mut response, upgrader) = match refusal(&connection, &request) {
-            Some(error) => (text(&error, true), None),
-            None => handled(&connection, request, &under_way).await,
+    let mut under_way = connection.watch.begin();
+    let asked = Asked::by(connection, &request);
+    let (step, upgrader) = match refusal(connection, &request) {
+        Some(error) => (Step::Refused { error }, None),
+        None => {
+            let (request, upgrader) = prepare(connection, request, &mut under_way);
+            (Step::Handled { future: connection.served.handler.handle(request) }, upgrader)
+        }
+    };
+    Exchange { connection, asked, upgrader, under_way: Some(under_way), step }
+}
+
+pin_project! {
+    /// A request that is being answered. Not an async function, which would hold the request several times, and copy it each time.
+    struct Exchange<'a, H, F> {
+        connection: &'a Connection<H>,
+        asked: Asked,
+        upgrader: Option<Upgrader>,
+        // `None` once it is answered.
+        under_way: Option<UnderWay>,
+        #[pin]
+        step: Step<F>,
+    }
+}
+
+pin_project! {
+    #[project = StepProjection]
+    enum Step<F> {
+        // No handler sees it.
+        Refused { error: StatusError },
+        Handled {
+            #[pin]
+            future: F,
+        },
+    }
+}
+
+/// What must be known of a request when it is answered, and the request is gone.
+struct Asked {
+    version: Version,
+    is_get: bool,
+    is_connect: bool,
+    /// The connection takes no more.
+    is_last: bool,
+    /// What errors are told with, where anybody wants to hear of them.
+    told: Option<Box<(Method, Uri)>>,
+}
+
+impl Asked {
+    fn by<H>(connection: &Connection<H>, request: &Request<Incoming>) -> Self {
+        let Served { limits, on_trouble, .. } = &*connection.served;
+        Self {
+            version: request.version(),
+            is_get: request.method() == Method::GET,
+            is_connect: request.method() == Method::CONNECT,
+            is_last: connection.watch.requests() >= limits.requests_per_connection_max,
+            told: on_trouble.as_ref().map(|_| Box::new((request.method().clone(), request.uri().clone()))),
+        }
+    }
+}
+
+impl<H, F: Future<Output = Result<Response<Body>, BoxError>>> Future for Exchange<'_, H, F> {
+    type Output = Result<Response<Outgoing>, Infallible>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let mut response = match this.step.project() {
+            StepProjection::Refused { error } => text(error, true),
+            StepProjection::Handled { future } => match ready!(future.poll(cx)) {
+                Ok(response) => response,
+                Err(error) => {
+                    *this.upgrader = None;
+                    failure(this.connection, this.asked, error)
+                }
+            },
         };
-        if version != Version::HTTP_2 {
-            let status = response.status();
-            let agrees = status == StatusCode::SWITCHING_PROTOCOLS || (is_connect && status.is_success());
-            if agrees && upgrader.is_some() {
-                connection.agreed.set(upgrader);
-            } else if is_last {
-                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-            }
-        }
-        if version == Version::HTTP_11 && is_get && response.status() == StatusCode::OK {
-            connection.lasting.part(&mut response, &under_way);
-        }
-        let watch = Rc::clone(&connection.watch);
-        Ok(response.map(|body| Outgoing { body, watch, gave: false, _under_way: under_way }))
+        let mut under_way = this.under_way.take().expect("a future that is done is not polled");
+        finish(this.connection, this.asked, this.upgrader.take(), &mut response, &mut under_way);
+        Poll::Ready(Ok(response.map(|body| Outgoing { body, gave: false, under_way })))
+    }
+}
+
+/// What the connection adds to an answer, and takes from it.
+fn finish<H>(
+    connection: &Connection<H>,
+    asked: &Asked,
+    upgrader: Option<Upgrader>,
+    response: &mut Response<Body>,
+    under_way: &mut UnderWay,
+) {
+    if asked.version == Version::HTTP_2 {
+        return;
+    }
+    let status = response.status();
+    let agrees = status == StatusCode::SWITCHING_PROTOCOLS || (asked.is_connect && status.is_success());
+    if agrees && upgrader.is_some() {
+        connection.agreed.set(upgrader);
+    } else if asked.is_last {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    if asked.version == Version::HTTP_11 && asked.is_get && status == StatusCode::OK {
+        connection.lasting.part(response, under_way);
     }
 }
 
@@ -71,42 +150,41 @@ fn refusal<H>(connection: &Connection<H>, request: &Request<Incoming>) -> Option
     Some(StatusError::new(StatusCode::BAD_REQUEST, fault))
 }
 
-async fn handled<H: Handler>(
-    connection: &Rc<Connection<H>>,
+/// The request as its handler gets it, and the way on which its connection can be handed over.
+fn prepare<H>(
+    connection: &Connection<H>,
     request: Request<Incoming>,
-    under_way: &Rc<UnderWay>,
-) -> (Response<Body>, Option<Upgrader>) {
-    let served = &connection.served;
+    under_way: &mut UnderWay,
+) -> (Request<Body>, Option<Upgrader>) {
     let is_connect = request.method() == Method::CONNECT;
-    let asks = is_connect || request.headers().contains_key(UPGRADE);
-    let (upgrader, upgraded) = (asks && request.version() == Version::HTTP_11).then(oneshot).unzip();
-    let told = served.on_trouble.as_ref().map(|_| (request.method().clone(), request.uri().clone()));
-    let request = request.map(|incoming| {
-        let mut body = Body::received(incoming, &served.limits, &served.lp);
-        let takes_over = is_connect && upgraded.is_none();
-        let riding = Riding {
-            connection: Rc::clone(&connection.info),
-            upgraded,
-            under_way: takes_over.then(|| Rc::clone(under_way)),
-        };
-        body.set_riding(riding, under_way);
-        body
-    });
-    match served.handler.handle(request).await {
-        Ok(response) => (response, upgrader),
-        Err(error) => {
-            let Answered { mut response, error } = Answered::of(error);
-            let status = response.status();
-            // A body that was not read stands between this answer and the next request. hyper knows; the peer should too.
-            if status == StatusCode::PAYLOAD_TOO_LARGE {
-                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-            }
-            if let Some((method, uri)) = told {
-                served.tell(&Trouble::Handler { method, uri, status, error });
-            }
-            (response, None)
-        }
+    let version = request.version();
+    // hyper leaves something in the extensions of whoever asks for an upgrade, and is quicker to ask than all fields.
+    let asks = is_connect || (!request.extensions().is_empty() && request.headers().contains_key(UPGRADE));
+    let mut request = request.map(|incoming| Body::received(incoming, connection, under_way));
+    let mut upgrader = None;
+    if asks && version == Version::HTTP_11 {
+        let (sender, receiver) = oneshot();
+        upgrader = Some(sender);
+        request.body_mut().set_takes_over(TakesOver::Http1(receiver));
+    } else if is_connect && version == Version::HTTP_2 {
+        request.body_mut().set_takes_over(TakesOver::Http2(under_way.share()));
     }
+    (request, upgrader)
+}
+
+/// The answer to a request whose handler failed. Whoever wants to hear of it does.
+fn failure<H>(connection: &Connection<H>, asked: &mut Asked, error: BoxError) -> Response<Body> {
+    let Answered { mut response, error } = Answered::of(error);
+    let status = response.status();
+    // A body that was not read stands between this answer and the next request. hyper knows; the peer should too.
+    if status == StatusCode::PAYLOAD_TOO_LARGE {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    if let Some(told) = asked.told.take() {
+        let (method, uri) = *told;
+        connection.served.tell(&Trouble::Handler { method, uri, status, error });
+    }
+    response
 }
 
 /// An error with the answer to it. A handler that fails with one has its answer sent, and the error within told of.
@@ -157,16 +235,15 @@ fn text(error: &StatusError, closes: bool) -> Response<Body> {
 /// The body of an answer on its way out.
 pub(crate) struct Outgoing {
     body: Body,
-    watch: Rc<Watch>,
     /// hyper has a piece and has not asked for the next one.
     gave: bool,
-    _under_way: Rc<UnderWay>,
+    under_way: UnderWay,
 }
 
 impl Outgoing {
     fn asked(&mut self) {
         if std::mem::take(&mut self.gave) {
-            self.watch.piece_was_taken();
+            self.under_way.watch().piece_was_taken();
         }
     }
 }
@@ -183,7 +260,7 @@ impl HttpBody for Outgoing {
         let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
         if frame.is_some() {
             self.gave = true;
-            self.watch.gave_piece();
+            self.under_way.watch().gave_piece();
         }
         Poll::Ready(frame.map(|frame| frame.map_err(BodyError::into)))
     }

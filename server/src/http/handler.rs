@@ -10,6 +10,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Request, Response, StatusCode};
+use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use super::body::Body;
@@ -51,8 +52,24 @@ where
     F: AsyncFn(Request<Body>) -> R + 'static,
     R: IntoResponse,
 {
-    async fn handle(&self, request: Request<Body>) -> Result<Response<Body>, BoxError> {
-        self(request).await.into_response()
+    fn handle(&self, request: Request<Body>) -> impl Future<Output = Result<Response<Body>, BoxError>> {
+        Answering { future: self(request) }
+    }
+}
+
+pin_project! {
+    /// A handler's future. An async function around it would hold the request once more, and copy it.
+    struct Answering<F> {
+        #[pin]
+        future: F,
+    }
+}
+
+impl<F: Future<Output: IntoResponse>> Future for Answering<F> {
+    type Output = Result<Response<Body>, BoxError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.project().future.poll(cx).map(IntoResponse::into_response)
     }
 }
 

@@ -36,10 +36,7 @@ pub(crate) async fn serve<H: Handler, S: Transport>(
     builder.max_header_size(head_len_max).max_headers(served.limits.header_count_max);
     // The buffer must hold the longest head. It bounds how far bodies are read ahead, too.
     builder.max_buf_size(head_len_max);
-    let service = {
-        let connection = Rc::clone(&connection);
-        service_fn(move |request| answer(Rc::clone(&connection), request))
-    };
+    let service = service_fn(|request| answer(&connection, request));
     let mut driven = builder.serve_connection(wire, service);
     let ended = drive(&connection, &cork, member.entry(), &mut driven).await;
 

@@ -45,7 +45,10 @@ pub(crate) async fn serve<H: Handler, S: Transport>(
     builder.enable_connect_protocol();
     let service = {
         let connection = Rc::clone(&connection);
-        service_fn(move |request| answer(Rc::clone(&connection), request))
+        service_fn(move |request| {
+            let connection = Rc::clone(&connection);
+            async move { answer(&connection, request).await }
+        })
     };
     let mut driven = builder.serve_connection(wire, service);
     let ended = drive(&connection, &cork, member.entry(), &mut driven).await;

@@ -34,19 +34,19 @@ struct Parted {
 pub(crate) struct LastBody {
     receiver: BodyReceiver,
     /// The request, which goes on.
-    _under_way: Rc<UnderWay>,
+    _under_way: UnderWay,
 }
 
 impl Lasting {
     /// Takes the body of an answer that lasts.
-    pub(crate) fn part(&self, response: &mut Response<Body>, under_way: &Rc<UnderWay>) {
+    pub(crate) fn part(&self, response: &mut Response<Body>, under_way: &mut UnderWay) {
         let Some(receiver) = response.body_mut().take_lasting() else { return };
         let (quiet, body) = Body::channel(0);
         *response.body_mut() = body;
         // The rest goes out in chunks, whatever a handler has said.
         response.headers_mut().remove(CONTENT_LENGTH);
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-        let body = LastBody { receiver, _under_way: Rc::clone(under_way) };
+        let body = LastBody { receiver, _under_way: under_way.share() };
         self.0.replace(Some(Parted { body, quiet }));
     }
 

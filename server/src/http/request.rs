@@ -35,6 +35,6 @@ pub trait RequestExt {
 
 impl RequestExt for Request<Body> {
     fn connection(&self) -> Option<&ConnectionInfo> {
-        self.body().riding().map(|riding| &*riding.connection)
+        self.body().connection().map(|connection| &**connection)
     }
 }

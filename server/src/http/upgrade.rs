@@ -4,16 +4,15 @@ use std::fmt;
 use std::future::Future;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
-use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes};
 use futures_io::{AsyncRead, AsyncWrite};
-use http::{Request, Version};
+use http::Request;
 use hyper::rt::{Read, ReadBuf, Write};
 use phaseloop::channel::{Receiver, Sender, Unsent};
 
-use super::body::Body;
+use super::body::{Body, TakesOver};
 use super::connection::{SecureStream, Transport};
 use super::registry::Member;
 use super::watch::UnderWay;
@@ -47,14 +46,12 @@ use crate::joint::cork::Cork;
 /// }
 /// ```
 pub fn upgrade(request: &mut Request<Body>) -> Result<Upgrading, CannotUpgrade> {
-    if request.version() == Version::HTTP_2 {
-        // It rides with CONNECT only, and is taken once.
-        let under_way = request.body_mut().riding_mut().and_then(|riding| riding.under_way.take());
-        let under_way = under_way.ok_or(CannotUpgrade(()))?;
-        return Ok(Upgrading(State::Http2(hyper::upgrade::on(request), Some(under_way))));
+    match request.body_mut().take_over().ok_or(CannotUpgrade(()))? {
+        TakesOver::Http1(upgraded) => Ok(Upgrading(State::Http1(upgraded))),
+        TakesOver::Http2(under_way) => {
+            Ok(Upgrading(State::Http2(hyper::upgrade::on(request), Some(under_way))))
+        }
     }
-    let upgraded = request.body_mut().riding_mut().and_then(|riding| riding.upgraded.take());
-    upgraded.map(|upgraded| Upgrading(State::Http1(upgraded))).ok_or(CannotUpgrade(()))
 }
 
 /// There is no connection to take over.
@@ -81,7 +78,7 @@ pub struct Upgrading(State);
 
 enum State {
     Http1(Receiver<Upgraded>),
-    Http2(hyper::upgrade::OnUpgrade, Option<Rc<UnderWay>>),
+    Http2(hyper::upgrade::OnUpgrade, Option<UnderWay>),
 }
 
 impl Future for Upgrading {
@@ -129,7 +126,7 @@ struct Taken<S> {
 /// A stream of a connection of HTTP/2, which is not idle while it lives.
 struct TakenStream {
     stream: hyper::upgrade::Upgraded,
-    _under_way: Option<Rc<UnderWay>>,
+    _under_way: Option<UnderWay>,
 }
 
 impl Upgraded {

@@ -97,11 +97,11 @@ impl Watch {
     }
 
     /// A request begins, until the guard is dropped.
-    pub(crate) fn begin(self: &Rc<Self>) -> Rc<UnderWay> {
+    pub(crate) fn begin(self: &Rc<Self>) -> UnderWay {
         self.requests.set(self.requests.get() + 1);
         self.under_way.set(self.under_way.get() + 1);
         self.stage.set(Stage::Busy);
-        Rc::new(UnderWay(Rc::clone(self)))
+        UnderWay { watch: Rc::clone(self), holders: None }
     }
 
     /// A piece of an answer was given to hyper. Until the next one is asked for, the peer has something to take.
@@ -262,15 +262,34 @@ impl Watcher for Rc<Watch> {
     }
 }
 
-/// A request that is under way: held by its body and by its answer.
-pub(crate) struct UnderWay(Rc<Watch>);
+/// A request that is under way, until the last of those who hold it is gone: its answer, and its body if it has one.
+pub(crate) struct UnderWay {
+    watch: Rc<Watch>,
+    /// Counts them. Most requests have one holder, and no count.
+    holders: Option<Rc<()>>,
+}
+
+impl UnderWay {
+    /// One more holder.
+    pub(crate) fn share(&mut self) -> Self {
+        let holders = Rc::clone(self.holders.get_or_insert_default());
+        Self { watch: Rc::clone(&self.watch), holders: Some(holders) }
+    }
+
+    pub(crate) fn watch(&self) -> &Watch {
+        &self.watch
+    }
+}
 
 impl Drop for UnderWay {
     fn drop(&mut self) {
-        let left = self.0.under_way.get() - 1;
-        self.0.under_way.set(left);
+        if self.holders.as_ref().is_some_and(|holders| Rc::strong_count(holders) > 1) {
+            return;
+        }
+        let left = self.watch.under_way.get() - 1;
+        self.watch.under_way.set(left);
         if left == 0 {
-            self.0.enter(Stage::Idle);
+            self.watch.enter(Stage::Idle);
         }
     }
 }

@@ -58,7 +58,7 @@ pub(super) struct Place {
 impl Req {
     pub(super) fn new(request: Request<Body>, limits: &Rc<BodyLimits>) -> Self {
         let (parts, body) = request.into_parts();
-        let connection = body.riding().map(|riding| Rc::clone(&riding.connection));
+        let connection = body.connection().cloned();
         Self {
             parts,
             body,

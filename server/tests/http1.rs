@@ -282,6 +282,9 @@ fn a_connection_is_handed_over_with_what_came_behind_the_request() {
         let handler = async |mut request: Request<Body>| {
             let upgrading = http::upgrade(&mut request)?;
             assert!(http::upgrade(&mut request).is_err(), "there is one connection");
+            if request.uri() == "/slow" {
+                phaseloop::sleep(peer::secs(5)).await;
+            }
             phaseloop::spawn(async move {
                 let mut stream = upgrading.await.unwrap();
                 let mut buf = [0; 5];
@@ -303,6 +306,13 @@ fn a_connection_is_handed_over_with_what_came_behind_the_request() {
         assert_eq!(status(&all), 101);
         assert!(all.ends_with("\r\n\r\nedcba"), "{all}");
         assert_eq!(serving.stats().connections, 0);
+        let mut raw =
+            Raw::ask(&lp, address, request.replace("/ HTTP", "/slow HTTP").replace("cde", "")).await;
+        lp.sleep(peer::secs(1)).await;
+        raw.send("cd").await;
+        lp.sleep(peer::secs(1)).await;
+        raw.send("e").await;
+        assert!(raw.cut_off().await.ends_with("\r\n\r\nedcba"), "what came while the handler took its time");
         let mut raw = Raw::ask(&lp, address, "GET / HTTP/1.1\r\nHost: x\r\n\r\n").await;
         assert_eq!(status(&raw.reply().await), 500, "a plain request is no upgrade");
     });

@@ -72,7 +72,7 @@ struct Received {
     len_max: u64,
     rate: Option<Rate>,
     /// The request is under way while this is there.
-    _under_way: Option<UnderWay>,
+    under_way: Option<UnderWay>,
 }
 
 impl Body {
@@ -126,7 +126,8 @@ impl Body {
         if !incoming.is_end_stream() {
             let Served { limits, lp, .. } = &*connection.served;
             let (len_max, rate) = (limits.body_len_max, Rate::new(lp, limits));
-            let received = Received { incoming, len: 0, len_max, rate, _under_way: Some(under_way.share()) };
+            under_way.watch().reads_body(true);
+            let received = Received { incoming, len: 0, len_max, rate, under_way: Some(under_way.share()) };
             body.kind = Kind::Incoming(Box::new(received));
         }
         body
@@ -141,7 +142,7 @@ impl Body {
             len: 0,
             len_max,
             rate: None,
-            _under_way: None,
+            under_way: None,
         })))
     }
 
@@ -348,6 +349,14 @@ impl Received {
             }
         }
         Poll::Ready(Some(frame))
+    }
+}
+
+impl Drop for Received {
+    fn drop(&mut self) {
+        if let Some(under_way) = &self.under_way {
+            under_way.watch().reads_body(false);
+        }
     }
 }
 

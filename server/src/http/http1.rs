@@ -34,6 +34,9 @@ pub(crate) async fn serve<H: Handler, S: Transport>(
     // Deadlines are the watch's; hyper's own for heads has no answer and counts the time between requests too.
     builder.header_read_timeout(None).timer(LoopTimer::new(&served.lp));
     builder.max_header_size(head_len_max).max_headers(served.limits.header_count_max);
+    // hyper would read on while a handler works, to notice when the peer goes, and into a fresh buffer since the request holds the
+    // present one. The wire notices it instead.
+    builder.half_close(true);
     // The buffer must hold the longest head. It bounds how far bodies are read ahead, too.
     builder.max_buf_size(head_len_max);
     let service = service_fn(|request| answer(&connection, request));
@@ -41,11 +44,13 @@ pub(crate) async fn serve<H: Handler, S: Transport>(
     let ended = drive(&connection, &cork, member.entry(), &mut driven).await;
 
     let parts = driven.into_parts();
-    let stream = parts.io.into_stream();
+    let (stream, ahead) = parts.io.into_parts();
     if let (Ok(()), Some(upgrader)) = (&ended, connection.agreed.take()) {
         retire(&connection.watch, &member);
         // Given back if nobody wants it, and closed by that.
-        let _ = upgrader.send(stream.into_upgraded(parts.read_buf, member));
+        // A copy: a part of hyper's buffer would keep all of it, mostly for nothing.
+        let first = [&*parts.read_buf, &*ahead].concat();
+        let _ = upgrader.send(stream.into_upgraded(first.into(), member));
         return Ok(());
     }
     if let (Ok(()), Some(body)) = (&ended, connection.lasting.take()) {

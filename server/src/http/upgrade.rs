@@ -132,12 +132,12 @@ struct TakenStream {
 impl Upgraded {
     pub(crate) fn plain(stream: Cork, first: Bytes, member: Member) -> Self {
         stream.uncork();
-        Self(Kind::Plain(Taken { stream, first: alone(&first), member }))
+        Self(Kind::Plain(Taken { stream, first, member }))
     }
 
     pub(crate) fn secure(stream: SecureStream, first: Bytes, member: Member) -> Self {
         stream.cork().uncork();
-        Self(Kind::Secure(Taken { stream, first: alone(&first), member }))
+        Self(Kind::Secure(Taken { stream, first, member }))
     }
 
     /// True once the server is shutting down: say goodbye in the protocol that is spoken, and close.
@@ -151,11 +151,6 @@ impl Upgraded {
             Kind::Http2(_) => false,
         }
     }
-}
-
-/// The same bytes without the read buffer that they are a part of: it would live as long as the connection, mostly for nothing.
-fn alone(first: &Bytes) -> Bytes {
-    Bytes::copy_from_slice(first)
 }
 
 impl<S: AsyncRead + Unpin> Taken<S> {

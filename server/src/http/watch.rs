@@ -53,6 +53,8 @@ pub(crate) struct Watch {
     /// It is to end, and has until then to say something first.
     last_chance: Cell<Option<Instant>>,
     under_way: Cell<u32>,
+    /// HTTP/1.1: the request that is under way has a body that was not read to its end.
+    has_body: Cell<bool>,
     requests: Cell<u64>,
     /// Answers of which a piece was given to hyper and no further one asked for yet, and when one last was.
     unasked: Cell<u32>,
@@ -75,6 +77,7 @@ impl Watch {
             since: Cell::new(lp.now()),
             last_chance: Cell::new(None),
             under_way: Cell::new(0),
+            has_body: Cell::new(false),
             requests: Cell::new(0),
             unasked: Cell::new(0),
             asked: Cell::new(lp.now()),
@@ -102,6 +105,11 @@ impl Watch {
         self.under_way.set(self.under_way.get() + 1);
         self.stage.set(Stage::Busy);
         UnderWay { watch: Rc::clone(self), holders: None }
+    }
+
+    /// A request's body begins to be read, or is no longer.
+    pub(crate) fn reads_body(&self, reads: bool) {
+        self.has_body.set(reads);
     }
 
     /// A piece of an answer was given to hyper. Until the next one is asked for, the peer has something to take.
@@ -259,6 +267,10 @@ impl Watcher for Rc<Watch> {
         if let Some(frames) = &mut *self.frames.borrow_mut() {
             frames.sent(bytes);
         }
+    }
+
+    fn peer_waits(&self) -> bool {
+        self.stage.get() == Stage::Busy && !self.has_body.get() && self.frames.borrow().is_none()
     }
 }
 

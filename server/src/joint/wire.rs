@@ -23,6 +23,11 @@ pub(crate) trait Watcher {
 
     /// Bytes went out.
     fn sent(&self, bytes: &[u8]);
+
+    /// True while the peer waits for an answer to all that it has said, and nobody reads from it: that it goes is news then.
+    fn peer_waits(&self) -> bool {
+        false
+    }
 }
 
 /// Why a connection ends, and what its peer is told before.
@@ -68,8 +73,22 @@ impl<S, W: Watcher> Wire<S, W> {
         &self.stream
     }
 
-    pub(crate) fn into_stream(self) -> S {
-        self.stream
+    /// The stream, and what was read of it and not taken.
+    pub(crate) fn into_parts(self) -> (S, Bytes) {
+        (self.stream, self.first)
+    }
+}
+
+impl<S: AsyncRead + Unpin, W> Wire<S, W> {
+    /// Looks whether the peer is still there. What it says meanwhile is kept, and after that nothing more is read.
+    fn look_ahead(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        let stream = &mut self.stream;
+        self.first = self.scratch.with(|scratch| match Pin::new(stream).poll_read(cx, scratch) {
+            Poll::Pending => Ok(Bytes::new()),
+            Poll::Ready(Ok(0)) => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the peer did not wait")),
+            Poll::Ready(read) => read.map(|len| Bytes::copy_from_slice(&scratch[..len])),
+        })?;
+        Ok(())
     }
 }
 
@@ -104,7 +123,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, W: Watcher + Unpin> Read for Wire<S, W> 
     }
 }
 
-impl<S: AsyncWrite + Unpin, W: Watcher + Unpin> Write for Wire<S, W> {
+impl<S: AsyncRead + AsyncWrite + Unpin, W: Watcher + Unpin> Write for Wire<S, W> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let len = ready!(Pin::new(&mut self.stream).poll_write(cx, buf))?;
         self.watcher.sent(&buf[..len]);
@@ -131,7 +150,12 @@ impl<S: AsyncWrite + Unpin, W: Watcher + Unpin> Write for Wire<S, W> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
+        // hyper flushes each time it is polled, also while it waits for a handler.
+        if self.first.is_empty() && self.watcher.peer_waits() {
+            self.look_ahead(cx)?;
+        }
+        Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

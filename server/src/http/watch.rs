@@ -66,6 +66,8 @@ pub(crate) struct Watch {
     frames: RefCell<Option<Box<FrameCounter>>>,
     fault: Cell<Option<Fault>>,
     timer: RefCell<Option<Sleep>>,
+    /// Until when the timer is asleep, with the connection's task to wake.
+    armed: Cell<Option<Instant>>,
 }
 
 impl Watch {
@@ -86,6 +88,7 @@ impl Watch {
             frames: RefCell::new(None),
             fault: Cell::new(None),
             timer: RefCell::new(None),
+            armed: Cell::new(None),
         })
     }
 
@@ -143,20 +146,19 @@ impl Watch {
     pub(crate) fn poll_due(&self, cx: &mut Context<'_>, cork: &Cork) -> Poll<Due> {
         loop {
             let Some((deadline, due)) = self.deadline(cork) else { return Poll::Pending };
-            if deadline <= self.lp.now() {
+            let now = self.lp.now();
+            if deadline <= now {
                 return Poll::Ready(due);
             }
+            if self.armed.get().is_some_and(|at| now < at && at <= deadline) {
+                return Poll::Pending; // it wakes the task soon enough
+            }
+            self.armed.set(None);
             let mut timer = self.timer.borrow_mut();
             let timer = timer.get_or_insert_with(|| self.lp.sleep_until(deadline));
-            if timer.deadline() > deadline {
-                timer.reset(deadline);
-            }
-            if Pin::new(&mut *timer).poll(cx).is_pending() {
-                return Poll::Pending;
-            }
-            // It was set for a deadline that has moved on since.
             timer.reset(deadline);
             if Pin::new(timer).poll(cx).is_pending() {
+                self.armed.set(Some(deadline));
                 return Poll::Pending;
             }
         }
@@ -186,6 +188,7 @@ impl Watch {
     /// is due.
     pub(crate) fn retire(&self) {
         self.timer.replace(None);
+        self.armed.set(None);
     }
 
     fn enter(&self, stage: Stage) {

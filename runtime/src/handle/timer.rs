@@ -19,7 +19,7 @@ impl LoopHandle {
     ///
     /// Today: in a turn that does not wait, with no timer running, the clock is read at the first use.
     pub fn now(&self) -> Instant {
-        self.state.clock.instant(self.state.now())
+        self.state.now_instant()
     }
 
     /// Reads the clock, so that timers started from here on count from this moment. For callbacks that take long.

@@ -1,6 +1,7 @@
 //! The loop's cached time.
 
 use std::cell::Cell;
+use std::time::Instant;
 
 use super::LoopState;
 use crate::time::clock::Nanos;
@@ -10,11 +11,13 @@ pub(crate) struct LoopTime {
     now: Cell<Nanos>,
     /// The clock has to be read before `now` is used.
     stale: Cell<bool>,
+    /// The last time that was asked for as std has it: asked for often, and slow to make.
+    instant: Cell<Option<(Nanos, Instant)>>,
 }
 
 impl LoopTime {
     pub(crate) const fn new() -> Self {
-        Self { now: Cell::new(0), stale: Cell::new(true) }
+        Self { now: Cell::new(0), stale: Cell::new(true), instant: Cell::new(None) }
     }
 }
 
@@ -22,6 +25,19 @@ impl LoopState {
     /// The loop's time: read once a turn and when poll wakes, not each time it is asked for.
     pub(crate) fn now(&self) -> Nanos {
         if self.time.stale.get() { self.update_now() } else { self.time.now.get() }
+    }
+
+    /// The loop's time as std has it.
+    pub(crate) fn now_instant(&self) -> Instant {
+        let now = self.now();
+        match self.time.instant.get() {
+            Some((at, instant)) if at == now => instant,
+            _ => {
+                let instant = self.clock.instant(now);
+                self.time.instant.set(Some((now, instant)));
+                instant
+            }
+        }
     }
 
     /// Reads the clock.

@@ -13,7 +13,8 @@ use crate::echo_client::{EchoClient, Talk, Until};
 use crate::echo_process::EchoProcess;
 use crate::question::{Bound, Contestant, Goal, Question, Sample, Unit};
 
-const CONNECTIONS: usize = 64;
+/// Connections that HTTP/1.1 is asked on.
+pub const CONNECTIONS: usize = 64;
 const REQUEST: &[u8] = b"GET /plaintext HTTP/1.1\r\nHost: 127.0.0.1\r\nUser-Agent: phaseloop-benches/0.1\r\n\
     Accept: text/plain,text/html;q=0.9,*/*;q=0.8\r\nConnection: keep-alive\r\n\r\n";
 const BODY: &[u8] = b"Hello, World!";
@@ -84,7 +85,7 @@ pub const QUESTIONS: &[Question] = &[
 fn http1(server: &str, at_once: usize, requests: u64) -> Sample {
     let sample = crate::child::pin_to(CORE).and_then(|()| {
         let server = EchoProcess::start(server, 0, Some(CORE))?;
-        let talk = Talk::http(server.addr(), REQUEST, BODY, at_once)?;
+        let talk = talk(server.addr(), at_once)?;
         let mut client = EchoClient::connect_to_talk(server.addr(), CONNECTIONS, talk, None)?;
         client.ping_each()?;
         measure(&server, requests, |requests| {
@@ -106,6 +107,11 @@ fn http2(server: &str, requests: u64) -> Sample {
     sample.unwrap_or_else(|error| panic!("{requests} requests of {server}: {error}"))
 }
 
+/// So many requests of HTTP/1.1 at a time, as one message.
+pub fn talk(addr: SocketAddr, at_once: usize) -> io::Result<Talk> {
+    Talk::http(addr, REQUEST, BODY, at_once)
+}
+
 /// Has a share of `requests` made, and then counts what all of them cost the server.
 fn measure(
     server: &EchoProcess,
@@ -119,7 +125,7 @@ fn measure(
 }
 
 /// Makes requests of HTTP/2 by h2load. It opens the connections anew each time, which is a small part of a long run.
-fn h2load(addr: SocketAddr, requests: u64) -> io::Result<()> {
+pub fn h2load(addr: SocketAddr, requests: u64) -> io::Result<()> {
     let output = Command::new("h2load")
         .args(["-n", &requests.to_string(), "-c", &HTTP2_CONNECTIONS.to_string()])
         .args(["-m", &HTTP2_STREAMS.to_string(), &format!("http://{addr}/plaintext")])

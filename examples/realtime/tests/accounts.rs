@@ -183,3 +183,33 @@ fn a_token_of_another_database_is_nobodys() {
         refused(&bob).await;
     });
 }
+
+#[test]
+fn who_is_made_an_admin_is_so_with_no_token_from_before() {
+    test(async |world| {
+        // Somebody has the name before there is an admin of it.
+        let shop = world.open(&[("ADMIN_NAME", "chief")]).await;
+        let early = shop.register("boss").await;
+        assert_eq!(shop.with_token(&early, "GET", "/api/me", None).await.0, 200);
+        shop.service.shutdown().await;
+
+        let shop = world.open(&[]).await;
+        let mut token = shop.boss().await;
+        assert_eq!(shop.with_token(&token, "GET", "/admin/stats", None).await.0, 200);
+        for path in ["/admin/stats", "/api/me"] {
+            assert_eq!(shop.with_token(&early, "GET", path, None).await.0, 401, "{path}");
+        }
+        shop.service.shutdown().await;
+
+        // Another start changes nothing, another password ends what was begun with the one before.
+        for (password, status) in [("boss-password", 200), ("another-password", 401)] {
+            let shop = world.open(&[("ADMIN_PASSWORD", password)]).await;
+            assert_eq!(shop.with_token(&token, "GET", "/admin/stats", None).await.0, status, "{password}");
+            let body = json!({ "name": "boss", "password": password });
+            let (_, answer) = shop.ask("POST", "/api/login", &[], Some(&body)).await;
+            token = answer["token"].as_str().unwrap().to_owned();
+            assert_eq!(shop.with_token(&token, "GET", "/admin/stats", None).await.0, 200);
+            shop.service.shutdown().await;
+        }
+    });
+}

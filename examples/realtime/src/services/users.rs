@@ -66,7 +66,8 @@ impl Users {
         found.filter(|_| fits).ok_or_else(wrong)
     }
 
-    /// Sees to it that there is this admin, with this password.
+    /// Sees to it that there is this admin, with this password. Where it is changed, tokens from before are nobody's: who had the name, or the
+    /// password, until then may be somebody else.
     pub(crate) async fn ensure_admin(&self, name: &str, password: &str) -> Result<(), Refusal> {
         let Some(found) = self.find(name).await? else {
             return match self.insert(name, password, user::ADMIN).await {
@@ -78,10 +79,13 @@ impl Users {
             return Ok(());
         }
         let sealed = self.passwords.seal(password).await?;
-        let mut changed: user::ActiveModel = found.into();
-        changed.role = Set(user::ADMIN.to_owned());
-        changed.password = Set(sealed);
-        self.database.within(changed.update(self.database.writer())).await.map(drop)
+        let changing = user::Entity::update_many()
+            .col_expr(user::Column::Role, user::ADMIN.into())
+            .col_expr(user::Column::Password, sealed.into())
+            .col_expr(user::Column::CreatedAt, now_ms().max(found.created_at + 1).into())
+            .filter(user::Column::Id.eq(found.id))
+            .filter(user::Column::Password.eq(found.password)); // another worker was first
+        self.database.within(changing.exec(self.database.writer())).await.map(drop)
     }
 
     /// Who it is that a token was given to, if this database knows the one it names: after it was made anew or set back, an id is

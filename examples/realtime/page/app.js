@@ -30,7 +30,7 @@ const keeper = (place) => ({
   },
 });
 const kept = keeper(() => localStorage);
-/** The same of this tab alone: another would send once more what waits in this one. */
+/** The same of this tab alone. */
 const keptHere = keeper(() => sessionStorage);
 
 // --- the connection, as the page tells of it ---------------------------------------------------------------------------
@@ -199,8 +199,8 @@ const OUTBOX_MAX = 50;
 const OVERLAP = 20;
 /** How many messages a history behind an id has at most: there may be more behind such a one. */
 const PAGE = 200;
-/** How many it has without an id. */
-const FIRST_PAGE = 50;
+/** How many ids are remembered of what is shown: as much as could be told again. */
+const SEEN_MAX = 1000;
 
 const chat = {
   room: ROOMS.includes(kept.read("room")) ? kept.read("room") : ROOMS[0],
@@ -222,9 +222,6 @@ const chat = {
     const [turn, room, name] = [++this.turn, this.room, this.name];
     this.joined = null;
     if (this.last) this.behind ??= Math.max(0, this.last - OVERLAP);
-    // After a reload: what was sent before it may be there already, and further back than a first history reaches.
-    const sent = this.outbox.filter((one) => one.sent && one.room === room).map((one) => one.after);
-    if (!this.last && sent.length) this.behind ??= Math.max(0, Math.min(...sent) - FIRST_PAGE);
     let answer, fresh = 0;
     do {
       try { answer = await socket.emit("join", { room, name, after: this.behind }); }
@@ -250,11 +247,11 @@ const chat = {
   },
 
   /** Shows a message in its place unless it is there already: it may come as an event, as an answer and in the history. */
-  show({ id, room, name, text, at: time }) {
+  show({ id, room, name, text, at: time, key }) {
     if ((room ?? this.room) !== this.room || this.seen.has(id)) return false;
     this.seen.add(id);
-    // What was never sent is no message yet, and no message is older than its first sending.
-    const waiting = this.outbox.find((one) => one.sent && one.room === this.room && one.name === name && one.text === text && id > one.after);
+    if (this.seen.size > SEEN_MAX) this.seen.delete(this.seen.values().next().value);
+    const waiting = key && this.outbox.find((one) => one.room === this.room && one.key === key);
     if (waiting) this.drop(waiting);
     const line = this.write(name, text, time, waiting || name === this.name ? "mine" : "");
     line.dataset.id = id;
@@ -309,7 +306,7 @@ const chat = {
 
   /** What a reload found waiting. */
   restore() {
-    const waiting = (keptHere.read("outbox") ?? []).filter((one) => ROOMS.includes(one.room) && one.text).slice(0, OUTBOX_MAX);
+    const waiting = (keptHere.read("outbox") ?? []).filter((one) => ROOMS.includes(one.room) && one.text && one.key).slice(0, OUTBOX_MAX);
     this.outbox = waiting.map((one) => ({ ...one, line: this.line(one.name, one.text, 0, "mine waiting") }));
     this.outbox.filter((one) => one.room === this.room).forEach((one) => this.append(one.line));
     this.keep();
@@ -318,23 +315,21 @@ const chat = {
   say(text) {
     if (this.outbox.length >= OUTBOX_MAX) return this.note("Too much is waiting to be sent already.", true);
     const { room, name } = this;
-    this.outbox.push({ room, name, text, line: this.write(name, text, 0, "mine waiting"), sent: false, after: 0 });
+    this.outbox.push({ room, name, text, key: `page-${random(12)}`, line: this.write(name, text, 0, "mine waiting") });
     this.keep();
     this.flush();
   },
 
-  /** Sends what waits for this room, one by one and in order. What was sent when the connection was lost is looked for in the history first:
-   * `show` takes it out of the outbox, so only what the server does not have is sent again. */
+  /** Sends what waits for this room, one by one and in order, each until there is an answer. Each has a key of its own, by which the server
+   * knows what it has already: that of a message whose answer was lost, or of one that another tab has sent which is a copy of this one. */
   async flush() {
     if (this.flushing) return;
     this.flushing = true;
     while (socket.connected && link.up.chat && this.joined?.room === this.room) {
       const waiting = this.outbox.find(({ room }) => room === this.room);
       if (!waiting) break;
-      if (!waiting.sent) Object.assign(waiting, { sent: true, after: this.last, name: this.joined.name });
-      this.keep();
       try {
-        const answer = await socket.emit("message", { text: waiting.text });
+        const answer = await socket.emit("message", { text: waiting.text, key: waiting.key });
         if (answer.error?.code === "rate_limited" || answer.error?.code === "unavailable") {
           await new Promise((go) => later(1200, go));
           continue;
@@ -999,8 +994,7 @@ const socket = new Socket({
     if (chat.lost) link.tell("Chat: the session was resumed.");
     chat.lost = false;
     link.set("chat", true);
-    // Events that were missed come right behind the welcome: what waits is looked for among them before it is sent again.
-    later(300, () => chat.flush());
+    chat.flush();
   },
   lost() {
     chat.lost ||= link.up.chat;

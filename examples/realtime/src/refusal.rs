@@ -40,8 +40,8 @@ impl Refusal {
         Self::new(StatusCode::CONFLICT, code, message)
     }
 
-    pub(crate) fn key_reused() -> Self {
-        let message = "this Idempotency-Key was used with another body; take a new one";
+    pub(crate) fn key_reused(key: &str, what: &str) -> Self {
+        let message = format!("{key} was used with another {what}; take a new one");
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, "key_reused", message)
     }
 

@@ -1,4 +1,4 @@
-// The chat, as the official client sees it: `node chat.cjs URL LAST_ID [URL]`, with a second service that shares rooms with the first. Prints `ok ...` for each thing that was as it should be, and the last id at the end. Instead of an id, `missed`, `limits`, `rooms` and `frozen` look at one thing each.
+// The chat, as the official client sees it: `node chat.cjs URL LAST_ID [URL]`, with a second service that shares rooms with the first. Prints `ok ...` for each thing that was as it should be, and the last id at the end. Instead of an id, `missed`, `limits`, `rooms`, `frozen`, `resent`, `joins` and `before` look at one thing each.
 "use strict";
 
 const assert = require("node:assert/strict");
@@ -183,13 +183,78 @@ async function frozen() {
   ok("those of a worker that stood still are counted again");
 }
 
+// The first message is stored, and there is no answer in time: its sender sends it again, by its key. `otherUrl` may be another worker.
+async function resent() {
+  const [ada, bob] = await Promise.all([connect(), connect(otherUrl)]);
+  const room = `resent ${process.pid}`;
+  await ask(ada, "join", { room, name: "ada" });
+  await ask(bob, "join", { room, name: "bob" });
+  const heard = [];
+  bob.on("message", (message) => heard.push(message));
+  const say = (text, key) => ask(ada, "message", { text, key });
+  assert.equal((await say("hello", "key-of-ada-1")).error.code, "unavailable");
+  const { message } = await say("hello", "key-of-ada-1");
+  assert.deepEqual([message.text, message.key], ["hello", "key-of-ada-1"]);
+  assert.deepEqual((await say("hello", "key-of-ada-1")).message, message);
+  ok("what is sent again gets the first one's answer");
+  assert.equal((await say("good day", "key-of-ada-1")).error.code, "key_reused");
+  for (const key of ["short", "k".repeat(65), "of two words"]) assert.equal((await say("hello", key)).error.code, "bad_request", key);
+  ok("a key is that of one message");
+  const last = next(bob, "message", ({ text }) => text === "the last");
+  const other = (await say("hello")).message;
+  const end = (await say("the last", "key-of-ada-2")).message;
+  await last;
+  assert.deepEqual(heard, [message, other, end]);
+  const { history } = await ask(bob, "join", { room, name: "bob" });
+  assert.deepEqual(history, heard);
+  // Of another room.
+  await ask(ada, "join", { room: `${room} too`, name: "ada" });
+  assert.notEqual((await say("hello", "key-of-ada-1")).message.id, message.id);
+  ok("it is told and kept once");
+  [ada, bob].forEach((socket) => socket.close());
+}
+
+// A join with `after` fails while a newer one has its answer.
+async function joins() {
+  const [ada, bob] = await Promise.all([connect(), connect()]);
+  await ask(bob, "join", { room: "there", name: "bob" });
+  const { ws } = ada.io.engine.transport;
+  for (let turn = 0; turn < 5; turn += 1) {
+    // Both at once: the client itself would send one after the other.
+    const joined = next(ada, "members", ({ count }) => count === 2);
+    ws._socket.cork();
+    for (const join of [{ room: "failing", name: "ada", after: 1 }, { room: "there", name: "ada" }]) ws.send(`42${JSON.stringify(["join", join])}`);
+    ws._socket.uncork();
+    await joined;
+    const heard = next(ada, "message");
+    const { message } = await ask(bob, "message", { text: `hello ${turn}` });
+    assert.deepEqual(await heard, message);
+    assert.equal((await ask(ada, "message", { text: "hello to you" })).message.room, "there");
+  }
+  ok("who joined another room meanwhile stays there");
+  const answer = await ask(ada, "join", { room: "failing", name: "ada", after: 1 });
+  assert.equal(answer.error.code, "unavailable");
+  assert.equal((await ask(ada, "message", { text: "where am I" })).error.code, "conflict");
+  ok("who did not is nowhere");
+  [ada, bob].forEach((socket) => socket.close());
+}
+
+async function before() {
+  const ada = await connect();
+  const { history } = await ask(ada, "join", { room: "hall", name: "ada" });
+  assert.deepEqual(history.map(({ name, text, key }) => [name, text, key]), [["bob", "from before", undefined]]);
+  assert.equal((await ask(ada, "message", { text: "hello", key: "key-of-ada" })).message.key, "key-of-ada");
+  ok("who comes later reads it");
+  ada.close();
+}
+
 // Whatever is never heard ends it, with what was heard before on record.
 setTimeout(() => {
   console.error("still waiting after 120 s");
   process.exit(1);
 }, 120000).unref();
 
-const acts = { 0: first, missed, limits, rooms, frozen };
+const acts = { 0: first, missed, limits, rooms, frozen, resent, joins, before };
 (acts[lastId] ?? afterwards)().then(() => process.exit(0), (error) => {
   console.error(error);
   process.exit(1);

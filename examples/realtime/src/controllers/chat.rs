@@ -1,7 +1,7 @@
 //! The chat: rooms of people who talk, over Socket.IO.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -9,6 +9,7 @@ use phaseloop_server::socketio::{Event, Io, Partial, Socket};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::retry_key;
 use crate::refusal::Refusal;
 use crate::service::Parts;
 use crate::services::Allowance;
@@ -20,6 +21,8 @@ const NAMES_MAX: usize = 100;
 /// Events that a client may send at once, and a second.
 const BURST: u32 = 20;
 const PER_S: f64 = 5.0;
+/// Messages that this worker knows that it has told.
+const TOLD_MAX: usize = 1_000;
 /// Events of a client that may be under way.
 const UNDER_WAY_MAX: usize = 8;
 /// What a worker hears of when it has a way to the others again: nobody tells it, but its beginning is told.
@@ -31,20 +34,22 @@ const AGAIN_MAX: u32 = 6;
 
 /// Sets the namespace up.
 pub(crate) fn set_up(io: &Io, parts: &Rc<Parts>) {
-    let chat = Rc::new(Chat { io: io.clone(), parts: Rc::clone(parts), changed: RefCell::default() });
+    let (changed, told) = (RefCell::default(), RefCell::default());
+    let chat = Rc::new(Chat { io: io.clone(), parts: Rc::clone(parts), changed, told });
     // What was said meanwhile at one worker was not told at the others: whoever joins again finds it in the history.
     let own = io.clone();
     parts.hub.listen(ROOMS, Box::new(move || own.emit("again", json!({}))));
     io.on_connection(move |socket| {
         let address = socket.handshake().peer_addr.map(|peer| peer.ip());
         let client = Rc::new(Client::new(address.and_then(|address| chat.parts.chat_limits.of(address))));
-        on(&chat, socket, "join", &client, async |chat, socket, args| chat.join(socket, args).await);
-        on(&chat, socket, "leave", &client, async |chat, socket, _| {
-            chat.leave(socket);
+        on(&chat, socket, "join", &client, async |chat, who, args| chat.join(who, args).await);
+        on(&chat, socket, "leave", &client, async |chat, who, _| {
+            who.next_join();
+            chat.leave(who.socket);
             Ok(json!({}))
         });
-        on(&chat, socket, "message", &client, async |chat, socket, args| chat.message(socket, args).await);
-        on(&chat, socket, "typing", &client, async |chat, socket, args| chat.typing(socket, args));
+        on(&chat, socket, "message", &client, async |chat, who, args| chat.message(who.socket, args).await);
+        on(&chat, socket, "typing", &client, async |chat, who, args| chat.typing(who.socket, args));
         let own = Rc::clone(&chat);
         socket.on_disconnect(move |socket, _| {
             if let Some((room, _)) = place(socket) {
@@ -63,12 +68,14 @@ struct Chat {
     parts: Rc<Parts>,
     /// Rooms whose members are about to be told.
     changed: RefCell<HashSet<String>>,
+    /// Messages that were told last.
+    told: RefCell<VecDeque<i64>>,
 }
 
 /// An event whose answer is JSON, or why there is none. What is too much is refused before anything is done.
 fn on<F>(chat: &Rc<Chat>, socket: &Socket, name: &str, client: &Rc<Client>, handler: F)
 where
-    F: AsyncFn(&Rc<Chat>, &Socket, Value) -> Result<Value, Refusal> + Copy + 'static,
+    F: AsyncFn(&Rc<Chat>, &Who<'_>, Value) -> Result<Value, Refusal> + Copy + 'static,
 {
     let (chat, client) = (Rc::clone(chat), Rc::clone(client));
     socket.on(name, move |event: Event| {
@@ -76,10 +83,11 @@ where
             event.ack(json!({ "error": { "code": "rate_limited", "message": "too much at once: try again in a second" } }));
             return;
         };
-        let chat = Rc::clone(&chat);
+        let (chat, client) = (Rc::clone(&chat), Rc::clone(&client));
         phaseloop::spawn(async move {
+            let who = Who { socket: &event.socket, client: &client };
             let args = event.args.get::<Value>(0).unwrap_or(Value::Null);
-            let answer = handler(&chat, &event.socket, args).await.unwrap_or_else(|refusal| {
+            let answer = handler(&chat, &who, args).await.unwrap_or_else(|refusal| {
                 json!({ "error": { "code": refusal.code, "message": refusal.message() } })
             });
             event.ack(answer);
@@ -99,6 +107,7 @@ struct Join {
 #[derive(Deserialize)]
 struct Say {
     text: String,
+    key: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -107,18 +116,22 @@ struct Typing {
 }
 
 impl Chat {
-    async fn join(self: &Rc<Self>, socket: &Socket, args: Value) -> Result<Value, Refusal> {
+    async fn join(self: &Rc<Self>, who: &Who<'_>, args: Value) -> Result<Value, Refusal> {
         let Join { room, name, after } = parse(args)?;
         let (room, name) = (short(&room, "room", NAME_LEN_MAX)?, short(&name, "name", NAME_LEN_MAX)?);
+        let (socket, turn) = (who.socket, who.next_join());
         self.leave(socket);
         socket.set_data("room", room.as_str());
         socket.set_data("name", name.as_str());
         // First into the room, then its history: so nothing is missed in between, and what comes twice has one id.
-        socket.join(&key(&room));
+        socket.join(&room_key(&room));
         let history = match self.parts.messages.history(&room, after).await {
             Ok(history) => history,
             Err(refusal) => {
-                self.leave(socket);
+                // A newer one may have gone to another room meanwhile, and is there.
+                if who.client.joins.get() == turn {
+                    self.leave(socket);
+                }
                 return Err(refusal);
             }
         };
@@ -131,33 +144,49 @@ impl Chat {
 
     fn leave(self: &Rc<Self>, socket: &Socket) {
         if let Some((room, _)) = place(socket) {
-            socket.leave(&key(&room));
+            socket.leave(&room_key(&room));
             socket.set_data("room", Value::Null);
             self.tell_members(room);
         }
     }
 
     async fn message(&self, socket: &Socket, args: Value) -> Result<Value, Refusal> {
-        let Say { text } = parse(args)?;
+        let Say { text, key } = parse(args)?;
         let text = short(&text, "text", TEXT_LEN_MAX)?;
+        let key = key.map(|text| retry_key(Some(&text), "`key`")).transpose()?;
         let (room, name) = place(socket).ok_or_else(no_room)?;
-        let message = json!(self.parts.messages.add(room.clone(), name, text).await?);
-        self.io.to(key(&room)).emit("message", message.clone());
+        let message = self.parts.messages.add(room.clone(), name, text, key).await?;
+        let (is_news, message) = (self.is_news(message.id), json!(message));
+        if is_news {
+            self.io.to(room_key(&room)).emit("message", message.clone());
+        }
         Ok(json!({ "message": message }))
+    }
+
+    /// Whether a message has to be told. One that was sent again has been, unless its first sending found no answer in time or came to
+    /// another worker: then it is told once more, which is better than never.
+    fn is_news(&self, id: i64) -> bool {
+        let mut told = self.told.borrow_mut();
+        let is_news = !told.contains(&id);
+        if is_news {
+            told.truncate(TOLD_MAX - 1);
+            told.push_front(id);
+        }
+        is_news
     }
 
     fn typing(&self, socket: &Socket, args: Value) -> Result<Value, Refusal> {
         let Typing { on } = parse(args)?;
         let (room, name) = place(socket).ok_or_else(no_room)?;
         // Who is busy can do without.
-        let others = socket.to(key(&room)).volatile();
+        let others = socket.to(room_key(&room)).volatile();
         others.emit("typing", json!({ "room": room, "name": name, "on": on }));
         Ok(json!({}))
     }
 
     /// Who is in a room, and whether that is all.
     async fn members(&self, room: &str) -> (Value, bool) {
-        let found = self.io.in_(key(room)).fetch_sockets().await;
+        let found = self.io.in_(room_key(room)).fetch_sockets().await;
         let is_all = found.is_ok();
         let sockets = found.unwrap_or_else(Partial::into_found);
         let mut names: Vec<_> =
@@ -178,7 +207,7 @@ impl Chat {
                 phaseloop::sleep(GATHER * 2_u32.pow(times)).await;
                 chat.changed.borrow_mut().remove(&room);
                 let (members, is_all) = chat.members(&room).await;
-                chat.io.to(key(&room)).emit("members", members);
+                chat.io.to(room_key(&room)).emit("members", members);
                 // Another change has begun to tell.
                 if is_all || !chat.changed.borrow_mut().insert(room.clone()) {
                     return;
@@ -197,7 +226,7 @@ fn place(socket: &Socket) -> Option<(String, String)> {
 }
 
 /// Ids of sockets are rooms too: nobody may name one and listen in.
-fn key(room: &str) -> String {
+fn room_key(room: &str) -> String {
     format!("room:{room}")
 }
 
@@ -225,6 +254,23 @@ struct Client {
     /// That of its address, which it shares with others.
     shared: Option<Rc<Allowance>>,
     under_way: Rc<Cell<usize>>,
+    /// Its joins so far: the newest alone counts.
+    joins: Cell<u64>,
+}
+
+/// Whoever has sent an event.
+struct Who<'a> {
+    socket: &'a Socket,
+    client: &'a Client,
+}
+
+impl Who<'_> {
+    /// The number of a join, or of what ends one.
+    fn next_join(&self) -> u64 {
+        let joins = &self.client.joins;
+        joins.set(joins.get() + 1);
+        joins.get()
+    }
 }
 
 /// One event of a client, until it is answered.
@@ -232,7 +278,7 @@ struct Taken(Rc<Cell<usize>>);
 
 impl Client {
     fn new(shared: Option<Rc<Allowance>>) -> Self {
-        Self { own: Allowance::new(BURST, PER_S), shared, under_way: Rc::default() }
+        Self { own: Allowance::new(BURST, PER_S), shared, under_way: Rc::default(), joins: Cell::new(0) }
     }
 
     fn take(&self) -> Option<Taken> {

@@ -40,6 +40,14 @@ fn limit(req: &Req) -> Result<u32, Refusal> {
     }
 }
 
+/// By which something that is sent again is known.
+fn retry_key(text: Option<&str>, what: &str) -> Result<String, Refusal> {
+    let key =
+        text.filter(|key| (8..=64).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic()));
+    key.map(str::to_owned)
+        .ok_or_else(|| Refusal::bad_request(format!("{what} must be 8 to 64 visible characters")))
+}
+
 /// Runs something to its end, also when the client that asked for it goes away: half a change would have to be undone, and whether it
 /// was done would be known to nobody.
 async fn to_the_end<T: 'static>(

@@ -7,7 +7,7 @@ use phaseloop_server::web::koa::Context;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{identity, limit, query, to_the_end};
+use super::{identity, limit, query, retry_key, to_the_end};
 use crate::config::Stage;
 use crate::models::order::{self, Status};
 use crate::refusal::Refusal;
@@ -26,7 +26,7 @@ pub(crate) async fn products(parts: &Rc<Parts>, ctx: &mut Context<'_>) -> Result
 
 pub(crate) async fn place(parts: &Rc<Parts>, ctx: &mut Context<'_>) -> Result {
     let who = identity(parts, ctx.req).await?;
-    let key = key(ctx.req.header("idempotency-key"))?;
+    let key = retry_key(ctx.req.header("idempotency-key"), "the header Idempotency-Key")?;
     let New { items } = ctx.req.json().await?;
     let own = Rc::clone(parts);
     let (whole, replayed) = to_the_end(async move { own.orders.place(&who, &key, items).await }).await?;
@@ -36,14 +36,6 @@ pub(crate) async fn place(parts: &Rc<Parts>, ctx: &mut Context<'_>) -> Result {
         ctx.status(201).set("location", format!("/api/orders/{}", whole.0.id));
     }
     ctx.body(json!({ "order": shown(&whole) }))
-}
-
-/// By which a retry is known.
-fn key(header: Option<&str>) -> std::result::Result<String, Refusal> {
-    let key =
-        header.filter(|key| (8..=64).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic()));
-    key.map(str::to_owned)
-        .ok_or_else(|| Refusal::bad_request("the header Idempotency-Key must be 8 to 64 visible characters"))
 }
 
 pub(crate) async fn list(parts: &Rc<Parts>, ctx: &mut Context<'_>) -> Result {

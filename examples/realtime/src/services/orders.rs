@@ -271,7 +271,7 @@ async fn placed_before(tx: &Tx, who: &Identity, key: &str, hash: &str) -> Result
         updated_at: row.try_get_by_index(5)?,
     };
     if order.idem_hash != hash {
-        return Err(Refusal::key_reused().into());
+        return Err(Refusal::key_reused("this Idempotency-Key", "body").into());
     }
     let items = items_of(tx, id).await?;
     Ok(Some((order, items)))

@@ -115,6 +115,12 @@ impl Database {
         self.within(self.writer.execute_raw(statement(&self.writer, sql, values))).await
     }
 
+    /// Adds a row, and gives its number.
+    pub(crate) async fn insert(&self, sql: &str, values: Vec<Value>) -> Result<i64, DbErr> {
+        let outcome = self.writer.execute_raw(statement(&self.writer, sql, values)).await?;
+        Ok(i64::try_from(outcome.last_insert_id()).unwrap_or(i64::MAX))
+    }
+
     /// Runs `work` in a transaction, which is rolled back unless `work` and the commit succeed. One that lost to another is
     /// tried again.
     ///

@@ -35,6 +35,10 @@ const STEPS: &[&[&str]] = &[
         "CREATE TABLE posts (id VARCHAR(32) NOT NULL PRIMARY KEY, document TEXT NOT NULL) {table}",
         "CREATE TABLE post_tags (tag VARCHAR(32) NOT NULL, post_id VARCHAR(32) NOT NULL, PRIMARY KEY (tag, post_id)) {table}",
     ],
+    &[
+        "ALTER TABLE messages ADD COLUMN idem_key VARCHAR(64)",
+        "CREATE UNIQUE INDEX messages_by_key ON messages (room, idem_key)",
+    ],
 ];
 
 /// What a shop in development begins with.

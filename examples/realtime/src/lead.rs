@@ -10,7 +10,7 @@ use phaseloop_server::cluster::{EndReport, Event, Options, Policy, Setup, Worker
 use crate::config::{Config, DEV_CERT, DEV_KEY, Tls};
 use crate::log::Log;
 use crate::service::{LISTENER, StartError, dev_certificate, token_secret};
-use crate::stores::pass_on;
+use crate::stores::PostOffice;
 
 /// Runs workers, each of them this program once more, until SIGTERM or SIGINT; SIGHUP replaces them one by one. `on_listening` is told
 /// where a browser finds them.
@@ -41,8 +41,9 @@ pub async fn lead(
     let listening = |error: io::Error| StartError::Listen(config.address, error);
     let setup = Setup::new(options).listen(LISTENER, config.address);
     let primary = setup.start(lp, workers).map_err(listening)?;
+    let post_office = PostOffice::default();
     primary.on_event(move |primary, event| {
-        pass_on(primary, &event);
+        post_office.pass_on(primary, &event);
         tell(&log, &event);
     });
     on_listening(&config.url(primary.local_addr(LISTENER).map_err(listening)?));

@@ -1,4 +1,4 @@
-// The chat, as the official client sees it: `node chat.cjs URL LAST_ID [URL]`, with a second service that shares rooms with the first. Prints `ok ...` for each thing that was as it should be, and the last id at the end. Instead of an id, `missed`, `limits`, `rooms`, `frozen`, `resent`, `joins` and `before` look at one thing each.
+// The chat, as the official client sees it: `node chat.cjs URL LAST_ID [URL]`, with a second service that shares rooms with the first. Prints `ok ...` for each thing that was as it should be, and the last id at the end. Instead of an id, `missed`, `limits`, `rooms`, `frozen`, `resent`, `joins`, `flood`, `calm` and `before` look at one thing each.
 "use strict";
 
 const assert = require("node:assert/strict");
@@ -239,6 +239,46 @@ async function joins() {
   [ada, bob].forEach((socket) => socket.close());
 }
 
+// A worker stands still, as `otherUrl`, its pid, says, until there is no room for what it should pass on: its people are told once it goes on.
+async function flood() {
+  const people = await Promise.all(Array.from({ length: 96 }, () => connect()));
+  await Promise.all(people.map((socket, index) => ask(socket, "join", { room: `flood ${index}`, name: "p" })));
+  process.kill(Number(otherUrl), "SIGSTOP");
+  const live = [];
+  await new Promise((done) => people.forEach((socket) => ask(socket, "typing", { on: true }).then(() => {
+    if (live.push(socket) === 64) done();
+  }, () => {})));
+  const told = new Set();
+  people.forEach((socket) => socket.on("again", () => told.add(socket)));
+  const still = people.filter((socket) => !live.includes(socket));
+  const all = Promise.all(still.map((socket) => next(socket, "again")));
+  const text = "🦀".repeat(1000);
+  await Promise.all(live.map(async (socket) => {
+    for (let turn = 0; turn < 19; turn += 1) assert.ok((await ask(socket, "message", { text: text + text })).message);
+  }));
+  process.kill(Number(otherUrl), "SIGCONT");
+  await all;
+  assert.deepEqual([still.length, told.size], [32, 32]);
+  ok("who has missed something is told so, and nobody else");
+}
+
+// A second service starts beside the first and shares its rooms: nobody there has missed anything.
+async function calm() {
+  const ada = await connect();
+  const heard = [];
+  ada.onAny((event) => heard.push(event));
+  await ask(ada, "join", { room: "hall", name: "ada" });
+  let bob;
+  while (!bob) bob = await connect(otherUrl).catch(() => null);
+  const message = next(ada, "message");
+  await ask(bob, "join", { room: "hall", name: "bob" });
+  await ask(bob, "message", { text: "hello" });
+  await message;
+  assert.ok(!heard.includes("again"), String(heard));
+  ok("who was there is left alone");
+  [ada, bob].forEach((socket) => socket.close());
+}
+
 async function before() {
   const ada = await connect();
   const { history } = await ask(ada, "join", { room: "hall", name: "ada" });
@@ -254,7 +294,7 @@ setTimeout(() => {
   process.exit(1);
 }, 120000).unref();
 
-const acts = { 0: first, missed, limits, rooms, frozen, resent, joins, before };
+const acts = { 0: first, missed, limits, rooms, frozen, resent, joins, flood, calm, before };
 (acts[lastId] ?? afterwards)().then(() => process.exit(0), (error) => {
   console.error(error);
   process.exit(1);

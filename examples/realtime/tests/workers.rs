@@ -150,6 +150,18 @@ fn people_of_a_worker_that_stood_still_are_counted_again() {
 }
 
 #[test]
+fn people_of_a_worker_that_missed_something_are_told_so() {
+    test(async |world| {
+        let (child, shop) = start(world).await;
+        let pid = shop.get("/api/loop").await.1["pid"].as_u64().unwrap();
+        let Some(said) = talk(world, &[&shop.base, "flood", &pid.to_string()]).await else { return };
+        assert_eq!(checks(&said), 1);
+        child.kill(Signal::TERM).unwrap();
+        assert_eq!(child.wait().await.unwrap().code(), Some(0));
+    });
+}
+
+#[test]
 fn workers_show_one_certificate_that_was_made_up() {
     test(async |world| {
         let Some(curl) = peer("curl") else { return };

@@ -13,6 +13,7 @@ use super::retry_key;
 use crate::refusal::Refusal;
 use crate::service::Parts;
 use crate::services::Allowance;
+use crate::stores::ROOMS;
 
 const NAME_LEN_MAX: usize = 40;
 const TEXT_LEN_MAX: usize = 2000;
@@ -25,8 +26,6 @@ const PER_S: f64 = 5.0;
 const TOLD_MAX: usize = 1_000;
 /// Events of a client that may be under way.
 const UNDER_WAY_MAX: usize = 8;
-/// What a worker hears of when it has a way to the others again: nobody tells it, but its beginning is told.
-const ROOMS: &str = "rooms";
 /// How long changes of a room are gathered before it is told of its members.
 const GATHER: Duration = Duration::from_millis(200);
 /// How often a room is told of its members again because a worker did not say in time who is there, each time after twice as long.
@@ -36,9 +35,9 @@ const AGAIN_MAX: u32 = 6;
 pub(crate) fn set_up(io: &Io, parts: &Rc<Parts>) {
     let (changed, told) = (RefCell::default(), RefCell::default());
     let chat = Rc::new(Chat { io: io.clone(), parts: Rc::clone(parts), changed, told });
-    // What was said meanwhile at one worker was not told at the others: whoever joins again finds it in the history.
+    // What was said at other workers was not told here: whoever joins again finds it in the history.
     let own = io.clone();
-    parts.hub.listen(ROOMS, Box::new(move || own.emit("again", json!({}))));
+    parts.hub.listen(ROOMS, Box::new(move || own.local().emit("again", json!({}))));
     io.on_connection(move |socket| {
         let address = socket.handshake().peer_addr.map(|peer| peer.ip());
         let client = Rc::new(Client::new(address.and_then(|address| chat.parts.chat_limits.of(address))));

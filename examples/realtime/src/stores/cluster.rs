@@ -1,15 +1,20 @@
 //! Word between the workers of one primary, which passes it on.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
 use std::rc::Rc;
+use std::time::Duration;
 
 use phaseloop::ipc::SendError;
-use phaseloop_server::cluster::{Event, Primary, Worker};
+use phaseloop_server::cluster::{Event, Primary, Worker, WorkerId};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{Hub, Later};
+use super::{Hub, Later, LocalHub, ROOMS};
 use crate::refusal::Refusal;
+
+/// How often it is tried to tell somebody who had no room for more.
+const PAUSE: Duration = Duration::from_millis(200);
 
 /// What one worker says, on its way to another or to all others.
 #[derive(Debug, Serialize, Deserialize)]
@@ -53,6 +58,8 @@ type Reader = Rc<dyn Fn(&Letter)>;
 pub(crate) struct Post {
     worker: Worker,
     readers: Rc<RefCell<Vec<Reader>>>,
+    /// Whether the others have missed something, and were not told so yet.
+    owes: Rc<Cell<bool>>,
 }
 
 impl Post {
@@ -65,7 +72,7 @@ impl Post {
             let readers = all.borrow().clone();
             readers.iter().for_each(|read| read(&letter));
         });
-        Rc::new(Self { worker: worker.clone(), readers })
+        Rc::new(Self { worker: worker.clone(), readers, owes: Rc::default() })
     }
 
     /// Has all letters read, also by this one.
@@ -77,42 +84,112 @@ impl Post {
     pub(super) fn send(&self, to: Option<u32>, word: Word) -> Result<(), SendError> {
         self.worker.send(&Letter { from: self.worker.id().number(), to, word })
     }
-}
 
-/// The primary's part: passes letters on.
-pub(crate) fn pass_on(primary: &Primary, event: &Event) {
-    let Event::Message { worker, message } = event else { return };
-    let Ok(letter) = message.parse::<Letter>() else { return };
-    let is_meant = |number| letter.to.map_or(number != letter.from, |to| number == to);
-    let workers = primary.workers();
-    let meant = workers.iter().filter(|other| is_meant(other.id.number()));
-    // One that is gone hears nothing; one that is too busy hears less, and looks for news by itself.
-    let others = meant.filter(|other| primary.send(other.id, &letter).is_ok()).count();
-    if let Word::Who { number, .. } = letter.word {
-        let word = Word::Asked { number, others };
-        // As above: then the question ends by its own time.
-        let _ = primary.send(*worker, &Letter { from: 0, to: Some(letter.from), word });
+    /// Says something to all others. What does not fit they have missed, and are told so once there is room.
+    pub(super) fn say(&self, word: Word) -> Result<(), SendError> {
+        let is_missed = word.is_missed();
+        let sent = self.send(None, word);
+        if is_missed && matches!(sent, Err(SendError::Full { .. })) && !self.owes.replace(true) {
+            let (worker, owes) = (self.worker.clone(), Rc::clone(&self.owes));
+            let telling = async move {
+                let news =
+                    || Letter { from: worker.id().number(), to: None, word: Word::News(ROOMS.to_owned()) };
+                until_there_is_room(|| worker.send(&news())).await;
+                owes.set(false);
+            };
+            phaseloop::spawn(telling).unref();
+        }
+        sent
     }
 }
 
-type Listener = (&'static str, Rc<dyn Fn()>);
+/// The primary's part: passes letters on.
+#[derive(Default)]
+pub(crate) struct PostOffice {
+    /// Workers that have missed something, and were not told so yet.
+    behind: Rc<RefCell<BTreeSet<WorkerId>>>,
+}
+
+impl PostOffice {
+    pub(crate) fn pass_on(&self, primary: &Primary, event: &Event) {
+        let Event::Message { worker, message } = event else { return };
+        let Ok(letter) = message.parse::<Letter>() else { return };
+        let mut others = 0;
+        for other in primary.workers() {
+            if !letter.is_for(other.id.number(), other.is_ready) {
+                continue;
+            }
+            match primary.send(other.id, &letter) {
+                Ok(()) => others += 1,
+                Err(SendError::Full { .. }) if letter.word.is_missed() => self.is_behind(primary, other.id),
+                // One that is gone hears nothing; one that is too busy hears less.
+                Err(_) => {}
+            }
+        }
+        if let Word::Who { number, .. } = letter.word {
+            let word = Word::Asked { number, others };
+            // As above: then the question ends by its own time.
+            let _ = primary.send(*worker, &Letter { from: 0, to: Some(letter.from), word });
+        }
+    }
+
+    /// Tells a worker that it has missed something, once there is room for that.
+    fn is_behind(&self, primary: &Primary, worker: WorkerId) {
+        if !self.behind.borrow_mut().insert(worker) {
+            return;
+        }
+        let (behind, primary) = (Rc::clone(&self.behind), primary.clone());
+        let telling = async move {
+            let news = Letter { from: 0, to: Some(worker.number()), word: Word::News(ROOMS.to_owned()) };
+            until_there_is_room(|| primary.send(worker, &news)).await;
+            behind.borrow_mut().remove(&worker);
+        };
+        phaseloop::spawn(telling).unref();
+    }
+}
+
+impl Letter {
+    /// Whether it is meant for a worker. One that is not ready has nobody yet, and would answer late.
+    fn is_for(&self, worker: u32, is_ready: bool) -> bool {
+        let is_meant = self.to.map_or(worker != self.from, |to| worker == to);
+        is_meant && (is_ready || !matches!(self.word, Word::Who { .. }))
+    }
+}
+
+impl Word {
+    /// Whether who does not get it has missed something for good.
+    fn is_missed(&self) -> bool {
+        matches!(self, Self::Say { volatile: false, .. })
+    }
+}
+
+/// Sends until that is taken, or can not be.
+async fn until_there_is_room(send: impl Fn() -> Result<(), SendError>) {
+    loop {
+        // A short word may fit where what was said did not: not at once, since more may be missed meanwhile.
+        phaseloop::sleep(PAUSE).await;
+        if !matches!(send(), Err(SendError::Full { .. })) {
+            return;
+        }
+    }
+}
 
 /// News by post.
 pub(crate) struct ClusterHub {
     post: Rc<Post>,
-    listeners: Rc<RefCell<Vec<Listener>>>,
+    here: Rc<LocalHub>,
 }
 
 impl ClusterHub {
     pub(crate) fn new(post: &Rc<Post>) -> Self {
-        let listeners: Rc<RefCell<Vec<Listener>>> = Rc::default();
-        let heard = Rc::clone(&listeners);
+        let here = Rc::<LocalHub>::default();
+        let heard = Rc::clone(&here);
         post.read_by(move |letter| {
             if let Word::News(topic) = &letter.word {
-                call(&heard, topic);
+                heard.call(topic);
             }
         });
-        Self { post: Rc::clone(post), listeners }
+        Self { post: Rc::clone(post), here }
     }
 }
 
@@ -122,26 +199,33 @@ impl Hub for ClusterHub {
     }
 
     fn check(&self) -> Later<'_, Result<(), Refusal>> {
-        Box::pin(async { Ok(()) })
+        self.here.check()
     }
 
     fn tell(&self, topic: &'static str) {
-        call(&self.listeners, topic);
+        self.here.tell(topic);
         // A primary that is gone or too busy passes nothing on; the others look by themselves.
         let _ = self.post.send(None, Word::News(topic.to_owned()));
     }
 
     fn listen(&self, topic: &'static str, on_news: Box<dyn Fn()>) {
-        self.listeners.borrow_mut().push((topic, on_news.into()));
+        self.here.listen(topic, on_news);
     }
 }
 
-fn call(listeners: &RefCell<Vec<Listener>>, topic: &str) {
-    let concerned: Vec<_> = listeners
-        .borrow()
-        .iter()
-        .filter(|(name, _)| *name == topic)
-        .map(|(_, call)| Rc::clone(call))
-        .collect();
-    concerned.iter().for_each(|call| call());
+#[cfg(test)]
+mod tests {
+    use super::{Letter, Rooms, Word};
+
+    #[test]
+    fn who_is_there_is_asked_of_those_that_can_answer() {
+        let rooms = || Rooms { rooms: vec!["hall".to_owned()], except: Vec::new() };
+        let who = Letter { from: 1, to: None, word: Word::Who { number: 7, rooms: rooms() } };
+        assert_eq!([1, 2, 3].map(|worker| who.is_for(worker, worker != 3)), [false, true, false]);
+        let say = Word::Say { to: rooms(), event: "message".to_owned(), args: Vec::new(), volatile: false };
+        let say = Letter { from: 1, to: None, word: say };
+        assert_eq!([1, 2, 3].map(|worker| say.is_for(worker, worker != 3)), [false, true, true]);
+        let answer = Letter { from: 2, to: Some(1), word: Word::These { number: 7, people: Vec::new() } };
+        assert_eq!([1, 2, 3].map(|worker| answer.is_for(worker, true)), [true, false, false]);
+    }
 }

@@ -19,6 +19,9 @@ pub(crate) trait Hub {
     fn listen(&self, topic: &'static str, on_news: Box<dyn Fn()>);
 }
 
+/// The topic of what was said in rooms of the chat and not heard by all: there is nothing to wait for, but what was missed can be read.
+pub(crate) const ROOMS: &str = "rooms";
+
 type Listener = (&'static str, Rc<dyn Fn()>);
 
 /// Among the parts of one process.
@@ -37,6 +40,17 @@ impl Hub for LocalHub {
     }
 
     fn tell(&self, topic: &'static str) {
+        self.call(topic);
+    }
+
+    fn listen(&self, topic: &'static str, on_news: Box<dyn Fn()>) {
+        self.listeners.borrow_mut().push((topic, on_news.into()));
+    }
+}
+
+impl LocalHub {
+    /// Calls those who listen here.
+    pub(super) fn call(&self, topic: &str) {
         let concerned: Vec<_> = self
             .listeners
             .borrow()
@@ -45,9 +59,5 @@ impl Hub for LocalHub {
             .map(|(_, call)| call.clone())
             .collect();
         concerned.iter().for_each(|call| call());
-    }
-
-    fn listen(&self, topic: &'static str, on_news: Box<dyn Fn()>) {
-        self.listeners.borrow_mut().push((topic, on_news.into()));
     }
 }

@@ -16,9 +16,9 @@ mod rooms;
 mod schema;
 
 pub(crate) use cache::{Cache, LocalCache};
-pub(crate) use cluster::{ClusterHub, Post, pass_on};
+pub(crate) use cluster::{ClusterHub, Post, PostOffice};
 pub(crate) use database::{Database, Tx};
-pub(crate) use hub::{Hub, LocalHub};
+pub(crate) use hub::{Hub, LocalHub, ROOMS};
 pub(crate) use locks::{LocalLocks, Lock, Locks};
 pub(crate) use rooms::ClusterRooms;
 

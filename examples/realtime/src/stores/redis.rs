@@ -5,11 +5,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures::StreamExt;
 use phaseloop::LoopHandle;
-use phaseloop_server::redis::{Client, Cmd, Error, Options, Status, cmd};
+use phaseloop_server::redis::{Client, Cmd, Error, Event, Gap, Options, Status, cmd};
 use phaseloop_server::socketio::{Io, RedisAdapter, RedisAdapterOptions};
 
 use super::cache::spread;
-use super::{Cache, Hub, Later, Lock, Locks};
+use super::{Cache, Hub, Later, Lock, Locks, ROOMS};
 use crate::config::Secret;
 use crate::log::Log;
 use crate::refusal::Refusal;
@@ -139,6 +139,14 @@ impl RedisHub {
     }
 }
 
+fn tell(client: &Client, log: &Log, topic: &str) {
+    let mut publish = cmd("PUBLISH");
+    publish.arg(format!("{PREFIX}{topic}")).arg("");
+    if let Err(error) = client.tell(&publish) {
+        log.warn("word", &[("topic", &topic), ("error", &error)]);
+    }
+}
+
 impl Hub for RedisHub {
     fn kind(&self) -> &'static str {
         "redis"
@@ -149,15 +157,13 @@ impl Hub for RedisHub {
     }
 
     fn tell(&self, topic: &'static str) {
-        let mut publish = cmd("PUBLISH");
-        publish.arg(format!("{PREFIX}{topic}")).arg("");
-        if let Err(error) = self.client.tell(&publish) {
-            self.log.warn("word", &[("topic", &topic), ("error", &error)]);
-        }
+        tell(&self.client, &self.log, topic);
     }
 
     fn listen(&self, topic: &'static str, on_news: Box<dyn Fn()>) {
-        let log = self.log.clone();
+        let (log, client) = (self.log.clone(), self.client.clone());
+        // A subscription begins with a gap; but that of a client with a connection has missed nothing.
+        let mut was_there = !client.is_connected();
         let mut words = match self.client.subscribe_soon(&format!("{PREFIX}{topic}")) {
             Ok(words) => words,
             Err(error) => return log.error("word", &[("topic", &topic), ("error", &error)]),
@@ -166,6 +172,14 @@ impl Hub for RedisHub {
             // A gap is as good as a word: there may be something new.
             while let Some(word) = words.next().await {
                 match word {
+                    Ok(Event::Gap(Gap::Connection)) => {
+                        on_news();
+                        // What was said here did not reach the others either.
+                        if topic == ROOMS && was_there {
+                            tell(&client, &log, topic);
+                        }
+                        was_there = true;
+                    }
                     Ok(_) => on_news(),
                     Err(error) => log.error("word", &[("topic", &topic), ("error", &error)]),
                 }

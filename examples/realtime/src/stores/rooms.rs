@@ -72,7 +72,7 @@ impl Adapter for ClusterRooms {
     fn broadcast(&self, what: &Broadcast<'_>) {
         let (to, args) = (rooms(what.target), what.args.values().to_vec());
         let say = Word::Say { to, event: what.event.to_owned(), args, volatile: what.volatile };
-        if let Err(error) = self.post.send(None, say) {
+        if let Err(error) = self.post.say(say) {
             self.log.warn("rooms", &[("error", &error)]);
         }
     }

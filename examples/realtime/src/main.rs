@@ -2,8 +2,10 @@
 
 use std::fmt::Display;
 use std::io::{self, Write as _};
+use std::pin::pin;
 use std::process::ExitCode;
 
+use futures::future::{Either, select};
 use phaseloop::EventLoop;
 use phaseloop::RunMode;
 use phaseloop::signal::{SecondSignal, shutdown_signal};
@@ -66,7 +68,10 @@ fn run(config: Config) -> Result<ExitCode, Box<dyn std::error::Error>> {
     }
     lp.block_on(async move {
         let signal = shutdown_signal(&handle, SecondSignal::Ends)?;
-        let service = Service::start(&handle, config, log).await?;
+        let (service, signal) = match select(pin!(Service::start(&handle, config, log)), signal).await {
+            Either::Left((service, signal)) => (service?, signal),
+            Either::Right(_) => return Ok(ExitCode::SUCCESS), // a store kept it waiting
+        };
         say(format_args!("open {}", service.url()?));
         signal.await;
         let report = service.shutdown().await;

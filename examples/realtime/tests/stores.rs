@@ -8,7 +8,10 @@ use std::ffi::OsString;
 use std::rc::Rc;
 
 use mongodb::bson::{Document, doc};
+use phaseloop::process::Command;
+use phaseloop::signal::Signal;
 use phaseloop_server::redis::{Client, Options, cmd};
+use phaseloop_tests::peers::free_port;
 use realtime::{Config, Level, Log, Service};
 use sea_orm::{ConnectOptions, ConnectionTrait, DatabaseConnection, Statement};
 use serde_json::{Value, json};
@@ -456,5 +459,62 @@ fn a_password_that_is_not_escaped_is_shown_nowhere() {
                 assert!(!told.contains("hun") && !told.contains("ter@"), "{url}: {told}");
             }
         }
+    });
+}
+
+#[test]
+fn a_start_that_gets_no_answer_ends_in_time_and_by_a_signal() {
+    test(async |world| {
+        let Some((server, url)) = mariadb(world.folder.path()) else { return };
+        world.open_when_there(&[("DATABASE_URL", &url)]).await.service.shutdown().await;
+        let proxy = Proxy::start(&world.lp, server.port);
+        let through = url.replace(&server.port.to_string(), &proxy.port.to_string()) + "?ssl-mode=disabled";
+
+        let held = proxy.hold_begin();
+        let brief = [("DATABASE_URL", &*through), ("DATABASE_WAIT_MS", "1000"), ("STORE_ANSWER_MS", "1000")];
+        let error = world.try_open(&brief).await.err().expect("nothing is answered");
+        assert!(error.to_string().contains("the database does not answer"), "{error}");
+        assert!(proxy.is_holding());
+        drop(held);
+
+        let _held = proxy.hold_begin();
+        let variables = [("DATABASE_URL", &*through), ("PORT", "0"), ("STORE_ANSWER_MS", "300000")];
+        let command = Command::new(env!("CARGO_BIN_EXE_realtime")).env_clear().envs(variables);
+        let child = command.kill_on_drop().spawn(&world.lp).unwrap();
+        while !proxy.is_holding() {
+            phaseloop::yield_now().await;
+        }
+        child.kill(Signal::TERM).unwrap();
+        assert_eq!(child.wait().await.unwrap().code(), Some(0));
+    });
+}
+
+#[test]
+fn a_service_that_starts_beside_another_tells_nobody_that_they_missed_something() {
+    test(async |world| {
+        let Some((_server, redis)) = redis() else { return };
+        let shop = world.open_when_there(&[("REDIS_URL", &redis)]).await;
+        let port = free_port().unwrap().to_string();
+        let beside = format!("http://127.0.0.1:{port}");
+        let starting = async {
+            while shop.get("/api/loop").await.1["sockets"] != 1 {}
+            world.open(&[("REDIS_URL", &redis), ("PORT", &port)]).await
+        };
+        let arguments = [&*shop.base, "calm", &beside];
+        let (said, _beside) = futures::join!(talk(world, &arguments), starting);
+        let Some(said) = said else { return };
+        assert_eq!(checks(&said), 1, "{said}");
+    });
+}
+
+#[test]
+fn a_message_that_is_sent_again_is_one_on_mariadb() {
+    test(async |world| {
+        let Some((_server, url)) = mariadb(world.folder.path()) else { return };
+        let shop = world.open_when_there(&[("DATABASE_URL", &url)]).await;
+        let is_first = std::cell::Cell::new(true);
+        shop.service.fail_at(move |step| step == "said" && is_first.replace(false));
+        let Some(said) = talk(world, &[&shop.base, "resent"]).await else { return };
+        assert_eq!(checks(&said), 3, "{said}");
     });
 }

@@ -50,7 +50,7 @@ impl Database {
             None => fresh.clone(),
         };
         let (wait, patience) = (config.database_wait, config.database_wait + config.answer_wait);
-        let made_at = schema::migrate(&writer, config.stage == Stage::Development).await?;
+        let made_at = schema::migrate(&writer, config.stage == Stage::Development, patience).await?;
         Ok(Self { writer, fresh, lists, wait, patience, made_at, faults: Rc::default() })
     }
 

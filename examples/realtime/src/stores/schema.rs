@@ -1,8 +1,10 @@
 //! The tables, as the steps that made them. A step that was released is never changed; the next one mends it.
 
+use std::time::Duration;
+
 use sea_orm::{
-    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, SqliteTransactionMode,
-    TransactionOptions, TransactionTrait, Value,
+    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, RuntimeErr,
+    SqliteTransactionMode, TransactionOptions, TransactionTrait, Value,
 };
 
 use super::database::statement;
@@ -51,41 +53,57 @@ const FIRST_PRODUCTS: [(&str, i64, i64); 6] = [
     ("The last moka pot", 3995, 3),
 ];
 
+/// How long another worker may take for its steps, in seconds.
+const LOCK_S: u64 = 30;
+
 /// Brings the tables up to date, and tells when the first were made. Several workers may do so at once: one does, the others wait.
-pub(super) async fn migrate(database: &DatabaseConnection, is_development: bool) -> Result<i64, DbErr> {
+/// A database that answers nothing in `patience` is given up; only a step may take as long as it takes.
+pub(super) async fn migrate(
+    database: &DatabaseConnection,
+    is_development: bool,
+    patience: Duration,
+) -> Result<i64, DbErr> {
     let options = TransactionOptions {
         sqlite_transaction_mode: Some(SqliteTransactionMode::Exclusive),
         ..TransactionOptions::default()
     };
-    let tx = database.begin_with_options(options).await?;
+    let tx = within(patience, database.begin_with_options(options)).await?;
     let is_mysql = tx.get_database_backend() == DbBackend::MySql;
     if is_mysql {
-        let locked =
-            tx.query_one_raw(statement(&tx, "SELECT GET_LOCK('realtime_migrate', 30)", vec![])).await?;
+        let lock = statement(&tx, "SELECT GET_LOCK('realtime_migrate', ?)", vec![LOCK_S.into()]);
+        let locked = within(patience + Duration::from_secs(LOCK_S), tx.query_one_raw(lock)).await?;
         let got = locked.map(|row| row.try_get_by_index::<Option<i64>>(0)).transpose()?.flatten();
         if got != Some(1) {
-            return Err(DbErr::Migration("another worker has been changing the tables for 30 s".to_owned()));
+            return Err(DbErr::Migration(format!(
+                "another worker has been changing the tables for {LOCK_S} s"
+            )));
         }
     }
-    let outcome = steps(&tx, is_development).await;
+    let outcome = steps(&tx, is_development, patience).await;
     if is_mysql {
-        tx.query_one_raw(statement(&tx, "SELECT RELEASE_LOCK('realtime_migrate')", vec![])).await?;
+        let release = statement(&tx, "SELECT RELEASE_LOCK('realtime_migrate')", vec![]);
+        within(patience, tx.query_one_raw(release)).await?;
     }
     match outcome {
-        Ok(made_at) => tx.commit().await.map(|()| made_at),
+        Ok(made_at) => within(patience, tx.commit()).await.map(|()| made_at),
         Err(error) => {
-            tx.rollback().await?;
+            within(patience, tx.rollback()).await?;
             Err(error)
         }
     }
 }
 
-async fn steps(tx: &DatabaseTransaction, is_development: bool) -> Result<i64, DbErr> {
+async fn within<T>(patience: Duration, work: impl Future<Output = Result<T, DbErr>>) -> Result<T, DbErr> {
+    let silent = || DbErr::Conn(RuntimeErr::Internal("the database does not answer".to_owned()));
+    phaseloop::timeout(patience, work).await.unwrap_or_else(|_| Err(silent()))
+}
+
+async fn steps(tx: &DatabaseTransaction, is_development: bool, patience: Duration) -> Result<i64, DbErr> {
     let table =
         "CREATE TABLE IF NOT EXISTS migrations (step BIGINT NOT NULL PRIMARY KEY, at BIGINT NOT NULL)";
-    execute(tx, table, vec![]).await?;
+    within(patience, execute(tx, table, vec![])).await?;
     let last = statement(tx, "SELECT COALESCE(MAX(step), 0), COALESCE(MIN(step), 0) FROM migrations", vec![]);
-    let row = tx.query_one_raw(last).await?;
+    let row = within(patience, tx.query_one_raw(last)).await?;
     let row = row.ok_or_else(|| DbErr::RecordNotFound("the last step".to_owned()))?;
     let (highest, lowest): (i64, i64) = (row.try_get_by_index(0)?, row.try_get_by_index(1)?);
     let done = usize::try_from(highest.max(0)).unwrap_or(usize::MAX);
@@ -100,7 +118,7 @@ async fn steps(tx: &DatabaseTransaction, is_development: bool) -> Result<i64, Db
         step(tx, number, statements, was_begun, is_development).await?;
     }
     let made = statement(tx, "SELECT at FROM migrations WHERE step = 1", vec![]);
-    tx.query_one_raw(made).await?.map_or(Ok(0), |row| row.try_get_by_index(0))
+    within(patience, tx.query_one_raw(made)).await?.map_or(Ok(0), |row| row.try_get_by_index(0))
 }
 
 /// Takes one step. MariaDB and MySQL commit with each change of a table, so a step that dies may have done a part. So that it is known

@@ -48,6 +48,14 @@ impl Proxy {
         self.left.set(statements);
     }
 
+    /// Whether there was such a `BEGIN`.
+    pub(crate) fn is_holding(&self) -> bool {
+        let held = self.held.take();
+        let is_holding = held.is_none();
+        self.held.set(held);
+        is_holding
+    }
+
     /// Keeps the next `BEGIN` back until what is returned is dropped.
     pub(crate) fn hold_begin(&self) -> oneshot::Sender<()> {
         let (sender, receiver) = oneshot::channel();

@@ -2,23 +2,25 @@
 
 use std::rc::Rc;
 
-use phaseloop_server::http::{Body, BoxError, Handler, Request, Response};
+use phaseloop_server::http::{Body, BoxError, Handler, Method, Request, Response};
 use phaseloop_server::web::middleware::{
     Cors, LogLine, RateLimit, allowed_methods, etag, logger, request_id,
 };
-use phaseloop_server::web::{BodyLimits, Middleware, express, koa};
+use phaseloop_server::web::{BodyLimits, Middleware, Req, express, koa};
 
 use crate::log::Log;
 use crate::middleware::{Origins, auth_optional, errors_as_json, same_origin};
 use crate::routes;
 use crate::service::Parts;
+use crate::services::host;
 
 /// Bytes of a request's body: the largest that is good for anything is a post.
 const BODY_LEN_MAX: usize = 16 * 1024;
 
-/// Passwords that an address may try at once, and a second: who guesses needs more.
-const LOGINS_BURST: u32 = 10;
-const LOGINS_PER_S: f64 = 0.5;
+/// Passwords that an address may try at once, and a second: who guesses needs more. As many users may register: each password takes the pool
+/// as much time and memory.
+const PASSWORDS_BURST: u32 = 10;
+const PASSWORDS_PER_S: f64 = 0.5;
 
 /// The page and the API in one style, what is for admins in the other, and the same around both.
 pub(crate) struct Site {
@@ -39,7 +41,9 @@ impl Site {
             express.with(middleware);
         }
         if parts.config.rate_limit.is_some() {
-            koa.with_at("/api/login", RateLimit::new(LOGINS_BURST, LOGINS_PER_S));
+            for path in ["/api/login", "/api/users"] {
+                koa.with_at(path, RateLimit::new(PASSWORDS_BURST, PASSWORDS_PER_S).key(sender));
+            }
         }
         koa.mount("/api", routes::api(parts));
         koa.mount("/", routes::page());
@@ -57,6 +61,12 @@ impl Handler for Site {
     }
 }
 
+/// Who sends something; nobody who only reads.
+fn sender(req: &Req) -> Option<String> {
+    let address = req.peer_addr().filter(|_| req.method() == Method::POST)?.ip();
+    Some(host(address).to_string())
+}
+
 /// From the outside in.
 fn around(parts: &Rc<Parts>) -> Vec<Middleware> {
     let (config, log) = (&parts.config, &parts.log);
@@ -66,7 +76,7 @@ fn around(parts: &Rc<Parts>) -> Vec<Middleware> {
         let cors = config.origins.iter().fold(Cors::new(), |cors, origin| cors.origin(origin.as_str()));
         around.push(exposed.into_iter().fold(cors, Cors::expose).into());
     }
-    around.push(same_origin(&Origins::new(&config.origins)));
+    around.push(same_origin(Origins::of(config)));
     if let Some((per_s, burst)) = config.rate_limit {
         around.push(RateLimit::new(burst, per_s).into());
     }

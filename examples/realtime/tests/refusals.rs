@@ -219,6 +219,25 @@ fn passwords_are_not_guessed_fast() {
 }
 
 #[test]
+fn users_are_not_made_fast() {
+    test(async |world| {
+        let shop = world.open(&[("RATE_LIMIT_PER_S", "1000"), ("RATE_LIMIT_BURST", "1000")]).await;
+        let bodies: Vec<_> = (0..30)
+            .map(|number| json!({ "name": format!("user-{number}"), "password": "a password" }))
+            .collect();
+        let answers = futures::future::join_all(
+            bodies.iter().map(|body| shop.ask("POST", "/api/users", &[], Some(body))),
+        )
+        .await;
+        assert!(answers.iter().filter(|(status, _)| *status == 201).count() >= 10);
+        assert!(answers.iter().filter(|(status, _)| *status == 429).count() >= 10);
+        for _ in 0..20 {
+            assert_eq!(shop.get("/api/users/1").await.0, 200, "who looks notices nothing");
+        }
+    });
+}
+
+#[test]
 fn no_secret_is_in_the_log() {
     test(async |world| {
         let shop = world.open(&[]).await;

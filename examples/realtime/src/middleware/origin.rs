@@ -4,24 +4,28 @@ use phaseloop_server::http::{Body, Request, header};
 use phaseloop_server::web::Middleware;
 use phaseloop_server::web::koa::middleware;
 
+use crate::config::{Config, Tls};
 use crate::refusal::Refusal;
 
 /// The origins whose pages may call: our own, and those that are named.
 #[derive(Clone, Debug)]
 pub(crate) struct Origins {
     named: Vec<String>,
+    /// Whether all that we serve is encrypted. Where it is not, a proxy may do that, and our pages have either scheme.
+    is_encrypted: bool,
 }
 
 impl Origins {
-    pub(crate) fn new(named: &[String]) -> Self {
-        Self { named: named.to_vec() }
+    pub(crate) fn of(config: &Config) -> Self {
+        Self { named: config.origins.clone(), is_encrypted: config.tls != Tls::Off }
     }
 
     /// True if a page of `origin` may call `host`. Who is no browser sends no origin, and may.
     fn allow(&self, origin: Option<&str>, host: Option<&str>) -> bool {
         let Some(origin) = origin else { return true };
-        let own = origin.split_once("://").map(|(_, own)| own);
-        let is_own = own.is_some() && own == host;
+        let is_own = origin.split_once("://").is_some_and(|(scheme, own)| {
+            Some(own) == host && (scheme == "https" || scheme == "http" && !self.is_encrypted)
+        });
         is_own || self.named.iter().any(|named| named.eq_ignore_ascii_case(origin))
     }
 
@@ -38,8 +42,7 @@ impl Origins {
 }
 
 /// Refuses what pages of other origins ask, with 403; also plain GETs, since answers of ours are nobody else's to read.
-pub(crate) fn same_origin(origins: &Origins) -> Middleware {
-    let origins = origins.clone();
+pub(crate) fn same_origin(origins: Origins) -> Middleware {
     middleware(async move |ctx, next| {
         let header = |name| ctx.req.headers().get(name).map(|value| value.to_str().unwrap_or("?"));
         let host =
@@ -57,7 +60,7 @@ mod tests {
 
     #[test]
     fn only_ones_own_origin_and_those_named_may_call() {
-        let origins = Origins::new(&["https://app.example".to_owned()]);
+        let mut origins = Origins { named: vec!["https://app.example".to_owned()], is_encrypted: false };
         let allow = |origin, host| origins.allow(Some(origin), Some(host));
         assert!(origins.allow(None, Some("shop.example")), "no browser");
         assert!(allow("http://localhost:8080", "localhost:8080"));
@@ -66,5 +69,13 @@ mod tests {
         assert!(!allow("http://localhost:8081", "localhost:8080"), "another port is another origin");
         assert!(!allow("null", "null"), "a sandboxed page");
         assert!(!origins.allow(Some("https://evil.example"), None));
+        assert!(allow("https://shop.example", "shop.example"), "a proxy encrypts");
+        origins.is_encrypted = true;
+        let allow = |origin, host| origins.allow(Some(origin), Some(host));
+        assert!(allow("https://shop.example", "shop.example"));
+        assert!(
+            !allow("http://shop.example", "shop.example"),
+            "anybody on the way may have written that page"
+        );
     }
 }

@@ -11,7 +11,7 @@ mod posts;
 mod tokens;
 mod users;
 
-pub(crate) use allowance::{Allowance, Allowances};
+pub(crate) use allowance::{Allowance, Allowances, host};
 pub(crate) use chat::Messages;
 pub(crate) use loop_view::LoopView;
 pub(crate) use order_feed::{OrderFeed, Since};

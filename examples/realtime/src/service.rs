@@ -35,6 +35,12 @@ use crate::stores::{
 /// between its commit and its word.
 const LOOK_PERIOD: Duration = Duration::from_secs(1);
 
+/// How long a worker that starts waits for a database that is away: less than the primary waits for a worker. Those that end at once are
+/// given up after some times.
+const START_PATIENCE: Duration = Duration::from_secs(20);
+/// How often it tries.
+const START_PAUSE: Duration = Duration::from_millis(500);
+
 /// What workers know the primary's listener by.
 pub(crate) const LISTENER: &str = "web";
 
@@ -75,7 +81,8 @@ impl Parts {
         let worker = member.map_or(0, |worker| worker.id().number());
         let log = if member.is_some() { log.of_worker(worker) } else { log };
         let pool = Pool::builder().build().map_err(|error| StartError::Store(Refusal::internal(error)))?;
-        let database = Database::open(&config).await.map_err(|error| StartError::Store(refusal(&error)))?;
+        let patience = if member.is_some() { START_PATIENCE } else { Duration::ZERO };
+        let database = open_database(&config, &log, patience).await.map_err(StartError::Store)?;
         let (database, loop_pool) = (Rc::new(database), LoopPool::new(lp, &pool));
         let Shared { cache, locks, hub, share_rooms } =
             shared(lp, &config, &log, member).await.map_err(StartError::Store)?;
@@ -109,6 +116,23 @@ impl Parts {
             posts,
             order_feed,
         })
+    }
+}
+
+/// The database, which may be away for a while, as when it starts as well.
+async fn open_database(config: &Config, log: &Log, patience: Duration) -> Result<Database, Refusal> {
+    let begin = phaseloop::current().now();
+    loop {
+        let refusal = match Database::open(config).await {
+            Ok(database) => return Ok(database),
+            Err(error) => refusal(&error),
+        };
+        let waited = phaseloop::current().now().saturating_duration_since(begin);
+        if refusal.code != "unavailable" || waited + START_PAUSE > patience {
+            return Err(refusal);
+        }
+        log.warn("start", &[("waits", &"for the database"), ("error", &refusal)]);
+        phaseloop::sleep(START_PAUSE).await;
     }
 }
 
@@ -328,9 +352,12 @@ fn chat_server(parts: &Rc<Parts>) -> Io {
     }
     let io = Io::with_options(options);
     (parts.share_rooms)(&io);
-    let (origins, own) = (Origins::new(&config.origins), Rc::clone(parts));
+    let (origins, own) = (Origins::of(config), Rc::clone(parts));
     io.engine().allow_request(move |request| {
         origins.check(request)?;
+        if own.is_stopping() {
+            return Err("this server is shutting down: come back in a second".to_owned());
+        }
         let limit = request.peer_addr().and_then(|peer| own.chat_limits.of(peer.ip()));
         match limit.is_none_or(|limit| limit.take()) {
             true => Ok(()),

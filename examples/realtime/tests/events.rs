@@ -5,6 +5,8 @@ mod shop;
 
 use std::rc::Rc;
 
+use futures::AsyncReadExt as _;
+use phaseloop::net::TcpStream;
 use serde_json::Value;
 use shop::{Events, Shop, test};
 
@@ -113,6 +115,37 @@ fn a_shutdown_ends_the_answers_and_what_is_under_way() {
         assert_eq!(order.await.unwrap().0, 201, "what was asked before is answered");
         while orders.next().await.is_some() {}
         while metrics.next().await.is_some() {}
+    });
+}
+
+#[test]
+fn what_is_asked_for_at_the_last_moment_does_not_keep_a_shutdown_waiting() {
+    test(async |world| {
+        let shop = Rc::new(world.open(&[]).await);
+        let address = shop.service.local_addr().unwrap();
+        let upgrade = "Connection: upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+        let mut streams = Vec::new();
+        for (path, more) in [
+            ("/api/loop/events", ""),
+            ("/api/orders/events", ""),
+            ("/socket.io/?EIO=4&transport=websocket", upgrade),
+        ] {
+            let stream = TcpStream::connect(&world.lp, address).await.unwrap();
+            stream.write_all(format!("GET {path} HTTP/1.1\r\n{more}").as_bytes()).await.unwrap();
+            streams.push(stream);
+        }
+        // By then the service has read what was sent before.
+        assert_eq!(shop.get("/api/health").await.0, 200);
+        let ending = Rc::clone(&shop);
+        let report = phaseloop::spawn(async move { ending.service.shutdown().await });
+        phaseloop::yield_now().await;
+        for stream in streams {
+            stream.write_all(b"Host: shop\r\n\r\n").await.unwrap();
+            let mut answer = String::new();
+            (&stream).read_to_string(&mut answer).await.unwrap();
+            assert!(answer.starts_with("HTTP/1.1 "), "{answer:?}");
+        }
+        assert_eq!(report.await.unwrap().cut, []);
     });
 }
 

@@ -416,6 +416,43 @@ async fn posts(asker: &Asker) -> BTreeSet<String> {
 }
 
 #[test]
+fn a_worker_that_dies_without_a_database_is_replaced_when_there_is_one() {
+    test(async |world| {
+        let Some((mut mariadb, url)) = mariadb(world.folder.path()) else { return };
+        while !mariadb.listens() {
+            phaseloop::yield_now().await;
+        }
+        let variables = [
+            ("WORKERS", "3"),
+            ("PORT", "0"),
+            ("DATABASE_URL", &*url),
+            ("DATABASE_WAIT_MS", WAIT_MS),
+            ("STORE_ANSWER_MS", WAIT_MS),
+            ("TOKEN_SECRET", SECRET),
+            ("RATE_LIMIT_PER_S", "0"),
+        ];
+        let path = world.folder.file("service.log");
+        let log = File::create(&path).unwrap();
+        let command = Command::new(env!("CARGO_BIN_EXE_realtime")).env_clear().envs(variables);
+        let (child, asker) = open(world, command.stderr(Stdio::fd(&log).unwrap())).await;
+        let log = || std::fs::read_to_string(&path).unwrap();
+        let mut pids = workers(&asker).await;
+        mariadb.kill();
+        let victim = pids.pop_first().unwrap();
+        let kill = Command::new("kill").args(["-KILL", &victim.to_string()]).spawn(&world.lp).unwrap();
+        assert!(kill.wait().await.unwrap().success());
+        while !["waits=", "GivenUp"].iter().any(|word| log().contains(word)) {
+            phaseloop::yield_now().await;
+        }
+        mariadb.start();
+        while !workers(&asker).await.is_superset(&pids) {}
+        assert_eq!(log().matches("event=worker_started").count(), 4, "{}", log());
+        child.kill(Signal::TERM).unwrap();
+        assert_eq!(child.wait().await.unwrap().code(), Some(0));
+    });
+}
+
+#[test]
 fn a_store_that_is_dead_for_five_seconds_costs_refusals_and_nothing_else() {
     test(async |world| outages(world, Server::kill, Server::start).await);
 }

@@ -36,6 +36,7 @@ pub(crate) struct LoopView {
     /// There while somebody follows: callbacks and delays are measured for nobody else.
     observed: RefCell<Option<Observed>>,
     is_telling: Cell<bool>,
+    is_closed: Cell<bool>,
 }
 
 /// An instant, and what the loop had done until then.
@@ -62,6 +63,7 @@ impl LoopView {
             others: RefCell::default(),
             observed: RefCell::default(),
             is_telling: Cell::new(false),
+            is_closed: Cell::new(false),
         })
     }
 
@@ -74,13 +76,19 @@ impl LoopView {
         self.channel.clients()
     }
 
+    /// Ends the answers of all clients, and of those that come yet: browsers come back.
     pub(crate) fn close(&self) {
+        self.is_closed.set(true);
         self.channel.disconnect();
     }
 
     /// An answer that tells each half second.
     pub(crate) fn follow(self: &Rc<Self>, request: &Request<Body>) -> Response<Body> {
         let response = self.channel.subscribe(request);
+        if self.is_closed.get() {
+            self.channel.disconnect();
+            return response;
+        }
         if !self.is_telling.replace(true) {
             let (observer, delay) = (self.lp.observe(), self.lp.monitor_delay(RESOLUTION));
             self.observed.replace(Some(Observed { observer, delay }));

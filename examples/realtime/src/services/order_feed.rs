@@ -90,7 +90,7 @@ impl OrderFeed {
         self.clients.get()
     }
 
-    /// Ends the answers of all clients: browsers come back.
+    /// Ends the answers of all clients, and of those that come yet: browsers come back.
     pub(crate) fn close(&self) {
         self.is_closed.set(true);
         self.told.ring();

@@ -10,7 +10,9 @@ use std::rc::Rc;
 
 use asking::{Trace, ask, full, get, post, with};
 use peer::{Raw, body, on_loop, start, status};
-use phaseloop_server::http::{Body, FromTower, Method, Request, Response, Server, StatusCode, ToTower};
+use phaseloop_server::http::{
+    Body, FromTower, HeaderValue, Method, Request, Response, Server, StatusCode, StatusError, ToTower, header,
+};
 use phaseloop_server::web::middleware::allowed_methods;
 use phaseloop_server::web::{Cookie, Error, Middleware, Result, State, express, koa};
 
@@ -166,6 +168,19 @@ fn an_error_that_all_have_seen_is_not_offered_again_on_its_way_out() {
     });
     assert_eq!(ask(&app, get("/")), (409, "(409: no)".into()));
     assert_eq!(trace.take(), "outer, seen");
+}
+
+#[test]
+fn an_error_brings_what_belongs_into_the_header_of_its_answer() {
+    let mut app = koa::App::new();
+    let busy = StatusError::new(StatusCode::SERVICE_UNAVAILABLE, "later");
+    let busy = busy.with_header(header::RETRY_AFTER, HeaderValue::from_static("7"));
+    app.use_(async move |_ctx, _next| Err(busy.clone().into()));
+    app.on_error(|_, _| {});
+    let (response, text) = full(&app, get("/"));
+    assert_eq!((response.status().as_u16(), text.as_str()), (503, "later\n"));
+    assert_eq!(response.headers()["retry-after"], "7");
+    assert_eq!(response.headers()["content-type"], "text/plain; charset=utf-8");
 }
 
 // --- routes -----------------------------------------------------------------------------------------------------------

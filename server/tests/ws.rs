@@ -448,29 +448,34 @@ fn the_handshake_is_checked_and_subprotocols_are_chosen() {
         let acceptor = Acceptor::new(options())
             .protocols(["soup", "chat"])
             .origin(|origin, _| origin != Some("http://evil"));
+        let failing = acceptor.clone();
         let (_serving, address) = start(&lp, echoing(acceptor));
+        // A handler that hands the refusal on as its error gives the same answers.
+        let (_failing, failing) = start(
+            &lp,
+            Server::new(move |mut request: Request<Body>| {
+                let accepted = failing.accept(&mut request).map(|(response, _)| response);
+                async { accepted }
+            }),
+        );
         let upgrade = "Connection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n";
         for (head, expected) in [
             (String::new(), 426),
-            (
-                format!(
-                    "{upgrade}Sec-WebSocket-Version: 8\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
-                ),
-                426,
-            ),
+            (upgrade.to_owned() + &KEY.replace("13", "8"), 426),
             (format!("{upgrade}Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: short\r\n"), 400),
             (format!("Upgrade: websocket\r\n{KEY}"), 400),
             (format!("{upgrade}{KEY}Origin: http://evil\r\n"), 403),
             (format!("{upgrade}{KEY}Origin: http://good\r\nSec-WebSocket-Protocol: x, chat, soup\r\n"), 101),
         ] {
-            let reply = Raw::ask(&lp, address, format!("GET / HTTP/1.1\r\nHost: x\r\n{head}\r\n"))
-                .await
-                .reply()
-                .await;
-            assert_eq!(status(&reply), expected, "{reply}");
-            let reply = reply.to_ascii_lowercase();
-            assert_eq!(reply.contains("sec-websocket-version: 13"), expected == 426);
-            assert_eq!(reply.contains("sec-websocket-protocol: chat"), expected == 101);
+            let head = format!("GET / HTTP/1.1\r\nHost: x\r\n{head}\r\n");
+            for address in [address, failing] {
+                let reply = Raw::ask(&lp, address, &head).await.reply().await;
+                assert_eq!(status(&reply), expected, "{reply}");
+                let reply = reply.to_ascii_lowercase();
+                assert_eq!(reply.contains("sec-websocket-version: 13"), expected == 426, "{reply}");
+                assert_eq!(reply.contains("upgrade: websocket"), [101, 426].contains(&expected), "{reply}");
+                assert_eq!(reply.contains("sec-websocket-protocol: chat"), expected == 101);
+            }
         }
         let uri = format!("ws://{address}/");
         let connector = Connector::new(&Client::new(&lp), options());

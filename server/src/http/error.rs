@@ -5,7 +5,7 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 
-use http::{Method, StatusCode, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
 
 /// Any error of a handler. It need not be `Send`.
 pub type BoxError = Box<dyn Error>;
@@ -65,12 +65,20 @@ impl Error for BodyError {
 pub struct StatusError {
     status: StatusCode,
     message: String,
+    /// Most have none: an error is handed on often.
+    headers: Option<Box<HeaderMap>>,
 }
 
 impl StatusError {
     /// An error that is answered with `status` and, as text, `message`.
     pub fn new(status: StatusCode, message: impl Into<String>) -> Self {
-        Self { status, message: message.into() }
+        Self { status, message: message.into(), headers: None }
+    }
+
+    /// Adds a field to the header of the answer, such as `Retry-After`.
+    pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.get_or_insert_default().append(name, value);
+        self
     }
 
     /// The status of the answer.
@@ -81,6 +89,16 @@ impl StatusError {
     /// The text of the answer.
     pub fn message(&self) -> &str {
         &self.message
+    }
+
+    /// What the answer's header has beside what every answer has.
+    pub fn headers(&self) -> impl Iterator<Item = (&HeaderName, &HeaderValue)> {
+        self.headers.iter().flat_map(|headers| headers.iter())
+    }
+
+    /// Puts them into the header of an answer.
+    pub(crate) fn add_headers(&self, to: &mut HeaderMap) {
+        to.extend(self.headers().map(|(name, value)| (name.clone(), value.clone())));
     }
 }
 

@@ -226,6 +226,7 @@ fn text(error: &StatusError, closes: bool) -> Response<Body> {
     *response.status_mut() = error.status();
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    error.add_headers(headers);
     if closes {
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }

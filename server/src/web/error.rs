@@ -43,12 +43,17 @@ impl Error {
 
     /// The status it is answered with.
     pub fn status(&self) -> StatusCode {
-        status_of(&*self.cause).status()
+        self.answer().status()
     }
 
     /// What the client is told: the message of a [`StatusError`], or the name of the status.
     pub fn message(&self) -> String {
-        status_of(&*self.cause).message().to_owned()
+        self.answer().message().to_owned()
+    }
+
+    /// The answer to it, as far as the causes decide it.
+    pub(super) fn answer(&self) -> StatusError {
+        status_of(&*self.cause)
     }
 
     /// What it was made of.

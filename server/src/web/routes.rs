@@ -66,7 +66,9 @@ impl Handler for Core {
             Err(error) => error,
         };
         res.reset();
-        res.status(error.status()).text(format!("{}\n", error.message()))?;
+        let answer = error.answer();
+        answer.add_headers(res.headers_mut());
+        res.status(answer.status()).text(format!("{}\n", answer.message()))?;
         let response = res.into_response()?;
         let Some(on_error) = &self.on_error else {
             return Err(Answered { response, error: error.into() }.into()); // the server tells of it

@@ -110,7 +110,7 @@ impl Acceptor {
     /// once the answer has left.
     ///
     /// # Errors
-    /// What is wrong with the request. Returned from a handler, it becomes the right answer.
+    /// What is wrong with the request. Returned from a handler, it becomes the right answer, header and all.
     pub fn accept(&self, request: &mut Request<Body>) -> Result<(Response<Body>, Opening), Refused> {
         if !Self::is_asked(request) {
             return Err(Refusal::NotAsked.into());
@@ -265,12 +265,7 @@ impl Refused {
     pub fn response(&self) -> Response<Body> {
         let mut response = Response::new(Body::from(format!("{}\n", self.error.message())));
         *response.status_mut() = self.error.status();
-        if self.error.status() == StatusCode::UPGRADE_REQUIRED {
-            let headers = response.headers_mut();
-            headers.insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
-            headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
-            headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
-        }
+        self.error.add_headers(response.headers_mut());
         response
     }
 }
@@ -283,7 +278,15 @@ impl From<Refusal> for Refused {
             Refusal::Malformed => (StatusCode::BAD_REQUEST, "this is no way to ask for a WebSocket"),
             Refusal::Origin => (StatusCode::FORBIDDEN, "not from that page"),
         };
-        Self { why, error: StatusError::new(status, message) }
+        let mut error = StatusError::new(status, message);
+        if status == StatusCode::UPGRADE_REQUIRED {
+            // RFC 9110, section 15.5.22, and RFC 6455, section 4.4.
+            let fields = [(SEC_WEBSOCKET_VERSION, "13"), (UPGRADE, "websocket"), (CONNECTION, "Upgrade")];
+            error = fields
+                .into_iter()
+                .fold(error, |error, (name, value)| error.with_header(name, HeaderValue::from_static(value)));
+        }
+        Self { why, error }
     }
 }
 

@@ -104,6 +104,17 @@ fn answers_are_compressed_as_the_client_likes() {
 }
 
 #[test]
+fn what_a_client_takes_may_stand_in_several_fields() {
+    for (fields, expected) in
+        [(["gzip", "br"], "br"), (["br;q=0", "*"], "zstd"), (["identity", "gzip"], "gzip")]
+    {
+        let fields = fields.map(|field| ("accept-encoding", field));
+        let (response, _) = ask(|it| it, with("GET", "/long", &fields));
+        assert_eq!(coding(&response), expected, "{fields:?}");
+    }
+}
+
+#[test]
 fn what_gains_nothing_is_left_alone() {
     for (path, expected) in [
         ("/short", ""),

@@ -67,7 +67,7 @@ pub fn ranges(data: &[u8]) {
     if let Wanted::Part(part) = range(field, len) {
         assert!(part.start < part.end && part.end <= len, "{part:?} of {len}");
     }
-    assert!(quality(field, "gzip") <= 1000);
+    assert!(quality([field], "gzip") <= 1000);
 }
 
 /// What a cookie is set to is found again, and nothing gets out of its field. The text has a name, a line end, and a value.

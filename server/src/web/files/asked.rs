@@ -3,9 +3,9 @@
 use std::ops::Range;
 use std::path::PathBuf;
 
-use crate::http::{StatusCode, StatusError, header};
+use crate::http::{StatusCode, StatusError};
 use crate::web::Req;
-use crate::web::negotiate::quality;
+use crate::web::negotiate::{accepted, quality};
 use crate::web::path::decode;
 
 /// A path below the folder that is served: names only, neither `..` nor an absolute one.
@@ -43,9 +43,8 @@ pub(crate) fn read(path: &str) -> Result<Option<Asked>, StatusError> {
 
 /// The endings of precompressed files that a client takes, with their names, the smallest first.
 pub(super) fn encodings(req: &Req) -> Vec<(&'static str, &'static str)> {
-    let accepted = req.header(header::ACCEPT_ENCODING).unwrap_or("");
     let all = [(".br", "br"), (".zst", "zstd"), (".gz", "gzip")];
-    all.into_iter().filter(|(_, coding)| quality(accepted, coding) > 0).collect()
+    all.into_iter().filter(|(_, coding)| quality(accepted(req.headers()), coding) > 0).collect()
 }
 
 /// What a `Range` field asks of a file of `len` bytes.

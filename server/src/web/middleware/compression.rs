@@ -6,7 +6,7 @@ use http_body::Body as _;
 
 use crate::http::{Body, HeaderValue, Method, StatusCode, header};
 use crate::web::koa::middleware;
-use crate::web::negotiate::quality;
+use crate::web::negotiate::{accepted, quality};
 use crate::web::transform::through;
 use crate::web::{Middleware, Req, Res, Result};
 
@@ -67,8 +67,8 @@ impl Compression {
             return Ok(());
         }
         res.vary("accept-encoding");
-        let accepted = req.header(header::ACCEPT_ENCODING).unwrap_or("");
-        let codings = ["br", "zstd", "gzip"].map(|coding| (quality(accepted, coding), coding));
+        let liked = |coding| (quality(accepted(req.headers()), coding), coding);
+        let codings = ["br", "zstd", "gzip"].map(liked);
         // Of those that are liked alike the first: `max_by_key` would take the last.
         let Some(&(1.., coding)) = codings.iter().rev().max_by_key(|(quality, _)| quality) else {
             return Ok(());

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::http::{HeaderValue, Method, header};
 use crate::web::koa::{Context, middleware};
+use crate::web::negotiate::joined;
 use crate::web::{Middleware, Result};
 
 /// Cross-origin resource sharing: says which other origins' pages may read answers, and answers preflights.
@@ -89,7 +90,7 @@ impl Cors {
     fn preflight(&self, ctx: &mut Context<'_>) -> Result {
         let methods = self.methods.as_deref().unwrap_or("GET, HEAD, PUT, PATCH, POST, DELETE");
         ctx.set(header::ACCESS_CONTROL_ALLOW_METHODS, methods);
-        let asked = ctx.req.headers().get(header::ACCESS_CONTROL_REQUEST_HEADERS).cloned();
+        let asked = joined(ctx.req.headers(), header::ACCESS_CONTROL_REQUEST_HEADERS);
         let named = self.headers.as_deref().map(HeaderValue::from_str).transpose()?;
         if let Some(names) = named.or(asked) {
             ctx.set(header::ACCESS_CONTROL_ALLOW_HEADERS, names);

@@ -445,9 +445,9 @@ fn a_broadcast_reaches_all_that_are_open() {
 #[test]
 fn the_handshake_is_checked_and_subprotocols_are_chosen() {
     on_loop(async |lp| {
-        let acceptor = Acceptor::new(options())
-            .protocols(["soup", "chat"])
-            .origin(|origin, _| origin != Some("http://evil"));
+        let acceptor = Acceptor::new(options()).protocols(["soup", "chat"]).origin(|origin, asks| {
+            origin != Some("http://evil") && asks.headers().get("from").is_none_or(|from| from != "\u{fc}")
+        });
         let failing = acceptor.clone();
         let (_serving, address) = start(&lp, echoing(acceptor));
         // A handler that hands the refusal on as its error gives the same answers.
@@ -481,9 +481,11 @@ fn the_handshake_is_checked_and_subprotocols_are_chosen() {
         let connector = Connector::new(&Client::new(&lp), options());
         let socket = connector.clone().protocols(["nothing", "soup"]).connect(&uri).await.unwrap();
         assert_eq!(socket.protocol(), Some("soup"));
-        let refused =
-            connector.header(header::ORIGIN, HeaderValue::from_static("http://evil")).connect(&uri).await;
-        assert!(matches!(refused, Err(ConnectError::Refused(status)) if status == 403));
+        for (name, value) in [(header::ORIGIN, "http://evil"), (header::FROM, "\u{fc}")] {
+            let value = HeaderValue::from_bytes(value.as_bytes()).unwrap();
+            let refused = connector.clone().header(name, value).connect(&uri).await;
+            assert!(matches!(refused, Err(ConnectError::Refused(status)) if status == 403));
+        }
     });
 }
 

@@ -31,6 +31,9 @@ const HEADERS_MAX: usize = 100;
 /// # Errors
 /// As [`Connector::connect`].
 ///
+/// # Cancel safety
+/// Dropping the future closes what there is of a connection.
+///
 /// # Examples
 /// ```no_run
 /// use phaseloop::EventLoop;
@@ -101,6 +104,9 @@ impl Connector {
     ///
     /// # Errors
     /// As [`connect`](Self::connect). Nothing is called then.
+    ///
+    /// # Cancel safety
+    /// As [`connect`](Self::connect). Nothing is called then.
     pub async fn callbacks(&self, uri: &str, callbacks: WsCallbacks) -> Result<WsSender, ConnectError> {
         let (link, first, terms) = self.open(uri).await?;
         Ok(callbacks.start(self.shared.open(self.lp(), link, first, terms)))
@@ -115,7 +121,7 @@ impl Connector {
         let mut stream = self.client.open(&parsed).await.map_err(ConnectError::Client)?;
         let key = handshake::key();
         let request = self.request(&parsed, &key);
-        let asking = ask(&mut stream, request.as_bytes());
+        let asking = ask(&mut stream, &request);
         let answered = self.lp().timeout(self.client.options().head, asking).await;
         let (head, first) = answered.map_err(|_| ConnectError::Client(ClientError::SlowAnswer(parsed)))??;
         if head.status != StatusCode::SWITCHING_PROTOCOLS {
@@ -137,27 +143,26 @@ impl Connector {
         Ok((Link::Other(stream), first, Terms { role: Role::Client, protocol, agreed }))
     }
 
-    fn request(&self, uri: &Uri, key: &str) -> String {
+    fn request(&self, uri: &Uri, key: &str) -> Vec<u8> {
         let path = uri.path_and_query().map_or("/", |path| path.as_str());
         let authority = uri.authority().map_or("", |authority| authority.as_str());
         let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
         let mut request = format!(
             "GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
              Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n"
-        );
-        let mut add = |name: &str, value: &str| request.extend([name, ": ", value, "\r\n"]);
+        )
+        .into_bytes();
+        let mut add =
+            |name: &str, value: &[u8]| request.extend([name.as_bytes(), b": ", value, b"\r\n"].concat());
         if !self.protocols.is_empty() {
-            add("Sec-WebSocket-Protocol", &self.protocols.join(", "));
+            add("Sec-WebSocket-Protocol", self.protocols.join(", ").as_bytes());
         }
         if let Some(offer) = deflate::offer(&self.shared) {
-            add("Sec-WebSocket-Extensions", &offer);
+            add("Sec-WebSocket-Extensions", offer.as_bytes());
         }
-        for (name, value) in &self.headers {
-            if let Ok(value) = value.to_str() {
-                add(name.as_str(), value);
-            }
-        }
-        request + "\r\n"
+        self.headers.iter().for_each(|(name, value)| add(name.as_str(), value.as_bytes()));
+        request.extend(b"\r\n");
+        request
     }
 }
 

@@ -2,7 +2,7 @@
 #![cfg(feature = "socketio")]
 #![allow(clippy::unwrap_used)]
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::rc::Rc;
 use std::time::Duration;
@@ -182,6 +182,11 @@ fn what_is_volatile_is_lost_while_nobody_polls() {
         sleep(ms(1)).await;
         it.io.volatile().emit("heard", ());
         assert_eq!(poll.await.unwrap().1, "42[\"heard\"]");
+        // It is waited for, as by Node: who missed it does not answer.
+        let answers = it.io.volatile().emit_with_ack("lost", (), ms(50)).await;
+        assert_eq!(answers, [Err(AckError::TimedOut)]);
+        it.io.emit("next", ());
+        assert_eq!(client.poll().await.1, "42[\"next\"]");
     });
 }
 
@@ -432,6 +437,39 @@ fn middleware_that_panics_ends_its_client() {
         client.post("40/bad,").await;
         assert_eq!(client.poll().await.1, "1");
         assert_eq!(*it.ends.borrow(), [DisconnectReason::ForcedServerClose]);
+    });
+}
+
+#[test]
+fn a_namespace_whose_set_up_panicked_takes_nobody_until_it_is_made_anew() {
+    run(async |lp: LoopHandle| {
+        lp.on_task_failure(|_, _| ());
+        let mut options = Options::default();
+        options.made_namespaces_max = 1;
+        let it = fixture(options);
+        let panics = Rc::new(Cell::new(true));
+        let made = Rc::clone(&panics);
+        it.io.of_any(
+            |name| name.starts_with("/guarded"),
+            move |namespace| {
+                assert!(!made.get(), "on purpose");
+                namespace.use_(async |_| Err(ConnectError::new("guarded")));
+            },
+        );
+        let first = Client::connect(&it.io).await;
+        let asking = lp.spawn(async move { first.post("40/guarded,").await });
+        assert!(asking.await.is_err());
+        let client = Client::connect(&it.io).await;
+        client.post("40/guarded,").await;
+        assert_eq!(client.poll().await.1, "44/guarded,{\"message\":\"Invalid namespace\"}");
+        panics.set(false);
+        client.post("40/guarded,").await;
+        assert_eq!(client.poll().await.1, "44/guarded,{\"message\":\"Invalid namespace\"}");
+        // Room for another is made by giving it up.
+        for name in ["/guarded-2", "/guarded"] {
+            client.post(&format!("40{name},")).await;
+            assert_eq!(client.poll().await.1, format!("44{name},{{\"message\":\"guarded\"}}"));
+        }
     });
 }
 

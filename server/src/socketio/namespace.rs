@@ -40,6 +40,8 @@ struct Inner {
     rooms: RefCell<Rooms>,
     /// Clients whose connection is not decided yet.
     connecting: Cell<usize>,
+    /// What guards it may be missing: it takes nobody.
+    is_half_made: Cell<bool>,
     on_connection: RefCell<Option<OnConnection>>,
     middlewares: RefCell<Vec<Middleware>>,
     memory: Option<RefCell<Memory>>,
@@ -90,6 +92,7 @@ impl Namespace {
             options: Rc::clone(options),
             rooms: RefCell::default(),
             connecting: Cell::new(0),
+            is_half_made: Cell::new(false),
             on_connection: RefCell::default(),
             middlewares: RefCell::default(),
             memory: options.recovery.clone().map(Memory::new).map(RefCell::new),
@@ -363,6 +366,17 @@ impl Namespace {
     pub(crate) fn is_empty(&self) -> bool {
         let is_idle = self.memory().is_none_or(|(memory, now)| memory.borrow_mut().is_idle(now));
         self.socket_count() == 0 && self.0.connecting.get() == 0 && is_idle
+    }
+
+    /// Runs what makes it. If that panics it takes nobody, ever.
+    pub(crate) fn set_up(&self, make: impl FnOnce(&Self)) {
+        self.0.is_half_made.set(true);
+        make(self);
+        self.0.is_half_made.set(false);
+    }
+
+    pub(crate) fn takes_clients(&self) -> bool {
+        !self.0.is_half_made.get()
     }
 
     /// Drops all handlers, which often hold the namespace.

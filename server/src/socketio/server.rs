@@ -140,6 +140,10 @@ impl Io {
 
     /// Makes namespaces when clients ask for them: those whose names `accepts` takes, set up by `set_up`. See
     /// [`Options::made_namespaces_max`] for when they go.
+    ///
+    /// # Panics
+    /// Where `set_up` panics, what guards the namespace may be missing: clients that ask for it are refused, until it goes. The one that asked
+    /// first is ended, as by a handler that panics.
     pub fn of_any(&self, accepts: impl Fn(&str) -> bool + 'static, set_up: impl Fn(&Namespace) + 'static) {
         let maker = Maker { accepts: Box::new(accepts), set_up: Box::new(set_up) };
         self.inner.makers.borrow_mut().push(Rc::new(maker));
@@ -219,7 +223,7 @@ impl Inner {
     /// The namespace a client asks for.
     pub(crate) fn find(&self, name: &str) -> Option<Namespace> {
         if let Some(found) = self.known(name) {
-            return Some(found);
+            return found.takes_clients().then_some(found);
         }
         let maker = self.maker(name)?;
         let is_full = || self.made.borrow().len() >= self.options.made_namespaces_max;
@@ -237,13 +241,15 @@ impl Inner {
     fn make(&self, name: &str, among: &Known, maker: Option<&Maker>) -> Namespace {
         let made = Namespace::new(name, &self.options);
         among.borrow_mut().insert(name.to_owned(), made.clone());
-        let make = self.adapters.borrow().clone();
-        if let Some(make) = make {
-            make(&made);
-        }
-        if let Some(maker) = maker {
-            (maker.set_up)(&made);
-        }
+        let adapt = self.adapters.borrow().clone();
+        made.set_up(|made| {
+            if let Some(adapt) = adapt {
+                adapt(made);
+            }
+            if let Some(maker) = maker {
+                (maker.set_up)(made);
+            }
+        });
         made
     }
 

@@ -91,7 +91,7 @@ impl Operator {
     }
 
     /// Sends an event and waits for answers, no longer than `limit`; one for each socket, in the order in which they
-    /// connected. Answers from other servers follow, in no order, each of one argument. A server that does not even say how many
+    /// connected. A client that missed it for being [`volatile`](Self::volatile) is waited for, and does not answer in time. Answers from other servers follow, in no order, each of one argument. A server that does not even say how many
     /// sockets it has asked is one [`AckError::ServerMissing`].
     ///
     /// # Panics
@@ -108,7 +108,7 @@ impl Operator {
     ) -> impl Future<Output = Vec<Result<Args, AckError>>> + use<A> {
         check_event(event);
         let args = args.into_args();
-        let send = |socket: &Socket| socket.ask(event, args.clone(), limit);
+        let send = |socket: &Socket| socket.ask(event, args.clone(), self.flags, limit);
         let others = (!self.flags.local)
             .then(|| self.namespace.adapter().broadcast_with_ack(&self.says(event, &args), limit));
         let waiting: Vec<_> = self.sockets().iter().map(send).collect();

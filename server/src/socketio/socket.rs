@@ -14,7 +14,7 @@ use super::ack::{AckError, Owed, answer};
 use super::args::{Args, IntoArgs};
 use super::client::Client;
 use super::connect::Handshake;
-use super::flags::Flagged;
+use super::flags::{Flagged, Flags};
 use super::namespace::Namespace;
 use super::operator::Operator;
 use super::outgoing::{Outgoing, check_event};
@@ -319,7 +319,7 @@ impl Socket {
         limit: Duration,
     ) -> impl Future<Output = Result<Args, AckError>> + use<A> {
         check_event(event);
-        self.ask(event, args.into_args(), limit)
+        self.ask(event, args.into_args(), Flags::default(), limit)
     }
 
     /// As [`emit_with_ack`](Self::emit_with_ack), whatever the name: what another server has said.
@@ -327,6 +327,7 @@ impl Socket {
         &self,
         event: &str,
         args: Args,
+        flags: Flags,
         limit: Duration,
     ) -> impl Future<Output = Result<Args, AckError>> + use<> {
         let inner = Rc::clone(&self.0);
@@ -336,7 +337,7 @@ impl Socket {
         };
         if let Ok((id, _)) = &expected {
             let packet = Outgoing::event(inner.namespace.name(), event, args, Some(*id));
-            packet.send(&inner.session, false);
+            packet.send(&inner.session, flags.volatile);
         }
         let waiting = expected.map(|(id, receiver)| {
             let answer = answer(inner.session.lp(), receiver, limit);

@@ -15,7 +15,6 @@ use super::requests::Answer;
 use super::wire::{self, Read, kind};
 use super::{Args, Shared};
 use crate::redis::{Event, Gap, Subscription};
-use crate::socketio::flags::Flags;
 use crate::socketio::namespace::{Namespace, ServerAck, ServerEvent};
 use crate::socketio::socket::Socket;
 
@@ -95,8 +94,7 @@ fn broadcast(shared: &Shared, namespace: &Namespace, message: Read) -> Result<()
         return Ok(());
     }
     let said = message.into_said("/1", "/2").ok_or("it is no event")?;
-    let flags = Flags { volatile: said.volatile, uncompressed: !said.compress, local: true };
-    namespace.broadcast(&said.target, flags, &said.event, said.args);
+    namespace.broadcast(&said.target, said.flags(), &said.event, said.args);
     Ok(())
 }
 
@@ -216,9 +214,10 @@ fn broadcast_with_ack(shared: &Rc<Shared>, namespace: &Namespace, request: Read)
     let sockets = namespace.rooms().borrow().select(&said.target.rooms, &said.target.except);
     let count = json!({ "type": kind::CLIENT_COUNT, "requestId": id, "clientCount": sockets.len() });
     respond(shared, &uid, count.to_string().as_bytes());
+    let flags = said.flags();
     let limit = said.timeout.unwrap_or(shared.options.requests_timeout).min(ACK_TIMEOUT_MAX);
     for socket in sockets {
-        let answer = socket.ask(&said.event, said.args.clone(), limit);
+        let answer = socket.ask(&said.event, said.args.clone(), flags, limit);
         let (shared, id, uid) = (Rc::clone(shared), id.clone(), uid.clone());
         let task = shared.client.lp().clone().spawn(async move {
             if let Ok(args) = answer.await {

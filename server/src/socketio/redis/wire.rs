@@ -12,6 +12,7 @@ use serde_json::{Map, Value, json};
 use crate::proto::socketio::placeholder_for;
 use crate::socketio::adapter::{Broadcast, Target};
 use crate::socketio::args::Args;
+use crate::socketio::flags::Flags;
 
 /// Types of requests and responses.
 pub(super) mod kind {
@@ -43,6 +44,13 @@ pub(super) struct Said {
     pub(super) compress: bool,
     /// For acknowledgements.
     pub(super) timeout: Option<Duration>,
+}
+
+impl Said {
+    /// How it is passed on to clients.
+    pub(super) fn flags(&self) -> Flags {
+        Flags { volatile: self.volatile, uncompressed: !self.compress, local: true }
+    }
 }
 
 /// A message whose bytes stand apart.

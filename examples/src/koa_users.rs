@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
+use phaseloop_server::http::StatusCode;
 use phaseloop_server::web::koa::{App, Context, Router};
 use phaseloop_server::web::middleware::{allowed_methods, etag, logger, request_id, response_time, timeout};
 use phaseloop_server::web::{Error, Result};
@@ -56,7 +57,9 @@ fn users(users: &Users) -> Router {
         let name = name(&ctx.req.json().await?)?;
         let mut users = new.borrow_mut();
         if users.len() >= USERS_MAX {
-            return ctx.throw(507, format!("there are {USERS_MAX} users already"));
+            // The client is told, which of a status from 500 on it is not by `ctx.throw`.
+            let message = format!("there are {USERS_MAX} users already");
+            return Err(Error::new(StatusCode::INSUFFICIENT_STORAGE, message));
         }
         let id = users.last_key_value().map_or(1, |(last, _)| last.saturating_add(1));
         let answer = user(id, &name);

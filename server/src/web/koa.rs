@@ -11,7 +11,7 @@ use super::res::{Reply, Res};
 use super::routes::{Core, Routes, application, each_method, routing};
 use super::state::State;
 use super::{Error, Middleware, Result};
-use crate::http::{Body, BoxError, Handler, Request, Response, StatusCode};
+use crate::http::{Body, BoxError, Handler, Request, Response, StatusCode, StatusError};
 
 /// An application in the style of Koa: a [`Handler`] for [`Server::new`](crate::http::Server::new).
 ///
@@ -178,13 +178,38 @@ impl Context<'_> {
         self.res.send(reply)
     }
 
-    /// Ends a handler with an error that the client is told, also of a status of 500 and above, where Koa keeps the message to
-    /// itself. A status that is none becomes a 500.
+    /// Ends a handler with an error. The client is told the message, but from 500 on only the status's name, as by Koa: what is wrong with
+    /// a server is for whoever [handles errors](App::on_error). [`Error::new`] tells a message of any status. A status that is none becomes
+    /// a 500.
     ///
     /// # Errors
     /// Always.
     pub fn throw<T>(&self, status: impl TryInto<StatusCode>, message: impl Into<String>) -> Result<T> {
-        Err(Error::new(status.try_into().unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), message))
+        let status = status.try_into().unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        match status.as_u16() {
+            ..500 => Err(Error::new(status, message)),
+            500.. => Err(Kept { answer: status.into(), message: message.into() }.into()),
+        }
+    }
+}
+
+/// An error whose message the client is not told.
+#[derive(Debug)]
+struct Kept {
+    answer: StatusError,
+    message: String,
+}
+
+impl fmt::Display for Kept {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.answer.status().as_u16(), self.message)
+    }
+}
+
+impl std::error::Error for Kept {
+    /// By which the answer is found.
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.answer)
     }
 }
 

@@ -26,7 +26,8 @@ pub struct Limits {
     /// Bytes a second that a body must bring while a handler waits for it; 240. Less gives an error, which becomes a
     /// 408. Zero turns it off.
     pub body_rate_min: u32,
-    /// The time over which that rate is taken; 5 s.
+    /// The time over which that rate is taken; 5 s. Time in which no handler asks for the body, or the loop stands still, does not count. Zero
+    /// turns it off.
     pub body_rate_window: Duration,
 
     /// How long a new connection may say nothing; 30 s. Browsers open some in advance.

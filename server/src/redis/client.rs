@@ -15,7 +15,7 @@ use super::connect::connect;
 use super::dedicated::Dedicated;
 use super::error::Error;
 use super::link::{Link, Replies};
-use super::lock::chance;
+use super::lock::{Releases, chance};
 use super::options::Options;
 use super::pubsub::Registry;
 use super::vet;
@@ -69,6 +69,7 @@ pub(super) struct Core {
     pub(super) lp: LoopHandle,
     pub(super) options: Options,
     pub(super) registry: Rc<Registry>,
+    pub(super) releases: Rc<Releases>,
     state: RefCell<State>,
     /// Who waits for a connection.
     waiting: RefCell<Vec<Sender<()>>>,
@@ -116,6 +117,7 @@ impl Client {
         let core = Rc::new(Core {
             lp: lp.clone(),
             registry: Registry::new(&options),
+            releases: Rc::default(),
             options,
             state: RefCell::new(State::Connecting),
             waiting: RefCell::default(),
@@ -424,6 +426,7 @@ async fn supervise(core: Rc<Core>) {
                 failures = 0;
                 let began = core.lp.now();
                 core.connections.set(core.connections.get() + 1);
+                core.releases.settle(&link, core.options.command_timeout);
                 core.registry.subscribe_again(&link, core.options.command_timeout);
                 core.set(State::Up(link));
                 let why = driver.await;

@@ -1,13 +1,16 @@
 //! Locks that expire.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
 use std::fmt::{self, Write as _};
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use redis::{Cmd, ToRedisArgs, cmd};
 
 use super::client::Client;
 use super::error::Error;
+use super::link::Link;
 use crate::later::later;
 
 /// A lock that was taken, until it is released, dropped or expires. Made by [`Client::try_lock`] and [`Client::lock`].
@@ -19,7 +22,8 @@ use crate::later::later;
 /// It is a lock of one server: one that fails over may give it to two. What must be right whatever happens belongs into a transaction
 /// of the data itself.
 ///
-/// Dropping it releases it, without waiting.
+/// Dropping it releases it, without waiting: by the next connection, if there is none now or it does not answer. The last 1024 are kept
+/// for that; others expire.
 ///
 /// # Examples
 /// ```no_run
@@ -56,7 +60,7 @@ impl Client {
     /// Takes a lock for `ttl`, at least 1 ms; `None` if somebody has it.
     ///
     /// # Errors
-    /// [`Error`]. After one that [may have run](Error::may_have_run) the lock is released if it was taken, or else expires.
+    /// [`Error`]. After one that [may have run](Error::may_have_run) the lock is released if it was taken, as one that is dropped.
     ///
     /// # Cancel safety
     /// As after such an error.
@@ -137,7 +141,7 @@ impl Lock {
     /// Releases it; false if it was lost before.
     ///
     /// # Errors
-    /// [`Error`]. It expires then, if it was not released.
+    /// [`Error`]. If it was not released then, it is asked for again, as of one that is dropped.
     ///
     /// # Cancel safety
     /// It is released.
@@ -159,9 +163,56 @@ impl Lock {
 
 impl Drop for Lock {
     fn drop(&mut self) {
-        if self.is_ours.get() {
-            // Without a connection it expires.
-            let _ = self.client.tell(&self.script(RELEASE, None::<u64>));
+        if !self.is_ours.get() {
+            return;
+        }
+        let command = self.script(RELEASE, None::<u64>).get_packed_command();
+        let releases = Rc::clone(&self.client.core().releases);
+        let lost = command.clone();
+        let sent = self.client.send_with(&command, 1, move |replies| {
+            if replies.is_err() {
+                releases.owe(lost);
+            }
+        });
+        if sent.is_err() {
+            self.client.core().releases.owe(command);
+        }
+    }
+}
+
+/// Locks to be released by the next connection, since this one could not be asked, or gave no answer: a server that hung may take a lock
+/// when it goes on, for a client that has given up.
+#[derive(Default)]
+pub(super) struct Releases {
+    owed: RefCell<VecDeque<Vec<u8>>>,
+}
+
+/// How many of them are kept. Those before expire.
+const RELEASES_MAX: usize = 1024;
+
+impl Releases {
+    fn owe(&self, command: Vec<u8>) {
+        let mut owed = self.owed.borrow_mut();
+        if owed.len() >= RELEASES_MAX {
+            owed.pop_front();
+        }
+        owed.push_back(command);
+    }
+
+    /// A new connection.
+    pub(super) fn settle(self: &Rc<Self>, link: &Link, limit: Duration) {
+        let owed = self.owed.take();
+        for command in owed {
+            let (releases, lost) = (Rc::clone(self), command.clone());
+            // Beside what callers may have under way: they are few. A connection that ends meanwhile is followed by another.
+            let sent = link.send_beyond(&command, 1, limit, move |replies| {
+                if replies.is_err() {
+                    releases.owe(lost);
+                }
+            });
+            if sent.is_err() {
+                self.owe(command);
+            }
         }
     }
 }

@@ -1,8 +1,8 @@
 //! Locks.
 
-use phaseloop_server::redis::{Cmd, Error};
+use phaseloop_server::redis::{Client, Cmd, Error, cmd};
 
-use crate::server::{ask, ms, on_loop, secs, server};
+use crate::server::{ask, ms, on_loop, options, secs, server};
 
 #[test]
 fn a_lock_is_one_users_until_it_is_released() {
@@ -40,6 +40,31 @@ fn a_lock_that_expired_is_lost_and_the_next_holders_stays() {
         assert!(!lost.release().await.unwrap());
         assert!(redis.try_lock("lock", secs(60)).await.unwrap().is_none());
         assert!(held.release().await.unwrap());
+    });
+}
+
+#[test]
+fn a_lock_that_a_frozen_server_gives_to_nobody_is_released_by_the_next_connection() {
+    let Some(server) = server() else { return };
+    on_loop(async |lp| {
+        let other = ask(&lp, &server).await;
+        let mut options = options(&server.url());
+        options.command_timeout = ms(500);
+        let redis = Client::connect(&lp, options).await.unwrap();
+        let held = redis.try_lock("held", secs(3600)).await.unwrap().unwrap();
+        server.freeze().unwrap();
+        let error = redis.lock("lock", secs(3600), secs(0)).await.unwrap_err();
+        assert!(error.may_have_run(), "{error}");
+        drop(held); // there is no connection
+        server.thaw().unwrap();
+        redis.ready(secs(30)).await.unwrap();
+        // Behind what the new connection was owed.
+        while let Err(error) = redis.query::<()>(cmd("ECHO").arg("a")).await {
+            assert!(error.is_temporary(), "{error}");
+            redis.ready(secs(30)).await.unwrap();
+        }
+        assert!(other.try_lock("lock", secs(60)).await.unwrap().is_some());
+        assert!(other.try_lock("held", secs(60)).await.unwrap().is_some());
     });
 }
 

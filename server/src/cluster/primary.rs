@@ -192,6 +192,9 @@ impl Primary {
     ///
     /// # Errors
     /// [`RestartError`]. Workers that are not replaced stay as they are.
+    ///
+    /// # Cancel safety
+    /// Dropping what this gives changes nothing.
     pub fn rolling_restart(&self) -> impl Future<Output = Result<RestartReport, RestartError>> + use<> {
         let (done, mut result) = channel::oneshot();
         self.core.roll(done);

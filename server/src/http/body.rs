@@ -261,6 +261,9 @@ impl Body {
     ///
     /// # Errors
     /// As [`collect`](Self::collect).
+    ///
+    /// # Cancel safety
+    /// As [`collect`](Self::collect).
     pub async fn bytes(self) -> Result<Bytes, BodyError> {
         self.collect().await.map(|(bytes, _)| bytes)
     }
@@ -269,6 +272,9 @@ impl Body {
     ///
     /// # Errors
     /// As [`collect`](Self::collect); `Other` if the bytes are not UTF-8.
+    ///
+    /// # Cancel safety
+    /// As [`collect`](Self::collect).
     pub async fn text(self) -> Result<String, BodyError> {
         let bytes = self.bytes().await?;
         String::from_utf8(bytes.into()).map_err(|error| BodyError::Other(error.into()))

@@ -44,6 +44,10 @@ pub trait Handler: 'static {
     /// # Errors
     /// Become an answer: the one that a [`StatusError`](super::StatusError) in the chain of causes says, 413 or 408 for a
     /// body that broke a limit, or 500. They are told to [`Server::on_trouble`](super::Server::on_trouble).
+    ///
+    /// # Cancel safety
+    /// The server drops the future where it stands when its peer goes away, or the connection is cut: what must come to its end then
+    /// belongs into a task of its own.
     fn handle(&self, request: Request<Body>) -> impl Future<Output = Result<Response<Body>, BoxError>>;
 }
 

@@ -126,6 +126,9 @@ impl Serving {
     /// Connections that the system had already accepted are served. HTTP/1.1 is told by `Connection: close`, HTTP/2 by
     /// GOAWAY, and who took a connection over by [`Upgraded::is_draining`](super::Upgraded::is_draining). A second shutdown with
     /// a shorter time cuts sooner.
+    ///
+    /// # Cancel safety
+    /// Dropping what this gives changes nothing; to abort it leaves the connections to themselves.
     pub fn shutdown(&self, grace: Duration) -> JoinHandle<ShutdownReport> {
         let serving = self.clone();
         self.inner.lp.spawn(async move { serving.wind_down(grace).await })

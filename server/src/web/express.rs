@@ -138,6 +138,9 @@ impl<'a> Next<'a> {
     ///
     /// # Errors
     /// That of a layer behind, if no error handler took it.
+    ///
+    /// # Cancel safety
+    /// The layers behind end where they stand. The request is where it was, and the answer as far as they have made it.
     pub fn run(self, req: &'a mut Req, res: &'a mut Res) -> impl Future<Output = Result> + 'a {
         run(self.0, req, res)
     }

@@ -230,6 +230,9 @@ impl<'a> Next<'a> {
     ///
     /// # Errors
     /// That of a layer behind.
+    ///
+    /// # Cancel safety
+    /// The layers behind end where they stand. The request is where it was, and the answer as far as they have made it.
     pub fn run(self, ctx: &'a mut Context<'_>) -> impl Future<Output = Result> + 'a {
         run(self.0, ctx.req, ctx.res)
     }

@@ -48,11 +48,11 @@ impl Form {
 /// # Errors
 /// 415 if the body is of another type, of another charset than UTF-8, or compressed (unless middleware decodes it); 413 above the
 /// limits; 400 for what can not be taken apart; 408 if it comes too slowly.
-///
-/// # Cancel safety
-/// What was read so far is lost.
 impl Req {
     /// The body, which says that it is JSON, as a value.
+    ///
+    /// # Cancel safety
+    /// What was read so far is lost.
     pub async fn json<T: DeserializeOwned>(&mut self) -> Result<T> {
         if !self.is("application/json") && !self.is("+json") {
             return Err(self.wrong_type("application/json"));
@@ -68,6 +68,9 @@ impl Req {
     }
 
     /// The body, which says that it is a form (`application/x-www-form-urlencoded`).
+    ///
+    /// # Cancel safety
+    /// What was read so far is lost.
     pub async fn form(&mut self) -> Result<Form> {
         if !self.is("application/x-www-form-urlencoded") {
             return Err(self.wrong_type("application/x-www-form-urlencoded"));
@@ -83,6 +86,9 @@ impl Req {
     }
 
     /// The body as text, whatever type it says it is of.
+    ///
+    /// # Cancel safety
+    /// What was read so far is lost.
     pub async fn text(&mut self) -> Result<String> {
         let bytes = self.whole(self.limits.text_len_max).await?;
         String::from_utf8(bytes.into())
@@ -90,6 +96,9 @@ impl Req {
     }
 
     /// The body as bytes.
+    ///
+    /// # Cancel safety
+    /// What was read so far is lost.
     pub async fn bytes(&mut self) -> Result<Bytes> {
         self.whole(self.limits.text_len_max).await
     }

@@ -207,6 +207,9 @@ impl Opening {
     ///
     /// # Errors
     /// As [`socket`](Self::socket). Nothing is called then.
+    ///
+    /// # Cancel safety
+    /// As [`socket`](Self::socket). Nothing is called then.
     pub async fn callbacks(self, callbacks: WsCallbacks) -> io::Result<WsSender> {
         self.connection().await.map(|connection| callbacks.start(connection))
     }

@@ -144,24 +144,23 @@ impl Watch {
 
     /// Looks whether the connection may go on as it stands, and has `cx` woken when it may no more.
     pub(crate) fn poll_due(&self, cx: &mut Context<'_>, cork: &Cork) -> Poll<Due> {
-        loop {
-            let Some((deadline, due)) = self.deadline(cork) else { return Poll::Pending };
-            let now = self.lp.now();
-            if deadline <= now {
-                return Poll::Ready(due);
-            }
-            if self.armed.get().is_some_and(|at| now < at && at <= deadline) {
-                return Poll::Pending; // it wakes the task soon enough
-            }
-            self.armed.set(None);
-            let mut timer = self.timer.borrow_mut();
-            let timer = timer.get_or_insert_with(|| self.lp.sleep_until(deadline));
-            timer.reset(deadline);
-            if Pin::new(timer).poll(cx).is_pending() {
-                self.armed.set(Some(deadline));
-                return Poll::Pending;
-            }
+        let Some((deadline, due)) = self.deadline(cork) else { return Poll::Pending };
+        let now = self.lp.now();
+        if deadline <= now {
+            return Poll::Ready(due);
         }
+        if self.armed.get().is_some_and(|at| now < at && at <= deadline) {
+            return Poll::Pending; // it wakes the task soon enough
+        }
+        self.armed.set(None);
+        let mut timer = self.timer.borrow_mut();
+        let timer = timer.get_or_insert_with(|| self.lp.sleep_until(deadline));
+        timer.reset(deadline);
+        if Pin::new(timer).poll(cx).is_ready() {
+            return Poll::Ready(due); // by the clock, which is ahead of the loop's time in a long turn
+        }
+        self.armed.set(Some(deadline));
+        Poll::Pending
     }
 
     /// The next deadline as things stand, if there is one.
@@ -306,5 +305,39 @@ impl Drop for UnderWay {
         if left == 0 {
             self.watch.enter(Stage::Idle);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::rc::Rc;
+    use std::task::{Context, Poll, Waker};
+    use std::time::{Duration, Instant};
+
+    use phaseloop::EventLoop;
+    use phaseloop::net::{TcpListener, TcpStream};
+
+    use super::{Due, Fault, Watch};
+    use crate::http::Limits;
+    use crate::joint::cork::{Cork, Spares};
+
+    #[test]
+    fn what_becomes_due_within_a_turn_is_due() {
+        let lp = EventLoop::new().unwrap();
+        let handle = lp.handle();
+        lp.block_on(async {
+            let listener = TcpListener::bind(&handle, "127.0.0.1:0".parse().unwrap()).unwrap();
+            let stream = TcpStream::connect(&handle, listener.local_addr().unwrap()).await.unwrap();
+            let cork = Cork::new(stream, &Spares::default());
+            let limits = Limits { first_byte: Duration::from_millis(1), ..Limits::default() };
+            let watch = Watch::new(&handle, &Rc::new(limits));
+            // A long turn: the loop's time stands still, the clock goes on.
+            let due = handle.now() + Duration::from_millis(1);
+            while Instant::now() <= due {}
+            assert!(handle.now() < due);
+            let polled = watch.poll_due(&mut Context::from_waker(Waker::noop()), &cork);
+            assert_eq!(polled, Poll::Ready(Due::End(Fault::Silent)));
+        })
+        .unwrap();
     }
 }

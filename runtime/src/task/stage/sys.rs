@@ -36,6 +36,8 @@ enum Holds {
     Nothing,
 }
 
+// The layout of C: each field begins where the union does.
+#[repr(C)]
 union Place<F: Future> {
     future: ManuallyDrop<F>,
     outcome: ManuallyDrop<Outcome<F::Output>>,
@@ -52,7 +54,7 @@ impl<F: Future> Stage<F> {
         let place = unsafe { &raw mut (*stage).place };
         // SAFETY: the pointer is to memory that `slot` borrows.
         unsafe { holds.write(Holds::Future) };
-        // SAFETY: as above; every field of a union begins where it does.
+        // SAFETY: as above, and the future begins where `place` does.
         unsafe { place.cast::<F>().write(future) };
     }
 

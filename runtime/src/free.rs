@@ -24,7 +24,7 @@ where
     current().spawn(future)
 }
 
-/// [`LoopHandle::spawn_now`] on the loop that runs on this thread.
+/// [`LoopHandle::spawn_now`] on the loop that runs on this thread: the first poll is made before this returns.
 #[track_caller]
 pub fn spawn_now<F>(future: F) -> JoinHandle<F::Output>
 where

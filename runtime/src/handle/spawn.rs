@@ -54,7 +54,8 @@ impl LoopHandle {
     /// first await where it is called. What ends at once never waits in a queue.
     ///
     /// # Ordering
-    /// The first poll is a part of what runs: ticks and microtasks come behind it. From then on it is a task like any other.
+    /// The first poll is a part of what runs: ticks and microtasks come behind it. From then on it is a task like any other. Where this
+    /// loop does not run, or another one runs in a callback of it, there is nothing to be a part of: then this is `spawn`.
     ///
     /// # Panics
     /// As for `spawn`: a panic of the future does not leave this function.
@@ -63,8 +64,10 @@ impl LoopHandle {
     /// ```
     /// # use phaseloop::EventLoop;
     /// let lp = EventLoop::new()?;
-    /// let task = lp.spawn_now(async { "done" });
-    /// assert!(task.is_finished()); // the loop has not run yet
+    /// lp.block_on(async {
+    ///     let task = phaseloop::spawn_now(async { "done" });
+    ///     assert!(task.is_finished());
+    /// })?;
     /// # Ok::<(), std::io::Error>(())
     /// ```
     #[track_caller]
@@ -74,7 +77,8 @@ impl LoopHandle {
         F::Output: 'static,
     {
         let site = Location::caller();
-        let run = |task| if self.has_ended() { self.ready(task) } else { self.run_within(task) };
+        let is_running = self.is_current() && !self.has_ended();
+        let run = |task| if is_running { self.run_within(task) } else { self.ready(task) };
         match self.captured_context() {
             None => self.start(future, site, run),
             Some(context) => self.start(InContext::new(self.clone(), context, future), site, run),
@@ -111,8 +115,9 @@ impl LoopHandle {
         let first = task.start(entry.key());
         entry.insert(task);
         drop(tasks);
+        let handle = JoinHandle { raw, lp: self.clone() };
         run(first);
-        JoinHandle { raw, lp: self.clone() }
+        handle
     }
 
     /// How many tasks have not ended.
@@ -126,6 +131,10 @@ impl LoopHandle {
     }
 
     /// Sets what is told of a task's panic that no join handle can report, in place of the hook there was.
+    ///
+    /// # Ordering
+    /// The hook runs at once: where the task panics, or where the join handle of one that has panicked is dropped. A panic of its own
+    /// goes on from there.
     pub fn on_task_failure(&self, hook: impl Fn(&Self, Uncaught) + 'static) {
         let old = self.state.hooks.task_failure.replace(Some(std::rc::Rc::new(hook)));
         drop(old);

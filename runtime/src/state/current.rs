@@ -1,6 +1,7 @@
 //! The loop that is running on this thread.
 
 use std::cell::RefCell;
+use std::rc::Rc;
 
 use super::LoopHandle;
 
@@ -21,6 +22,16 @@ impl Drop for Entered {
         let left = CURRENT.with_borrow_mut(Vec::pop);
         // Dropped here, outside the borrow: it may be the last handle.
         drop(left);
+    }
+}
+
+impl LoopHandle {
+    /// True for the loop that runs on this thread, the inner one.
+    pub(crate) fn is_current(&self) -> bool {
+        let is_last = |loops: &RefCell<Vec<Self>>| {
+            loops.borrow().last().is_some_and(|lp| Rc::ptr_eq(&lp.state, &self.state))
+        };
+        CURRENT.try_with(is_last).unwrap_or(false)
     }
 }
 

@@ -1,10 +1,11 @@
 //! F31: a task whose first poll is where it is spawned.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use std::time::Duration;
 
 use phaseloop::channel::oneshot;
-use phaseloop::{LoopHandle, MissedTicks, yield_now};
+use phaseloop::{EventLoop, LoopHandle, MissedTicks, RunMode, yield_now};
 
 use crate::stage::{once_ready, under_all};
 use crate::trace::ms;
@@ -12,30 +13,54 @@ use crate::trace::ms;
 #[test]
 fn f31_spawn_now_polls_before_it_returns_and_then_is_a_task_like_any_other() {
     under_all(&["begins", "main", "tick", "before", "goes on", "behind"], |lp, trace| {
-        let (sender, receiver) = oneshot();
-        let logged = trace.clone();
-        let task = lp.spawn_now(async move {
-            logged.log("begins");
-            receiver.await.unwrap();
-            logged.log("goes on");
+        let trace = trace.clone();
+        lp.set_immediate(move |lp| {
+            let (sender, receiver) = oneshot();
+            let logged = trace.clone();
+            let task = lp.spawn_now(async move {
+                logged.log("begins");
+                receiver.await.unwrap();
+                logged.log("goes on");
+            });
+            assert!(!task.is_finished());
+            trace.log("main");
+            lp.next_tick(trace.logs("tick"));
+            lp.queue_microtask(trace.logs("before"));
+            sender.send(()).unwrap();
+            lp.queue_microtask(trace.logs("behind"));
         });
-        assert!(!task.is_finished());
-        trace.log("main");
-        lp.next_tick(trace.logs("tick"));
-        lp.queue_microtask(trace.logs("before"));
-        sender.send(()).unwrap();
-        lp.queue_microtask(trace.logs("behind"));
     });
 }
 
 #[test]
 fn f31_what_ends_at_once_is_in_no_queue() {
     under_all(&["joined"], |lp, trace| {
-        let task = lp.spawn_now(async { "joined" });
-        assert!(task.is_finished() && lp.task_count() == 0 && !lp.is_alive());
-        let logged = trace.clone();
-        lp.spawn_now(async move { logged.log(task.await.unwrap()) });
+        let trace = trace.clone();
+        lp.set_immediate(move |lp| {
+            let task = lp.spawn_now(async { "joined" });
+            assert!(task.is_finished() && lp.task_count() == 0);
+            lp.spawn_now(async move { trace.log(task.await.unwrap()) });
+        });
     });
+}
+
+#[test]
+fn f31_where_its_loop_does_not_run_it_is_spawn() {
+    let (outer, inner) = (EventLoop::new().unwrap(), EventLoop::new().unwrap());
+    let (handle, other) = (outer.handle(), inner.handle());
+    let before = handle.spawn_now(async { phaseloop::sleep(Duration::ZERO).await });
+    assert!(!before.is_finished());
+    let task = Rc::new(RefCell::new(None));
+    let spawned = Rc::clone(&task);
+    handle.set_immediate(move |_| {
+        let task = other.spawn_now(async { phaseloop::current().now() });
+        assert!(!task.is_finished());
+        spawned.replace(Some(task));
+    });
+    outer.run(RunMode::Default).unwrap();
+    assert!(before.is_finished());
+    inner.run(RunMode::Default).unwrap();
+    assert!(task.take().unwrap().is_finished());
 }
 
 #[test]

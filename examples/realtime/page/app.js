@@ -90,21 +90,33 @@ const origin = {
   },
 };
 
-/** An event stream that comes back by itself, also where an `EventSource` gives up: after an answer that is an error. The function it
- * gives opens it anew. */
+/** A stream that is silent for longer is none: the server says something at least every 15 s. */
+const SILENCE_MAX = 40000;
+
+/** An event stream that comes back by itself, also where an `EventSource` gives up, after an answer that is an error, and where it notices
+ * nothing, as when the network went away without a word. The function it gives opens it anew. */
 function follow(stream, url, events) {
-  let source, tries = 0, waiting = 0;
+  let source, tries = 0, waiting = 0, watch = 0;
+  const lost = () => {
+    if (link.up[stream]) events.lost?.();
+    link.set(stream, false);
+  };
+  const alive = () => {
+    clearTimeout(watch);
+    watch = later(SILENCE_MAX, () => { lost(); source.close(); open(); });
+  };
   const open = () => {
     source = new EventSource(url());
-    source.onopen = () => { tries = 0; link.set(stream, true); events.open?.(); };
+    alive();
+    source.onopen = () => { tries = 0; alive(); link.set(stream, true); events.open?.(); };
     source.onerror = () => {
-      if (link.up[stream]) events.lost?.();
-      link.set(stream, false);
+      lost();
       if (source.readyState !== EventSource.CLOSED) return; // it tries again by itself, with the last id
+      clearTimeout(watch);
       waiting = later(patience(tries++), open);
     };
-    for (const [name, take] of Object.entries(events.on)) {
-      source.addEventListener(name, (event) => take(JSON.parse(event.data), event.lastEventId));
+    for (const [name, take] of Object.entries({ beat() {}, ...events.on })) {
+      source.addEventListener(name, (event) => { alive(); take(JSON.parse(event.data), event.lastEventId); });
     }
   };
   open();
@@ -455,12 +467,18 @@ class Refused extends Error {
   }
 }
 
+/** How long an answer may take: the server gives up sooner, so only a connection that is none is silent for longer. */
+const ANSWER_MAX = 30000;
+/** How often it is tried what the server fails at without saying that this passes. */
+const FAILURES_MAX = 4;
+
 async function call(method, path, { body, token, key } = {}) {
   const headers = { accept: "application/json" };
   if (body !== undefined) headers["content-type"] = "application/json";
   if (token) headers.authorization = `Bearer ${token}`;
   if (key) headers["idempotency-key"] = key;
-  const answer = await fetch(path, { method, headers, body: body === undefined ? undefined : JSON.stringify(body) });
+  const signal = AbortSignal.timeout(ANSWER_MAX);
+  const answer = await fetch(path, { method, headers, signal, body: body === undefined ? undefined : JSON.stringify(body) });
   // An answer that was cut is none; only an error needs no body.
   const data = await answer.json().catch((error) => { if (answer.ok) throw error; return {}; });
   if (!answer.ok) throw new Refused(answer.status, data.error, Number(answer.headers.get("retry-after")) || 0);
@@ -472,11 +490,12 @@ const passes = (error) => !(error instanceof Refused) || error.status >= 500 || 
 
 /** Calls until there is an answer: the server may be away for a while. */
 async function insist(method, path, options, onWait) {
-  for (let tries = 0; ; tries++) {
+  for (let tries = 0, failures = 0; ; tries++) {
     try {
       return await call(method, path, options);
     } catch (error) {
-      if (!passes(error)) throw error;
+      failures += error.status === 500;
+      if (!passes(error) || failures >= FAILURES_MAX) throw error;
       onWait?.(error);
       await new Promise((go) => later(Math.max(patience(tries), (error.retryAfter ?? 0) * 1000), go));
     }
@@ -570,7 +589,8 @@ const orders = {
   },
 
   show({ order, user, status, total_cents, at: time }) {
-    at("order-news").textContent = `Order ${order} by ${user} is ${status}`;
+    // Of one's own: everybody's, read aloud, would never end.
+    if (user === account.saved?.user.name) at("order-news").textContent = `Order ${order} is ${status}`;
     const row = this.rows.get(order) ?? this.insert(order, user, total_cents);
     if (!row) return;
     row.time.textContent = clock(time);
@@ -683,7 +703,8 @@ const orders = {
   sum() {
     const price = (id) => this.products.find((product) => product.id === id)?.price_cents ?? 0;
     const cents = this.wanted().reduce((sum, { product, quantity }) => sum + price(product) * quantity, 0);
-    at("total").textContent = money(cents);
+    // Said again only if it is another one.
+    if (at("total").textContent !== money(cents)) at("total").textContent = money(cents);
     at("order").disabled = cents === 0 || Boolean(this.placing);
   },
 
@@ -696,7 +717,7 @@ const orders = {
    * lost and none is made twice. */
   async place(wish) {
     this.placing = wish;
-    kept.write("wish", wish);
+    keptHere.write("wish", wish);
     this.sum();
     this.answer("Placing the order…");
     const waits = () => this.answer("No answer yet. Trying again under the same key, so that nothing is ordered twice.");
@@ -707,10 +728,10 @@ const orders = {
       const row = this.rows.get(order.id);
       if (row) this.offer(order.id, row);
     } catch (error) {
-      this.answer(`Not ordered: ${error.message}`, "lost");
+      this.answer(error.status >= 500 ? `It is not known whether this was ordered: ${error.message}. See the list.` : `Not ordered: ${error.message}`, "lost");
     }
     this.placing = null;
-    kept.write("wish", null);
+    keptHere.write("wish", null);
     this.sum();
   },
 };
@@ -725,7 +746,7 @@ function beginOrders() {
   orders.stock();
   const on = { database: (at) => origin.isOther(at), order: orders.take };
   orders.again = follow("orders", orders.url, { open: orders.open, lost: () => { orders.lost = true; }, on });
-  const wish = kept.read("wish");
+  const wish = keptHere.read("wish");
   if (wish) orders.place(wish);
 }
 
@@ -749,7 +770,7 @@ const loop = {
       const lane = make("div", "lane");
       lane.setAttribute("role", "listitem");
       lane.style.setProperty("--hue", `var(--${phase})`);
-      const [canvas, calls, figure] = [make("canvas"), make("small"), make("output", "", "–")];
+      const [canvas, calls, figure] = [make("canvas"), make("small"), make("span", "figure", "–")];
       canvas.setAttribute("aria-hidden", "true");
       lane.append(make("b", "", phase), canvas, calls, figure);
       lanes.append(lane);

@@ -15,7 +15,7 @@ use shop::servers::Server;
 
 #[test]
 fn the_page_serves_two_people_over_restarts_of_the_server() {
-    drive(&folder("embedded"), &[], &mut [], 70);
+    drive(&folder("embedded"), &[], &mut [], 79);
 }
 
 /// People of one room are with any of the workers, and come back to another.

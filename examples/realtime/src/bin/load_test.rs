@@ -251,7 +251,7 @@ async fn follow(mut body: Body, has_ids: bool, tally: Rc<Tally>) {
                 .lines()
                 .find_map(|line| line.strip_prefix("id: "))
                 .and_then(|id| id.parse::<u64>().ok());
-            if event.contains("\ndata: ") {
+            if event.contains("\ndata: ") && !event.contains("event: beat") {
                 tally.events.set(tally.events.get() + 1);
             }
             if let (true, Some(id)) = (has_ids, id) {

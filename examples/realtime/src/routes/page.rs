@@ -10,7 +10,7 @@ const FILES: [(&str, &str, &str); 4] = [
 ];
 
 /// What the page may load and call: only what comes from here.
-const POLICY: &str = "default-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self' ws: wss:; \
+const POLICY: &str = "default-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; \
                       frame-ancestors 'none'; base-uri 'none'; form-action 'self'";
 
 /// The files of the page.

@@ -153,7 +153,7 @@ impl OrderFeed {
                     Ok(futures::future::Either::Right(_)) => return,
                 }
             }
-            next = Event::comment("").encode();
+            next = Event::new("{}").name("beat").encode();
         }
     }
 

@@ -254,9 +254,9 @@ impl Events {
         loop {
             while let Some((event, rest)) = self.text.split_once("\n\n") {
                 let data = event.lines().find_map(|line| line.strip_prefix("data: ")).map(str::to_owned);
-                let is_of_database = event.contains("event: database");
+                let is_other = ["event: database", "event: beat"].iter().any(|name| event.contains(name));
                 self.text = rest.to_owned();
-                if let Some(data) = data.filter(|_| !is_of_database) {
+                if let Some(data) = data.filter(|_| !is_other) {
                     return Some(serde_json::from_str(&data).unwrap());
                 }
             }

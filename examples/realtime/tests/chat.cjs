@@ -1,4 +1,4 @@
-// The chat, as the official client sees it: `node chat.cjs URL LAST_ID [URL]`, with a second service that shares rooms with the first. Prints `ok ...` for each thing that was as it should be, and the last id at the end. Instead of an id, `missed`, `limits`, `rooms`, `frozen`, `resent`, `joins`, `flood`, `calm` and `before` look at one thing each.
+// The chat, as the official client sees it: `node chat.cjs URL LAST_ID [URL]`, with a second service that shares rooms with the first. Prints `ok ...` for each thing that was as it should be, and the last id at the end. Instead of an id, `missed`, `limits`, `rooms`, `frozen`, `resent`, `joins`, `flood`, `calm`, `crowd` and `before` look at one thing each.
 "use strict";
 
 const assert = require("node:assert/strict");
@@ -262,6 +262,18 @@ async function flood() {
   ok("who has missed something is told so, and nobody else");
 }
 
+// More than are named, and more than one worker names.
+async function crowd() {
+  const people = await Promise.all(Array.from({ length: 340 }, () => connect()));
+  const all = next(people[0], "members", ({ count }) => count === people.length);
+  const answers = await Promise.all(people.map((socket, index) => ask(socket, "join", { room: "crowd", name: `p${index}` })));
+  assert.ok(answers.every(({ count, names }) => count > 0 && names.length === Math.min(count, 100)));
+  const { names } = await all;
+  assert.equal(names.length, 100);
+  ok("all are counted");
+  people.forEach((socket) => socket.close());
+}
+
 // A second service starts beside the first and shares its rooms: nobody there has missed anything.
 async function calm() {
   const ada = await connect();
@@ -294,7 +306,7 @@ setTimeout(() => {
   process.exit(1);
 }, 120000).unref();
 
-const acts = { 0: first, missed, limits, rooms, frozen, resent, joins, flood, calm, before };
+const acts = { 0: first, missed, limits, rooms, frozen, resent, joins, flood, calm, crowd, before };
 (acts[lastId] ?? afterwards)().then(() => process.exit(0), (error) => {
   console.error(error);
   process.exit(1);

@@ -162,6 +162,17 @@ fn people_of_a_worker_that_missed_something_are_told_so() {
 }
 
 #[test]
+fn people_of_a_full_room_are_counted_and_some_are_named() {
+    test(async |world| {
+        let (child, shop) = start(world).await;
+        let Some(said) = talk(world, &[&shop.base, "crowd"]).await else { return };
+        assert_eq!(checks(&said), 1);
+        child.kill(Signal::TERM).unwrap();
+        assert_eq!(child.wait().await.unwrap().code(), Some(0));
+    });
+}
+
+#[test]
 fn workers_show_one_certificate_that_was_made_up() {
     test(async |world| {
         let Some(curl) = peer("curl") else { return };

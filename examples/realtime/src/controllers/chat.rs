@@ -12,13 +12,13 @@ use serde_json::{Value, json};
 use super::retry_key;
 use crate::refusal::Refusal;
 use crate::service::Parts;
-use crate::services::Allowance;
+use crate::services::{Allowance, Gather};
 use crate::stores::ROOMS;
 
 const NAME_LEN_MAX: usize = 40;
 const TEXT_LEN_MAX: usize = 2000;
 /// Names that are told of a room; their count is exact.
-const NAMES_MAX: usize = 100;
+pub(crate) const NAMES_MAX: usize = 100;
 /// Events that a client may send at once, and a second.
 const BURST: u32 = 20;
 const PER_S: f64 = 5.0;
@@ -33,8 +33,8 @@ const AGAIN_MAX: u32 = 6;
 
 /// Sets the namespace up.
 pub(crate) fn set_up(io: &Io, parts: &Rc<Parts>) {
-    let (changed, told) = (RefCell::default(), RefCell::default());
-    let chat = Rc::new(Chat { io: io.clone(), parts: Rc::clone(parts), changed, told });
+    let (changed, told, counts) = (RefCell::default(), RefCell::default(), Gather::new());
+    let chat = Rc::new(Chat { io: io.clone(), parts: Rc::clone(parts), changed, told, counts });
     // What was said at other workers was not told here: whoever joins again finds it in the history.
     let own = io.clone();
     parts.hub.listen(ROOMS, Box::new(move || own.local().emit("again", json!({}))));
@@ -69,6 +69,8 @@ struct Chat {
     changed: RefCell<HashSet<String>>,
     /// Messages that were told last.
     told: RefCell<VecDeque<i64>>,
+    /// Who is there is asked of all workers: of each room once at a time, however many come.
+    counts: Rc<Gather<String, (Value, bool)>>,
 }
 
 /// An event whose answer is JSON, or why there is none. What is too much is refused before anything is done.
@@ -185,14 +187,18 @@ impl Chat {
 
     /// Who is in a room, and whether that is all.
     async fn members(&self, room: &str) -> (Value, bool) {
-        let found = self.io.in_(room_key(room)).fetch_sockets().await;
-        let is_all = found.is_ok();
-        let sockets = found.unwrap_or_else(Partial::into_found);
-        let mut names: Vec<_> =
-            sockets.iter().filter_map(|socket| socket.data.get("name")?.as_str()).collect();
-        names.sort_unstable();
-        names.truncate(NAMES_MAX);
-        (json!({ "room": room, "count": sockets.len(), "names": names }), is_all)
+        let (io, own) = (self.io.clone(), room.to_owned());
+        let count = async move {
+            let found = io.in_(room_key(&own)).fetch_sockets().await;
+            let is_all = found.is_ok();
+            let sockets = found.unwrap_or_else(Partial::into_found);
+            let mut names: Vec<_> =
+                sockets.iter().filter_map(|socket| socket.data.get("name")?.as_str()).collect();
+            names.sort_unstable();
+            names.truncate(NAMES_MAX);
+            (json!({ "room": own, "count": sockets.len(), "names": names }), is_all)
+        };
+        self.counts.ask(room.to_owned(), count).await
     }
 
     /// Tells a room of its members, once for all that changes within a moment.

@@ -3,6 +3,7 @@
 mod allowance;
 mod bell;
 mod chat;
+mod gather;
 mod loop_view;
 mod order_feed;
 mod orders;
@@ -13,6 +14,7 @@ mod users;
 
 pub(crate) use allowance::{Allowance, Allowances, host};
 pub(crate) use chat::Messages;
+pub(crate) use gather::Gather;
 pub(crate) use loop_view::LoopView;
 pub(crate) use order_feed::{OrderFeed, Since};
 pub(crate) use orders::{NEWS, Orders, Wanted, Whole};

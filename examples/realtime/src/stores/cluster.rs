@@ -34,8 +34,8 @@ pub(super) enum Word {
     Who { number: u64, rooms: Rooms },
     /// The primary's, to who has asked: so many others hear of it.
     Asked { number: u64, others: usize },
-    /// The answer of one of them.
-    These { number: u64, people: Vec<Person> },
+    /// The answer of one of them: some people, and how many more there are.
+    These { number: u64, people: Vec<Person>, more: usize },
 }
 
 /// Those in any of the first, and in none of the others.
@@ -225,7 +225,8 @@ mod tests {
         let say = Word::Say { to: rooms(), event: "message".to_owned(), args: Vec::new(), volatile: false };
         let say = Letter { from: 1, to: None, word: say };
         assert_eq!([1, 2, 3].map(|worker| say.is_for(worker, worker != 3)), [false, true, true]);
-        let answer = Letter { from: 2, to: Some(1), word: Word::These { number: 7, people: Vec::new() } };
+        let answer =
+            Letter { from: 2, to: Some(1), word: Word::These { number: 7, people: Vec::new(), more: 0 } };
         assert_eq!([1, 2, 3].map(|worker| answer.is_for(worker, true)), [true, false, false]);
     }
 }

@@ -11,13 +11,18 @@ use phaseloop::channel::{Sender, oneshot};
 use phaseloop_server::socketio::{
     AckError, Adapter, Args, Asking, Broadcast, Namespace, Operator, Partial, RemoteSocket, Target,
 };
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::cluster::{Letter, Person, Post, Rooms, Word};
 use crate::log::Log;
 
 /// How long an answer may take: a worker that stands still is not waited for.
 const PATIENCE: Duration = Duration::from_secs(1);
+
+/// People of a worker that others are told of, as many as names are shown; more are counted. A letter has its limit.
+const PEOPLE_MAX: usize = 100;
+/// Questions that may be open at once: one for each room that somebody enters or leaves.
+const QUESTIONS_MAX: usize = 1_000;
 
 /// Shares what the chat needs, which are events and members.
 pub(crate) struct ClusterRooms {
@@ -40,9 +45,13 @@ impl ClusterRooms {
                 to.emit(event, values);
             }
             Word::Who { number, rooms } => {
-                let people = among(&reading, rooms).sockets().iter().map(person).collect();
+                let there = among(&reading, rooms).sockets();
+                let people: Vec<_> = there.iter().take(PEOPLE_MAX).map(person).collect();
+                let more = there.len() - people.len();
                 let Some(post) = answering.upgrade() else { return };
-                if let Err(error) = post.send(Some(letter.from), Word::These { number: *number, people }) {
+                if let Err(error) =
+                    post.send(Some(letter.from), Word::These { number: *number, people, more })
+                {
                     told.warn("rooms", &[("error", &error)]);
                 }
             }
@@ -78,7 +87,9 @@ impl Adapter for ClusterRooms {
     }
 
     fn fetch(&self, target: &Target) -> Asking<RemoteSocket> {
-        let (question, answered) = self.questions.open();
+        let Some((question, answered)) = self.questions.open() else {
+            return Box::pin(ready(Err(Partial::new(Vec::new(), "too many questions are open"))));
+        };
         if let Err(error) = self.post.send(None, Word::Who { number: question.number, rooms: rooms(target) })
         {
             return Box::pin(ready(Err(Partial::new(Vec::new(), error.to_string()))));
@@ -156,13 +167,16 @@ struct Question {
 }
 
 impl Questions {
-    fn open(self: &Rc<Self>) -> (Question, phaseloop::channel::Receiver<()>) {
+    fn open(self: &Rc<Self>) -> Option<(Question, phaseloop::channel::Receiver<()>)> {
+        if self.open.borrow().len() >= QUESTIONS_MAX {
+            return None;
+        }
         let number = self.next.get();
         self.next.set(number + 1);
         let (sender, receiver) = oneshot();
         let answers = Answers { others: None, answered: 0, people: Vec::new(), done: Some(sender) };
         self.open.borrow_mut().insert(number, answers);
-        (Question { number, all: Rc::clone(self) }, receiver)
+        Some((Question { number, all: Rc::clone(self) }, receiver))
     }
 
     fn hear(&self, letter: &Letter) {
@@ -172,9 +186,10 @@ impl Questions {
                 answers.others = Some(*others);
                 answers.done_if_whole()
             }),
-            Word::These { number, people } => open.get_mut(number).and_then(|answers| {
+            Word::These { number, people, more } => open.get_mut(number).and_then(|answers| {
                 answers.answered += 1;
-                answers.people.extend(people.iter().cloned());
+                let nameless = || Person { id: String::new(), rooms: Vec::new(), data: Map::new() };
+                answers.people.extend(people.iter().cloned().chain((0..*more).map(|_| nameless())));
                 answers.done_if_whole()
             }),
             _ => None,

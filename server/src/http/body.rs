@@ -176,6 +176,14 @@ impl Body {
         }
     }
 
+    /// The bytes, if there are any, and leaves nothing.
+    fn take_full(&mut self) -> Option<Bytes> {
+        match std::mem::take(&mut self.kind) {
+            Kind::Full(bytes) => Some(bytes).filter(|bytes| !bytes.is_empty()),
+            _ => None,
+        }
+    }
+
     fn of(kind: Kind) -> Self {
         Self { kind, connection: None, takes_over: None }
     }
@@ -291,12 +299,7 @@ impl HttpBody for Body {
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let polled = match &mut self.kind {
             Kind::Empty => return Poll::Ready(None),
-            Kind::Full(bytes) => {
-                let bytes = std::mem::take(bytes);
-                self.kind = Kind::Empty;
-                let some = !bytes.is_empty();
-                return Poll::Ready(some.then(|| Ok(Frame::data(bytes))));
-            }
+            Kind::Full(_) => return Poll::Ready(self.take_full().map(|bytes| Ok(Frame::data(bytes)))),
             Kind::Incoming(received) => received.poll_frame(cx),
             Kind::Channel(receiver) | Kind::Lasting(receiver) => receiver.poll_frame(cx),
             Kind::Other(body) => body.as_mut().poll_frame(cx),

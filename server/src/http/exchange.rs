@@ -32,7 +32,8 @@ pub(crate) fn answer<H: Handler>(
     let (step, upgrader) = match refusal(connection, &request) {
         Some(error) => (Step::Refused { error }, None),
         None => {
-            let (request, upgrader) = prepare(connection, request, &mut under_way);
+            let mut request = request.map(|incoming| Body::received(incoming, connection, &mut under_way));
+            let upgrader = offer_takeover(&mut request, &mut under_way);
             (Step::Handled { future: connection.served.handler.handle(request) }, upgrader)
         }
     };
@@ -150,26 +151,23 @@ fn refusal<H>(connection: &Connection<H>, request: &Request<Incoming>) -> Option
     Some(StatusError::new(StatusCode::BAD_REQUEST, fault))
 }
 
-/// The request as its handler gets it, and the way on which its connection can be handed over.
-fn prepare<H>(
-    connection: &Connection<H>,
-    request: Request<Incoming>,
-    under_way: &mut UnderWay,
-) -> (Request<Body>, Option<Upgrader>) {
+/// Has a request take its connection over, if it asks for that. Gives the way on which the connection is handed over.
+fn offer_takeover(request: &mut Request<Body>, under_way: &mut UnderWay) -> Option<Upgrader> {
     let is_connect = request.method() == Method::CONNECT;
-    let version = request.version();
     // hyper leaves something in the extensions of whoever asks for an upgrade, and is quicker to ask than all fields.
     let asks = is_connect || (!request.extensions().is_empty() && request.headers().contains_key(UPGRADE));
-    let mut request = request.map(|incoming| Body::received(incoming, connection, under_way));
-    let mut upgrader = None;
-    if asks && version == Version::HTTP_11 {
-        let (sender, receiver) = oneshot();
-        upgrader = Some(sender);
-        request.body_mut().set_takes_over(TakesOver::Http1(receiver));
-    } else if is_connect && version == Version::HTTP_2 {
-        request.body_mut().set_takes_over(TakesOver::Http2(under_way.share()));
+    match request.version() {
+        Version::HTTP_11 if asks => {
+            let (upgrader, receiver) = oneshot();
+            request.body_mut().set_takes_over(TakesOver::Http1(receiver));
+            return Some(upgrader);
+        }
+        Version::HTTP_2 if is_connect => {
+            request.body_mut().set_takes_over(TakesOver::Http2(under_way.share()));
+        }
+        _ => {}
     }
-    (request, upgrader)
+    None
 }
 
 /// The answer to a request whose handler failed. Whoever wants to hear of it does.

@@ -1,7 +1,7 @@
 //! From a URI to a connection that speaks HTTP.
 
 use std::future::{Future, poll_fn};
-use std::io;
+use std::io::{self, IoSlice};
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::pin::Pin;
 use std::rc::Rc;
@@ -179,5 +179,5 @@ impl Watcher for Unwatched {
         Ok(())
     }
 
-    fn sent(&self, _: &[u8]) {}
+    fn sent(&self, _: &[IoSlice<'_>], _: usize) {}
 }

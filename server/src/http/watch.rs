@@ -11,7 +11,7 @@
 //! and goes without waiting touches it not at all.
 
 use std::cell::{Cell, RefCell};
-use std::io;
+use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -262,12 +262,16 @@ impl Watcher for Rc<Watch> {
         if self.under_way.get() > 0 { Ok(()) } else { self.received_head(bytes) }
     }
 
-    fn sent(&self, bytes: &[u8]) {
+    fn sent(&self, bufs: &[IoSlice<'_>], mut len: usize) {
         if self.stage.get() == Stage::Idle {
             self.since.set(self.lp.now()); // the last answer is still on its way
         }
         if let Some(frames) = &mut *self.frames.borrow_mut() {
-            frames.sent(bytes);
+            for buf in bufs {
+                let sent = len.min(buf.len());
+                frames.sent(&buf[..sent]);
+                len -= sent;
+            }
         }
     }
 

@@ -21,8 +21,8 @@ pub(crate) trait Watcher {
     /// Ends the connection, after the last words that are inside.
     fn received(&self, bytes: &[u8]) -> Result<(), LastWords>;
 
-    /// Bytes went out.
-    fn sent(&self, bytes: &[u8]);
+    /// Bytes went out: the first `len` of these.
+    fn sent(&self, bufs: &[IoSlice<'_>], len: usize);
 
     /// True while the peer waits for an answer to all that it has said, and nobody reads from it: that it goes is news then.
     fn peer_waits(&self) -> bool {
@@ -126,7 +126,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, W: Watcher + Unpin> Read for Wire<S, W> 
 impl<S: AsyncRead + AsyncWrite + Unpin, W: Watcher + Unpin> Write for Wire<S, W> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let len = ready!(Pin::new(&mut self.stream).poll_write(cx, buf))?;
-        self.watcher.sent(&buf[..len]);
+        self.watcher.sent(&[IoSlice::new(buf)], len);
         Poll::Ready(Ok(len))
     }
 
@@ -140,12 +140,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, W: Watcher + Unpin> Write for Wire<S, W>
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let len = ready!(Pin::new(&mut self.stream).poll_write_vectored(cx, bufs))?;
-        let mut left = len;
-        for buf in bufs {
-            let sent = left.min(buf.len());
-            self.watcher.sent(&buf[..sent]);
-            left -= sent;
-        }
+        self.watcher.sent(bufs, len);
         Poll::Ready(Ok(len))
     }
 

@@ -50,7 +50,8 @@ pub(crate) async fn serve<H: Handler, S: Transport>(
             async move { answer(&connection, request).await }
         })
     };
-    let mut driven = builder.serve_connection(wire, service);
+    // Frames are short: the cork takes them, and the list of buffers would cost more than a second write into it.
+    let mut driven = builder.serve_connection(wire.one_by_one(), service);
     let ended = drive(&connection, &cork, member.entry(), &mut driven).await;
     drop(driven);
     // A GOAWAY that says why may still be on its way.

@@ -56,11 +56,19 @@ pub(crate) struct Wire<S, W> {
     first: Bytes,
     scratch: Scratch,
     watcher: W,
+    /// hyper writes several buffers in one call.
+    vectored: bool,
 }
 
 impl<S, W: Watcher> Wire<S, W> {
     pub(crate) fn new(stream: S, scratch: &Scratch, watcher: W) -> Self {
-        Self { stream, first: Bytes::new(), scratch: scratch.clone(), watcher }
+        Self { stream, first: Bytes::new(), scratch: scratch.clone(), watcher, vectored: true }
+    }
+
+    /// Has hyper write one buffer a call: for what is copied into the cork either way.
+    pub(crate) fn one_by_one(mut self) -> Self {
+        self.vectored = false;
+        self
     }
 
     /// Has `bytes` be read before what the stream holds. The watcher has seen them.
@@ -131,7 +139,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, W: Watcher + Unpin> Write for Wire<S, W>
     }
 
     fn is_write_vectored(&self) -> bool {
-        true
+        self.vectored
     }
 
     fn poll_write_vectored(

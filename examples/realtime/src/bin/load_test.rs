@@ -17,13 +17,17 @@ use phaseloop::observe::Histogram;
 use phaseloop::{EventLoop, LoopHandle};
 use phaseloop_server::client::{Client, ClientOptions};
 use phaseloop_server::http::{Body, Request};
-use phaseloop_server::ws::{self, WebSocket};
+use phaseloop_server::ws::{self, WebSocket, WsSender};
 use serde_json::{Value, json};
 
 /// People in a room.
 const ROOM: usize = 20;
 /// How many of those who follow look at the loop instead of orders: one in so many.
 const LOOKERS: usize = 20;
+/// How often the memory is asked for, each time by a connection of its own, so that each worker answers.
+const SAMPLES: usize = 16;
+/// How long what was said may take to be heard, once nobody says more.
+const DRAIN: Duration = Duration::from_secs(30);
 
 #[derive(Clone)]
 struct Plan {
@@ -34,6 +38,8 @@ struct Plan {
     askers: usize,
     orders_per_s: u64,
     messages_per_s: u64,
+    /// What no worker's memory may grow by, in MiB.
+    rss_growth_max: Option<u64>,
 }
 
 /// What happened.
@@ -41,12 +47,18 @@ struct Plan {
 struct Tally {
     answers: RefCell<BTreeMap<(&'static str, u16), u64>>,
     times: RefCell<BTreeMap<&'static str, Histogram>>,
+    joined: Cell<usize>,
+    /// Messages that were sent, stored, refused, and those that should be heard and are.
+    sent: Cell<u64>,
     said: Cell<u64>,
+    refused: Cell<u64>,
+    hearers: Cell<u64>,
     heard: Cell<u64>,
     events: Cell<u64>,
     /// Events that came out of their order, or not at all.
     gaps: Cell<u64>,
     broken: Cell<u64>,
+    has_begun: Cell<bool>,
     is_over: Cell<bool>,
 }
 
@@ -56,7 +68,7 @@ fn main() -> ExitCode {
         Err(problem) => {
             eprintln!(
                 "load_test: {problem}\nusage: load_test URL [--seconds 60] [--sockets 2000] [--streams 2000] [--askers 16] \
-                 [--orders-per-s 5] [--messages-per-s 50]"
+                 [--orders-per-s 5] [--messages-per-s 50] [--rss-growth-max MIB]"
             );
             return ExitCode::from(2);
         }
@@ -91,6 +103,7 @@ fn plan(mut arguments: impl Iterator<Item = String>) -> Result<Plan, String> {
         askers: 16,
         orders_per_s: 5,
         messages_per_s: 50,
+        rss_growth_max: None,
     };
     while let Some(flag) = arguments.next() {
         let text = arguments.next().ok_or_else(|| format!("{flag} wants a number"))?;
@@ -102,6 +115,7 @@ fn plan(mut arguments: impl Iterator<Item = String>) -> Result<Plan, String> {
             "--askers" => plan.askers = number as usize,
             "--orders-per-s" => plan.orders_per_s = number,
             "--messages-per-s" => plan.messages_per_s = number,
+            "--rss-growth-max" => plan.rss_growth_max = Some(number),
             _ => return Err(format!("there is no {flag}")),
         }
     }
@@ -112,7 +126,7 @@ async fn load(lp: &LoopHandle, plan: Plan) -> Result<bool, Box<dyn Error>> {
     let mut options = ClientOptions::default();
     options.kept_per_server_max = 64;
     options.head = Duration::from_secs(30);
-    let client = Client::with_options(lp, options);
+    let client = Client::with_options(lp, options.clone());
     let tally = Rc::new(Tally::default());
     let token = register(&client, &plan).await?;
 
@@ -127,8 +141,15 @@ async fn load(lp: &LoopHandle, plan: Plan) -> Result<bool, Box<dyn Error>> {
         let body = client.get(&format!("{}{path}", plan.base)).await?.into_body();
         people.push(phaseloop::spawn(follow(body, number % LOOKERS != 0, Rc::clone(&tally))));
     }
+    while tally.joined.get() < plan.sockets {
+        phaseloop::sleep(Duration::from_millis(100)).await;
+    }
     println!("{} people chat and {} follow; now {} s of asking", plan.sockets, plan.streams, plan.seconds);
-    println!("at begin: {}", state(&client, &plan).await?);
+    options.kept_per_server_max = 0;
+    let looker = Client::with_options(lp, options);
+    let first = memory(&looker, &plan).await?;
+    println!("at begin: {}", shown(&first));
+    tally.has_begun.set(true);
     let start = Instant::now();
     for number in 0..plan.askers {
         people.push(phaseloop::spawn(ask(client.clone(), plan.clone(), number, Rc::clone(&tally))));
@@ -138,12 +159,31 @@ async fn load(lp: &LoopHandle, plan: Plan) -> Result<bool, Box<dyn Error>> {
     }
     while start.elapsed() < Duration::from_secs(plan.seconds) {
         phaseloop::sleep(Duration::from_secs(plan.seconds.min(10))).await;
-        println!("after {:3} s: {}", start.elapsed().as_secs(), state(&client, &plan).await?);
+        println!("after {:3} s: {}", start.elapsed().as_secs(), shown(&memory(&looker, &plan).await?));
     }
     tally.is_over.set(true);
     let elapsed = start.elapsed();
+    while !tally.all_is_heard() && start.elapsed() < elapsed + DRAIN {
+        phaseloop::sleep(Duration::from_millis(100)).await;
+    }
+    let last = memory(&looker, &plan).await?;
     drop(people);
-    Ok(report(&tally, elapsed))
+    Ok(report(&tally, elapsed) & bears(&plan, &first, &last))
+}
+
+impl Tally {
+    /// Whether each message was answered, and each that was stored heard by all in its room.
+    fn all_is_heard(&self) -> bool {
+        self.said.get() + self.refused.get() == self.sent.get() && self.heard.get() == self.hearers.get()
+    }
+}
+
+/// Whether the memory of no worker that was there from the beginning grew by more than it may.
+fn bears(plan: &Plan, first: &BTreeMap<u64, f64>, last: &BTreeMap<u64, f64>) -> bool {
+    let Some(max) = plan.rss_growth_max else { return true };
+    let grown = first.iter().filter_map(|(pid, before)| Some(last.get(pid)? - before)).fold(0.0, f64::max);
+    println!("memory: {grown:.1} MiB more in a process, of {max} that it may be");
+    grown <= max as f64
 }
 
 async fn register(client: &Client, plan: &Plan) -> Result<String, Box<dyn Error>> {
@@ -180,14 +220,20 @@ async fn send(
     Ok((status, serde_json::from_slice(&bytes).unwrap_or(Value::Null)))
 }
 
-async fn state(client: &Client, plan: &Plan) -> Result<String, Box<dyn Error>> {
-    let (_, sample) = send(client, plan, "GET", "/api/loop", &[], None).await?;
-    let mib = sample["rss_bytes"].as_f64().unwrap_or_default() / (1024.0 * 1024.0);
-    Ok(format!(
-        "{mib:.1} MiB resident, {} connections, utilization {:.2}",
-        sample["connections"],
-        sample["utilization"].as_f64().unwrap_or_default()
-    ))
+/// The resident memory of each process that answers, in MiB.
+async fn memory(client: &Client, plan: &Plan) -> Result<BTreeMap<u64, f64>, Box<dyn Error>> {
+    let mut found = BTreeMap::new();
+    for _ in 0..SAMPLES {
+        let (_, sample) = send(client, plan, "GET", "/api/loop", &[], None).await?;
+        let mib = sample["rss_bytes"].as_f64().unwrap_or_default() / (1024.0 * 1024.0);
+        found.insert(sample["pid"].as_u64().unwrap_or_default(), mib);
+    }
+    Ok(found)
+}
+
+fn shown(memory: &BTreeMap<u64, f64>) -> String {
+    let each: Vec<_> = memory.iter().map(|(pid, mib)| format!("{mib:.1} MiB in {pid}")).collect();
+    each.join(", ")
 }
 
 /// Joins a room, says something now and then, and counts what it hears.
@@ -208,26 +254,23 @@ async fn chat(mut socket: WebSocket, number: usize, plan: Plan, tally: Rc<Tally>
                 tally.heard.set(tally.heard.get() + u64::from(text.starts_with("42[\"message\"")));
                 None
             }
+            [b'4', b'3', b'1', ..] => {
+                let was_said = text.starts_with("431[{\"message\"");
+                let count = if was_said { &tally.said } else { &tally.refused };
+                count.set(count.get() + 1);
+                let hearers = ROOM.min(plan.sockets - number / ROOM * ROOM);
+                tally.hearers.set(tally.hearers.get() + if was_said { hearers as u64 } else { 0 });
+                None
+            }
             _ => None,
         };
-        if text.starts_with("430") && !spoken && plan.messages_per_s > 0 {
+        if text.starts_with("430") && !spoken {
             spoken = true;
-            let (sender, tally) = (sender.clone(), Rc::clone(&tally));
-            phaseloop::spawn(async move {
-                // Not all at once.
-                phaseloop::sleep(Duration::from_secs_f64(pause * (number as f64 / plan.sockets as f64)))
-                    .await;
-                while !tally.is_over.get() {
-                    let args =
-                        json!(["message", { "text": "what somebody says to twenty people, as one does" }]);
-                    if sender.send(format!("42{args}")).await.is_err() {
-                        return;
-                    }
-                    tally.said.set(tally.said.get() + 1);
-                    phaseloop::sleep(Duration::from_secs_f64(pause)).await;
-                }
-            })
-            .detach();
+            tally.joined.set(tally.joined.get() + 1);
+            if plan.messages_per_s > 0 {
+                let share = number as f64 / plan.sockets as f64;
+                phaseloop::spawn(speak(sender.clone(), pause, share, Rc::clone(&tally))).detach();
+            }
         }
         if let Some(answer) = answer
             && sender.send(answer).await.is_err()
@@ -237,6 +280,22 @@ async fn chat(mut socket: WebSocket, number: usize, plan: Plan, tally: Rc<Tally>
     }
     if !tally.is_over.get() {
         tally.broken.set(tally.broken.get() + 1);
+    }
+}
+
+/// Says something now and then, once all are there; not all at once.
+async fn speak(sender: WsSender, pause: f64, share: f64, tally: Rc<Tally>) {
+    while !tally.has_begun.get() {
+        phaseloop::sleep(Duration::from_millis(100)).await;
+    }
+    phaseloop::sleep(Duration::from_secs_f64(pause * share)).await;
+    while !tally.is_over.get() {
+        let args = json!(["message", { "text": "what somebody says to twenty people, as one does" }]);
+        if sender.send(format!("421{args}")).await.is_err() {
+            return;
+        }
+        tally.sent.set(tally.sent.get() + 1);
+        phaseloop::sleep(Duration::from_secs_f64(pause)).await;
     }
 }
 
@@ -323,6 +382,7 @@ async fn timed(
 fn report(tally: &Tally, elapsed: Duration) -> bool {
     let seconds = elapsed.as_secs_f64();
     let mut is_well = tally.gaps.get() == 0 && tally.broken.get() == 0;
+    is_well &= tally.refused.get() == 0 && tally.all_is_heard();
     for ((what, status), count) in &*tally.answers.borrow() {
         println!("{what:6} {status}: {count}, {:.1} a second", *count as f64 / seconds);
         is_well &= (200..300).contains(status);
@@ -333,9 +393,12 @@ fn report(tally: &Tally, elapsed: Duration) -> bool {
         println!("{what:6} p50 {p50:.1} ms, p99 {p99:.1} ms, max {:.1} ms", ms(times.max()));
     }
     println!(
-        "chat: {} said, {} heard; {:.0} a second",
+        "chat: {} sent, {} said, {} refused; {} heard of {}; {:.0} a second",
+        tally.sent.get(),
         tally.said.get(),
+        tally.refused.get(),
         tally.heard.get(),
+        tally.hearers.get(),
         tally.heard.get() as f64 / seconds
     );
     println!(

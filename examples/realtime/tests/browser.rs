@@ -8,7 +8,7 @@ mod shop;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use phaseloop_tests::peers::{free_port, node_package, peer};
 use shop::servers::Server;
@@ -43,7 +43,7 @@ fn the_page_serves_two_people_by_three_workers_on_real_stores() {
         ("STORE_ANSWER_MS", "5000"),
     ];
     let mut stores = [("redis", redis), ("mariadb", mariadb), ("secantus", secantus)];
-    while !stores.iter().all(|(_, store)| store.listens()) {
+    while !stores.iter_mut().all(|(_, store)| store.listens()) {
         std::thread::yield_now();
     }
     drive(&folder, &environment, &mut stores, 55);
@@ -62,10 +62,11 @@ fn drive(folder: &Path, environment: &[(&str, &str)], stores: &mut [(&str, Serve
     command.args(stores.iter().map(|(name, _)| name));
     command.env("NODE_PATH", modules).envs(environment.iter().copied());
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(File::create(&complaints).unwrap());
-    let mut child = command.spawn().expect("node can be started");
-    let mut answers = child.stdin.take().unwrap();
+    let child = command.spawn().expect("node can be started");
+    let mut child = Ended(child);
+    let mut answers = child.0.stdin.take().unwrap();
     let mut said = Vec::new();
-    for line in BufReader::new(child.stdout.take().unwrap()).lines() {
+    for line in BufReader::new(child.0.stdout.take().unwrap()).lines() {
         let line = line.unwrap();
         if let Some((what, name)) = line.strip_prefix("please ").and_then(|wish| wish.split_once(' ')) {
             let (_, store) =
@@ -79,13 +80,24 @@ fn drive(folder: &Path, environment: &[(&str, &str)], stores: &mut [(&str, Serve
         }
         said.push(line);
     }
-    let status = child.wait().unwrap();
+    let status = child.0.wait().unwrap();
     // What is left in the target folder of a failed run tells what happened.
     let said = said.join("\n");
     assert!(status.success(), "{said}\n{}", std::fs::read_to_string(complaints).unwrap());
     let checks = said.lines().filter(|line| line.starts_with("ok ")).count();
     assert!(checks >= checks_min, "{checks} checks:\n{said}");
     std::fs::remove_dir_all(folder).expect("nobody uses the folder any more");
+}
+
+/// A script that ends with the test, and with it the service and the browser: it does when nobody answers it any more.
+struct Ended(Child);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        self.0.stdin.take();
+        // That it has ended already is no trouble.
+        let _ = self.0.wait();
+    }
 }
 
 /// A new folder in the target folder.

@@ -321,7 +321,7 @@ async fn outages(world: &World, take: impl Fn(&mut Server), give: impl Fn(&mut S
     let Some((mariadb, mariadb_url)) = mariadb(world.folder.path()) else { return };
     let Some((secantus, secantus_url)) = secantus(world.folder.path()) else { return };
     let mut servers = [redis, mariadb, secantus];
-    while !servers.iter().all(Server::listens) {
+    while !servers.iter_mut().all(Server::listens) {
         phaseloop::yield_now().await;
     }
     let (child, asker) = start(world, &redis_url, &mariadb_url, &secantus_url).await;

@@ -6,6 +6,7 @@ use std::fs;
 use std::net::{Ipv4Addr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use phaseloop_tests::peers::{free_port, peer};
 use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
@@ -14,12 +15,16 @@ use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 pub(crate) struct Server {
     command: Box<dyn Fn() -> Command>,
     process: Option<Child>,
+    started: Instant,
     pub(crate) port: u16,
 }
 
+/// How long a server may take until it listens.
+const START_MAX: Duration = Duration::from_secs(120);
+
 impl Server {
     fn new(port: u16, command: impl Fn() -> Command + 'static) -> Self {
-        let mut server = Self { command: Box::new(command), process: None, port };
+        let mut server = Self { command: Box::new(command), process: None, started: Instant::now(), port };
         server.start();
         server
     }
@@ -28,6 +33,7 @@ impl Server {
         let mut command = (self.command)();
         let started = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
         self.process = Some(started.unwrap());
+        self.started = Instant::now();
     }
 
     /// As when the power fails.
@@ -55,9 +61,22 @@ impl Server {
         pid
     }
 
-    /// Whether clients can connect.
-    pub(crate) fn listens(&self) -> bool {
-        TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).is_ok()
+    /// Whether clients can connect yet.
+    ///
+    /// # Panics
+    /// If they never will: it has ended, or takes too long.
+    #[track_caller]
+    pub(crate) fn listens(&mut self) -> bool {
+        let (port, since) = (self.port, self.started.elapsed());
+        if TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok() {
+            return true;
+        }
+        let ended = self.process.as_mut().and_then(|process| process.try_wait().unwrap());
+        assert!(
+            ended.is_none() && since < START_MAX,
+            "the server on port {port}, after {since:?}: {ended:?}"
+        );
+        false
     }
 }
 

@@ -231,6 +231,46 @@ fn a_handler_is_dropped_when_its_peer_goes_away() {
 }
 
 #[test]
+fn a_handler_is_dropped_when_its_peer_goes_away_behind_a_body() {
+    // The body is read by a task of its own, read in part and kept, read in part and dropped.
+    for path in ["task", "kept", "dropped"] {
+        on_loop(async |lp| {
+            let waits = Rc::new(());
+            let (held, spawning) = (Rc::downgrade(&waits), lp.clone());
+            let waits = Cell::new(Some(waits));
+            let troubles = Rc::new(RefCell::new(Vec::new()));
+            let told = Rc::clone(&troubles);
+            let handler = move |mut request: Request<Body>| {
+                let (_waits, lp) = (waits.take(), spawning.clone());
+                async move {
+                    match request.uri().path() {
+                        "/task" => drop(lp.spawn(std::mem::take(request.body_mut()).bytes())),
+                        "/kept" => drop(request.body_mut().chunk().await),
+                        _ => drop(request.into_body().chunk().await),
+                    }
+                    let _waits = _waits;
+                    std::future::pending::<()>().await;
+                }
+            };
+            let server =
+                Server::new(handler).on_trouble(move |trouble| told.borrow_mut().push(trouble.to_string()));
+            let (serving, address) = start(&lp, server);
+            let head = format!("POST /{path} HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\n");
+            let raw = Raw::ask(&lp, address, head).await;
+            lp.sleep(peer::ms(1)).await;
+            raw.stream.write_all(b"body").await.unwrap();
+            lp.sleep(peer::ms(1)).await;
+            assert!(held.upgrade().is_some(), "{path}");
+            raw.stream.close();
+            lp.sleep(peer::ms(1)).await;
+            assert!(held.upgrade().is_none(), "{path}");
+            assert_eq!(serving.stats().connections, 0);
+            assert!(troubles.borrow()[0].ends_with("the peer went before it was answered"), "{troubles:?}");
+        });
+    }
+}
+
+#[test]
 fn errors_become_answers_and_are_told() {
     on_loop(async |lp| {
         let troubles = Rc::new(RefCell::new(Vec::new()));

@@ -73,6 +73,8 @@ struct Received {
     rate: Option<Rate>,
     /// The request is under way while this is there.
     under_way: Option<UnderWay>,
+    /// Something of it is to come, for all that is known.
+    comes: bool,
 }
 
 impl Body {
@@ -126,8 +128,9 @@ impl Body {
         if !incoming.is_end_stream() {
             let Served { limits, lp, .. } = &*connection.served;
             let (len_max, rate) = (limits.body_len_max, Rate::new(lp, limits));
-            under_way.watch().reads_body(true);
-            let received = Received { incoming, len: 0, len_max, rate, under_way: Some(under_way.share()) };
+            under_way.watch().body_begins();
+            let under_way = Some(under_way.share());
+            let received = Received { incoming, len: 0, len_max, rate, under_way, comes: true };
             body.kind = Kind::Incoming(Box::new(received));
         }
         body
@@ -143,6 +146,7 @@ impl Body {
             len_max,
             rate: None,
             under_way: None,
+            comes: true,
         })))
     }
 
@@ -351,6 +355,9 @@ impl Received {
         }
         let Some(frame) = ready!(polled) else { return Poll::Ready(None) };
         let frame = frame.map_err(BodyError::Broken);
+        if self.incoming.is_end_stream() {
+            self.end();
+        }
         if let Ok(frame) = &frame {
             self.len = self.len.saturating_add(frame.data_ref().map_or(0, Bytes::len) as u64);
             if self.len > self.len_max {
@@ -361,11 +368,20 @@ impl Received {
     }
 }
 
+impl Received {
+    /// Nothing more is to come, or nobody wants it.
+    fn end(&mut self) {
+        if std::mem::take(&mut self.comes)
+            && let Some(under_way) = &self.under_way
+        {
+            under_way.watch().body_ends();
+        }
+    }
+}
+
 impl Drop for Received {
     fn drop(&mut self) {
-        if let Some(under_way) = &self.under_way {
-            under_way.watch().reads_body(false);
-        }
+        self.end();
     }
 }
 

@@ -191,6 +191,8 @@ pub enum Fault {
     SlowHandshake,
     /// The peer took nothing for [`Limits::write_stall`](super::Limits::write_stall).
     WriteStall,
+    /// The peer went before it was answered. HTTP/1.1; over HTTP/2 it resets its streams.
+    Left,
     /// The peer sent too many frames of HTTP/2 that carry nothing.
     ControlFlood,
     /// The peer reset too many streams of HTTP/2.
@@ -208,6 +210,7 @@ impl fmt::Display for Fault {
             Self::LongUri => "the request line is too long",
             Self::SlowHandshake => "the TLS handshake took too long",
             Self::WriteStall => "the peer takes nothing",
+            Self::Left => "the peer went before it was answered",
             Self::ControlFlood => "too many frames that carry nothing",
             Self::ResetFlood => "too many streams were reset",
             Self::Cut => "cut by the shutdown",

@@ -14,7 +14,7 @@ use std::cell::{Cell, RefCell};
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
 use phaseloop::{LoopHandle, Sleep};
@@ -53,8 +53,10 @@ pub(crate) struct Watch {
     /// It is to end, and has until then to say something first.
     last_chance: Cell<Option<Instant>>,
     under_way: Cell<u32>,
-    /// HTTP/1.1: the request that is under way has a body that was not read to its end.
-    has_body: Cell<bool>,
+    /// Bodies of requests that are still to come, in part at least.
+    bodies: Cell<u32>,
+    /// HTTP/1.1: the connection's task, which looks whether the peer is there once no body is to come.
+    behind_bodies: RefCell<Option<Waker>>,
     requests: Cell<u64>,
     /// Answers of which a piece was given to hyper and no further one asked for yet, and when one last was.
     unasked: Cell<u32>,
@@ -79,7 +81,8 @@ impl Watch {
             since: Cell::new(lp.now()),
             last_chance: Cell::new(None),
             under_way: Cell::new(0),
-            has_body: Cell::new(false),
+            bodies: Cell::new(0),
+            behind_bodies: RefCell::new(None),
             requests: Cell::new(0),
             unasked: Cell::new(0),
             asked: Cell::new(lp.now()),
@@ -110,9 +113,19 @@ impl Watch {
         UnderWay { watch: Rc::clone(self), holders: None }
     }
 
-    /// A request's body begins to be read, or is no longer.
-    pub(crate) fn reads_body(&self, reads: bool) {
-        self.has_body.set(reads);
+    /// A request has a body, which is to come.
+    pub(crate) fn body_begins(&self) {
+        self.bodies.set(self.bodies.get() + 1);
+    }
+
+    /// A body came to its end, or nobody reads it any more.
+    pub(crate) fn body_ends(&self) {
+        self.bodies.set(self.bodies.get() - 1);
+        if self.bodies.get() == 0
+            && let Some(waker) = self.behind_bodies.take()
+        {
+            waker.wake();
+        }
     }
 
     /// A piece of an answer was given to hyper. Until the next one is asked for, the peer has something to take.
@@ -275,8 +288,19 @@ impl Watcher for Rc<Watch> {
         }
     }
 
-    fn peer_waits(&self) -> bool {
-        self.stage.get() == Stage::Busy && !self.has_body.get() && self.frames.borrow().is_none()
+    fn peer_waits(&self, cx: &Context<'_>) -> bool {
+        if self.stage.get() != Stage::Busy || self.frames.borrow().is_some() {
+            return false;
+        }
+        let has_body = self.bodies.get() > 0;
+        if has_body {
+            self.behind_bodies.replace(Some(cx.waker().clone()));
+        }
+        !has_body
+    }
+
+    fn peer_left(&self) {
+        self.fault.set(Some(Fault::Left));
     }
 }
 

@@ -13,6 +13,10 @@ use hyper::rt::{Read, ReadBufCursor, Write};
 /// How much is read at once. One buffer of this size serves all connections of a server.
 const SCRATCH_LEN: usize = 64 * 1024;
 
+/// How much is kept of what a peer says while it waits for an answer: as long as such requests are in most cases. A connection holds it for
+/// as long as its handler takes.
+const LOOK_AHEAD_MAX: usize = 8 * 1024;
+
 /// Sees what passes through a [`Wire`].
 pub(crate) trait Watcher {
     /// Bytes came in.
@@ -24,10 +28,14 @@ pub(crate) trait Watcher {
     /// Bytes went out: the first `len` of these.
     fn sent(&self, bufs: &[IoSlice<'_>], len: usize);
 
-    /// True while the peer waits for an answer to all that it has said, and nobody reads from it: that it goes is news then.
-    fn peer_waits(&self) -> bool {
+    /// True while the peer waits for an answer to all that it has said, and nobody reads from it: that it goes is news then. Else `cx` is
+    /// woken when that begins.
+    fn peer_waits(&self, _cx: &Context<'_>) -> bool {
         false
     }
+
+    /// The peer went while it was waited for.
+    fn peer_left(&self) {}
 }
 
 /// Why a connection ends, and what its peer is told before.
@@ -87,14 +95,20 @@ impl<S, W: Watcher> Wire<S, W> {
     }
 }
 
-impl<S: AsyncRead + Unpin, W> Wire<S, W> {
+impl<S: AsyncRead + Unpin, W: Watcher> Wire<S, W> {
     /// Looks whether the peer is still there. What it says meanwhile is kept, and after that nothing more is read.
     fn look_ahead(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
-        let stream = &mut self.stream;
-        self.first = self.scratch.with(|scratch| match Pin::new(stream).poll_read(cx, scratch) {
-            Poll::Pending => Ok(Bytes::new()),
-            Poll::Ready(Ok(0)) => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the peer did not wait")),
-            Poll::Ready(read) => read.map(|len| Bytes::copy_from_slice(&scratch[..len])),
+        let Self { stream, scratch, watcher, .. } = self;
+        self.first = scratch.with(|scratch| {
+            let ahead = &mut scratch[..LOOK_AHEAD_MAX];
+            match Pin::new(stream).poll_read(cx, ahead) {
+                Poll::Pending => Ok(Bytes::new()),
+                Poll::Ready(Ok(0)) => {
+                    watcher.peer_left();
+                    Err(io::ErrorKind::UnexpectedEof.into())
+                }
+                Poll::Ready(read) => read.map(|len| Bytes::copy_from_slice(&ahead[..len])),
+            }
         })?;
         Ok(())
     }
@@ -155,7 +169,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, W: Watcher + Unpin> Write for Wire<S, W>
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
         // hyper flushes each time it is polled, also while it waits for a handler.
-        if self.first.is_empty() && self.watcher.peer_waits() {
+        if self.first.is_empty() && self.watcher.peer_waits(cx) {
             self.look_ahead(cx)?;
         }
         Poll::Ready(Ok(()))

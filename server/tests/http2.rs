@@ -5,13 +5,13 @@
 
 mod peer;
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use peer::{Raw, on_loop, secs, start};
 use phaseloop::LoopHandle;
 use phaseloop::net::TcpStream;
-use phaseloop_server::http::{Body, Limits, Protocol, Request, RequestExt, Server};
+use phaseloop_server::http::{Body, Limits, Protocol, Request, RequestExt, Server, Serving};
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const DATA: u8 = 0;
@@ -172,6 +172,71 @@ fn a_preface_in_pieces_is_understood() {
         client.send(&frame(SETTINGS, 0, 0, &[])).await;
         client.send(&frame(HEADERS, END_HEADERS | END_STREAM, 1, GET)).await;
         assert_eq!(client.answer(1).await, ".");
+    });
+}
+
+#[test]
+fn a_panic_at_once_costs_its_stream_only() {
+    on_loop(async |lp| {
+        lp.on_task_failure(|_, _| {});
+        let asked = Cell::new(0);
+        let handler = move |_: Request<Body>| {
+            asked.set(asked.get() + 1);
+            let is_first = asked.get() == 1;
+            async move {
+                assert!(!is_first, "this stream is not answered");
+                "well"
+            }
+        };
+        let (serving, address) = start(&lp, Server::new(handler));
+        let mut client = Client::connect(&lp, address).await;
+        let both = [1, 3].map(|stream| frame(HEADERS, END_HEADERS | END_STREAM, stream, GET)).concat();
+        client.send(&both).await;
+        assert_eq!(client.answer(3).await, "well");
+        assert_eq!((lp.task_failures(), serving.stats().connections), (1, 1));
+    });
+}
+
+#[test]
+fn a_reset_drops_a_handler_that_waits() {
+    on_loop(async |lp| {
+        let waits = Rc::new(());
+        let held = Rc::downgrade(&waits);
+        let waits = Cell::new(Some(waits));
+        let handler = move |_: Request<Body>| {
+            let waits = waits.take();
+            async move {
+                let _waits = waits;
+                std::future::pending::<()>().await;
+            }
+        };
+        let (serving, address) = start(&lp, Server::new(handler));
+        let client = Client::connect(&lp, address).await;
+        client.send(&frame(HEADERS, END_HEADERS | END_STREAM, 1, GET)).await;
+        lp.sleep(peer::ms(1)).await;
+        assert!(held.upgrade().is_some());
+        client.send(&frame(RST_STREAM, 0, 1, &[0, 0, 0, 8])).await;
+        lp.sleep(peer::ms(1)).await;
+        assert!(held.upgrade().is_none());
+        assert_eq!(serving.stats().connections, 1);
+    });
+}
+
+#[test]
+fn a_handler_that_shuts_down_at_once_is_answered() {
+    on_loop(async |lp| {
+        let own = Rc::new(RefCell::new(None::<Serving>));
+        let shut = Rc::clone(&own);
+        let handler = async move |_: Request<Body>| {
+            drop(shut.borrow().as_ref().unwrap().shutdown(secs(10)));
+            "the last"
+        };
+        let (serving, address) = start(&lp, Server::new(handler));
+        own.replace(Some(serving));
+        let mut client = Client::connect(&lp, address).await;
+        client.send(&frame(HEADERS, END_HEADERS | END_STREAM, 1, GET)).await;
+        assert_eq!(client.answer(1).await, "the last");
+        own.take();
     });
 }
 

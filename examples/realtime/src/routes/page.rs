@@ -2,11 +2,24 @@
 
 use phaseloop_server::web::koa::Router;
 
-const FILES: [(&str, &str, &str); 4] = [
-    ("/", "text/html; charset=utf-8", include_str!("../../page/index.html")),
-    ("/index.html", "text/html; charset=utf-8", include_str!("../../page/index.html")),
-    ("/app.js", "text/javascript; charset=utf-8", include_str!("../../page/app.js")),
+const HTML: &str = "text/html; charset=utf-8";
+const SCRIPT: &str = "text/javascript; charset=utf-8";
+
+const FILES: [(&str, &str, &str); 14] = [
+    ("/", HTML, include_str!("../../page/index.html")),
+    ("/index.html", HTML, include_str!("../../page/index.html")),
     ("/style.css", "text/css; charset=utf-8", include_str!("../../page/style.css")),
+    ("/app.js", SCRIPT, include_str!("../../page/app.js")),
+    ("/account.js", SCRIPT, include_str!("../../page/account.js")),
+    ("/base.js", SCRIPT, include_str!("../../page/base.js")),
+    ("/calls.js", SCRIPT, include_str!("../../page/calls.js")),
+    ("/chat.js", SCRIPT, include_str!("../../page/chat.js")),
+    ("/draw.js", SCRIPT, include_str!("../../page/draw.js")),
+    ("/link.js", SCRIPT, include_str!("../../page/link.js")),
+    ("/loop.js", SCRIPT, include_str!("../../page/loop.js")),
+    ("/orders.js", SCRIPT, include_str!("../../page/orders.js")),
+    ("/origin.js", SCRIPT, include_str!("../../page/origin.js")),
+    ("/socketio.js", SCRIPT, include_str!("../../page/socketio.js")),
 ];
 
 /// What the page may load and call: only what comes from here.

@@ -85,7 +85,14 @@ async function visit(browser, url, name, options) {
   return page;
 }
 
-const live = (page) => page.locator("#state[data-state=live]").waitFor();
+/** Waits until all is live, and has what the page's modules export at hand, as its own scripts do. */
+async function live(page) {
+  await page.locator("#state[data-state=live]").waitFor();
+  await page.evaluate(async () => {
+    const modules = ["account", "base", "calls", "chat", "link", "orders"];
+    for (const name of modules) Object.assign(window, await import(`/${name}.js`));
+  });
+}
 const lost = (page) => page.locator("#state[data-state=lost]").waitFor();
 const view = async (page, name) => { if (await page.locator(".tabs").isVisible()) await page.click(`[data-go=${name}]`); };
 const shows = (page, selector, text) => page.locator(selector, { hasText: text }).first().waitFor();

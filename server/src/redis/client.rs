@@ -194,7 +194,7 @@ impl Client {
         self.link_or_error()?.send_with(commands, count, self.options().command_timeout, then)
     }
 
-    fn link_or_error(&self) -> Result<Link, Error> {
+    pub(super) fn link_or_error(&self) -> Result<Link, Error> {
         match &*self.inner.core.state.borrow() {
             State::Up(link) => Ok(link.clone()),
             State::Down(error) => Err(unavailable(error)),

@@ -66,18 +66,18 @@ impl Client {
     /// As after such an error.
     pub async fn try_lock(&self, key: &str, ttl: Duration) -> Result<Option<Lock>, Error> {
         let token = token()?;
-        let until = Cell::new(later(self.lp().now(), ttl));
+        let (until, millis) = (Cell::new(later(self.lp().now(), ttl)), millis(ttl)?);
         // Made before it is taken, so that it is released however this ends.
         let lock = Lock { client: self.clone(), key: key.to_owned(), token, until, is_ours: Cell::new(true) };
         let mut command = cmd("SET");
-        command.arg(key).arg(&lock.token).arg("NX").arg("PX").arg(millis(ttl)?);
+        command.arg(key).arg(&lock.token).arg("NX").arg("PX").arg(millis);
         // Sent again it would find its own token, and take it for somebody else's.
-        let taken: Option<String> = self.once().query(&command).await?;
-        if taken.is_none() {
-            lock.is_ours.set(false);
-            return Ok(None);
-        }
-        Ok(Some(lock))
+        let taken: Result<Option<String>, Error> = self.once().query(&command).await;
+        lock.is_ours.set(match &taken {
+            Ok(taken) => taken.is_some(),
+            Err(error) => error.may_have_run(),
+        });
+        Ok(taken?.map(|_| lock))
     }
 
     /// Takes a lock for `ttl`, waiting up to `patience` for whoever has it; `None` if that was not enough. It asks again and
@@ -167,15 +167,10 @@ impl Drop for Lock {
             return;
         }
         let command = self.script(RELEASE, None::<u64>).get_packed_command();
-        let releases = Rc::clone(&self.client.core().releases);
-        let lost = command.clone();
-        let sent = self.client.send_with(&command, 1, move |replies| {
-            if replies.is_err() {
-                releases.owe(lost);
-            }
-        });
-        if sent.is_err() {
-            self.client.core().releases.owe(command);
+        let releases = &self.client.core().releases;
+        match self.client.link_or_error() {
+            Ok(link) => releases.ask(&link, self.client.options().command_timeout, command),
+            Err(_) => releases.owe(command),
         }
     }
 }
@@ -201,18 +196,20 @@ impl Releases {
 
     /// A new connection.
     pub(super) fn settle(self: &Rc<Self>, link: &Link, limit: Duration) {
-        let owed = self.owed.take();
-        for command in owed {
-            let (releases, lost) = (Rc::clone(self), command.clone());
-            // Beside what callers may have under way: they are few. A connection that ends meanwhile is followed by another.
-            let sent = link.send_beyond(&command, 1, limit, move |replies| {
-                if replies.is_err() {
-                    releases.owe(lost);
-                }
-            });
-            if sent.is_err() {
-                self.owe(command);
+        self.owed.take().into_iter().for_each(|command| self.ask(link, limit, command));
+    }
+
+    /// Beside what callers may have under way: there are no more than locks that were taken. A connection that ends meanwhile is followed by
+    /// another.
+    fn ask(self: &Rc<Self>, link: &Link, limit: Duration, command: Vec<u8>) {
+        let (releases, lost) = (Rc::clone(self), command.clone());
+        let sent = link.send_beyond(&command, 1, limit, move |replies| {
+            if replies.is_err() {
+                releases.owe(lost);
             }
+        });
+        if sent.is_err() {
+            self.owe(command);
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Locks.
 
+use futures::FutureExt;
 use phaseloop_server::redis::{Client, Cmd, Error, cmd};
 
 use crate::server::{ask, ms, on_loop, options, secs, server};
@@ -65,6 +66,26 @@ fn a_lock_that_a_frozen_server_gives_to_nobody_is_released_by_the_next_connectio
         }
         assert!(other.try_lock("lock", secs(60)).await.unwrap().is_some());
         assert!(other.try_lock("held", secs(60)).await.unwrap().is_some());
+    });
+}
+
+#[test]
+fn a_lock_is_released_however_much_is_under_way() {
+    let Some(server) = server() else { return };
+    on_loop(async |lp| {
+        let mut options = options(&server.url());
+        options.in_flight_max = 4;
+        let redis = Client::new(&lp, options);
+        redis.ready(secs(30)).await.unwrap();
+        let lock = redis.try_lock("lock", secs(3600)).await.unwrap().unwrap();
+        let echo = |text| redis.query::<String>(cmd("ECHO").arg(text));
+        let mut asked: Vec<_> = ["a", "b", "c", "d"].map(|text| Box::pin(echo(text))).into();
+        asked.iter_mut().for_each(|asked| assert!(asked.as_mut().now_or_never().is_none()));
+        let full = redis.try_lock("other", secs(3600)).await.unwrap_err();
+        assert_eq!(full, Error::Full { limit: "in_flight_max", max: 4 });
+        drop(lock);
+        assert_eq!(futures::future::try_join_all(asked).await.unwrap().concat(), "abcd");
+        assert!(redis.try_lock("lock", secs(60)).await.unwrap().is_some());
     });
 }
 

@@ -277,7 +277,9 @@ fn errors_become_answers_and_are_told() {
         let told = Rc::clone(&troubles);
         let handler = async |request: Request<Body>| -> Result<&'static str, BoxError> {
             match request.uri().path() {
-                "/teapot" => Err(StatusError::new(StatusCode::IM_A_TEAPOT, "short and stout").into()),
+                "/teapot" => Err(StatusError::new(StatusCode::IM_A_TEAPOT, "short and stout")
+                    .with_header(http::header::CONTENT_TYPE, HeaderValue::from_static("text/x-tea"))
+                    .into()),
                 _ => Err("a secret of the house".into()),
             }
         };
@@ -287,6 +289,7 @@ fn errors_become_answers_and_are_told() {
         let mut raw = Raw::ask(&lp, address, "GET /teapot HTTP/1.1\r\nHost: x\r\n\r\n").await;
         let reply = raw.reply().await;
         assert_eq!((status(&reply), body(&reply)), (418, "short and stout\n"));
+        assert!(reply.contains("content-type: text/x-tea\r\n") && !reply.contains("text/plain"), "{reply}");
         raw.send("GET /x HTTP/1.1\r\nHost: x\r\n\r\n").await;
         let reply = raw.reply().await;
         assert_eq!((status(&reply), body(&reply)), (500, "Internal Server Error\n"));

@@ -96,9 +96,11 @@ impl StatusError {
         self.headers.iter().flat_map(|headers| headers.iter())
     }
 
-    /// Puts them into the header of an answer.
+    /// Puts them into the header of an answer, in place of fields of their names.
     pub(crate) fn add_headers(&self, to: &mut HeaderMap) {
-        to.extend(self.headers().map(|(name, value)| (name.clone(), value.clone())));
+        if let Some(headers) = &self.headers {
+            to.extend(HeaderMap::clone(headers));
+        }
     }
 }
 

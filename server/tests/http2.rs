@@ -147,13 +147,16 @@ fn a_host_beside_the_authority_is_one_and_valid() {
         let (_serving, address) = start(&lp, Server::new(say));
         let mut client = Client::connect(&lp, address).await;
         // `host` of the static table, and a literal.
-        let asked: [(&[u8], &str); 3] = [
-            (b"\x66\x01x", "."),
-            (b"\x66\x01x\x66\x01x", "a request has one Host\n"),
-            (b"\x66\x03a b", "the Host is none\n"),
+        let asked: [(&[u8], &[u8], &str); 6] = [
+            (GET, b"\x66\x01x", "."),
+            (GET, b"\x66\x01X", "."),
+            (GET, b"\x66\x01x\x66\x01x", "a request has one Host\n"),
+            (GET, b"\x66\x03a b", "the Host is none\n"),
+            (GET, b"\x66\x01y", "the Host is another than the authority\n"),
+            (b"\x82\x86\x84\x41\x03u@x", b"", "the authority is none\n"),
         ];
-        for ((hosts, says), stream) in asked.into_iter().zip([1, 3, 5]) {
-            client.send(&frame(HEADERS, END_HEADERS | END_STREAM, stream, &[GET, hosts].concat())).await;
+        for ((head, hosts, says), stream) in asked.into_iter().zip([1, 3, 5, 7, 9, 11]) {
+            client.send(&frame(HEADERS, END_HEADERS | END_STREAM, stream, &[head, hosts].concat())).await;
             assert_eq!(client.answer(stream).await, says);
         }
     });
@@ -172,6 +175,26 @@ fn a_preface_in_pieces_is_understood() {
         client.send(&frame(SETTINGS, 0, 0, &[])).await;
         client.send(&frame(HEADERS, END_HEADERS | END_STREAM, 1, GET)).await;
         assert_eq!(client.answer(1).await, ".");
+    });
+}
+
+#[test]
+fn a_length_that_is_wrong_goes_before_the_answer() {
+    on_loop(async |lp| {
+        let handler = async |_: Request<Body>| "nobody reads the body";
+        let (_serving, address) = start(&lp, Server::new(handler));
+        let mut client = Client::connect(&lp, address).await;
+        // A content-length of the static table.
+        let head = frame(HEADERS, END_HEADERS, 1, &[b"\x83\x86\x84\x41\x01x", &b"\x5c\x01\x31"[..]].concat());
+        client.send(&[head, frame(DATA, END_STREAM, 1, b"four")].concat()).await;
+        let answered = loop {
+            match client.next().await {
+                Some(frame) if [HEADERS, RST_STREAM, GOAWAY].contains(&frame.kind) => break frame.kind,
+                Some(_) => {}
+                None => panic!("the connection stays"),
+            }
+        };
+        assert_eq!(answered, RST_STREAM);
     });
 }
 

@@ -146,9 +146,20 @@ fn refusal<H>(connection: &Connection<H>, request: &Request<Incoming>) -> Option
         (None, _) if request.version() == Version::HTTP_11 => "a request needs a Host",
         (_, Some(_)) => "a request has one Host",
         (Some(host), _) if !is_host(host.as_bytes()) => "the Host is none",
-        _ => return None,
+        (host, _) => authority_fault(request, host)?,
     };
     Some(StatusError::new(StatusCode::BAD_REQUEST, fault))
+}
+
+/// What is wrong with the authority of a target, where it names one: always in HTTP/2. RFC 9113, section 8.3.1.
+fn authority_fault(request: &Request<Incoming>, host: Option<&HeaderValue>) -> Option<&'static str> {
+    let authority = request.uri().authority()?.as_str().as_bytes();
+    if !is_host(authority) {
+        return Some("the authority is none");
+    }
+    let differs = |host: &HeaderValue| !host.as_bytes().eq_ignore_ascii_case(authority);
+    let is_other = request.version() == Version::HTTP_2 && host.is_some_and(differs);
+    is_other.then_some("the Host is another than the authority")
 }
 
 /// Has a request take its connection over, if it asks for that. Gives the way on which the connection is handed over.

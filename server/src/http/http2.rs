@@ -1,9 +1,12 @@
 //! Serving HTTP/2 through hyper and h2.
 
+use std::cell::Cell;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
+use http::Request;
+use http_body::Body as _;
 use hyper::body::Incoming;
 use hyper::rt::Executor;
 use hyper::rt::bounds::Http2ServerConnExec;
@@ -37,7 +40,9 @@ pub(crate) async fn serve<H: Handler, S: Transport>(
 ) -> Result<(), End> {
     let (lp, limits) = (&connection.served.lp, &connection.served.limits);
     let cork = wire.stream().cork().clone();
-    let mut builder = http2::Builder::new(AtOnce(lp.clone()));
+    let begins = Begins { lp: lp.clone(), is_whole: Rc::default() };
+    let is_whole = Rc::clone(&begins.is_whole);
+    let mut builder = http2::Builder::new(begins);
     builder.timer(LoopTimer::new(lp));
     builder.max_header_list_size(u32::try_from(limits.head_len_max).unwrap_or(u32::MAX));
     builder.max_concurrent_streams(limits.streams_per_connection_max);
@@ -45,13 +50,15 @@ pub(crate) async fn serve<H: Handler, S: Transport>(
     builder.enable_connect_protocol();
     let service = {
         let connection = Rc::clone(&connection);
-        service_fn(move |request| {
+        service_fn(move |request: Request<Incoming>| {
+            is_whole.set(request.body().is_end_stream());
             let connection = Rc::clone(&connection);
             async move { answer(&connection, request).await }
         })
     };
-    // Frames are short: the cork takes them, and the list of buffers would cost more than a second write into it.
-    let mut driven = builder.serve_connection(wire.one_by_one(), service);
+    // The cork takes what is short, and the list of buffers would cost more than a second write into it. TLS makes one record of a list.
+    let wire = if connection.info.tls.is_none() { wire.one_by_one() } else { wire };
+    let mut driven = builder.serve_connection(wire, service);
     let ended = drive(&connection, &cork, member.entry(), &mut driven).await;
     drop(driven);
     // A GOAWAY that says why may still be on its way.
@@ -61,13 +68,19 @@ pub(crate) async fn serve<H: Handler, S: Transport>(
     ended
 }
 
-/// Begins with a stream where it came: most are answered by then, and never wait in a queue.
+/// Where streams begin. A request that came whole is handled where it was read: most are answered by then, and never wait in a queue. One with
+/// a body is a task, behind what of the body is here already: its length may be wrong, which goes before any answer.
 #[derive(Clone)]
-struct AtOnce(LoopHandle);
+struct Begins {
+    lp: LoopHandle,
+    /// Whether the request that the service was called with last, whose stream begins next, has no body.
+    is_whole: Rc<Cell<bool>>,
+}
 
-impl<F: Future<Output = ()> + 'static> Executor<F> for AtOnce {
+impl<F: Future<Output = ()> + 'static> Executor<F> for Begins {
     fn execute(&self, stream: F) {
-        self.0.spawn_now(stream).detach();
+        let task = if self.is_whole.take() { self.lp.spawn_now(stream) } else { self.lp.spawn(stream) };
+        task.detach();
     }
 }
 

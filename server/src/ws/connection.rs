@@ -275,7 +275,10 @@ impl Connection {
     /// Waits until a message would be taken, or never will be.
     pub(crate) async fn room(&self) {
         let waits = || self.is_open() && self.is_full() && self.options.when_full == WhenFull::Wait;
-        self.senders.until(|| (!waits()).then_some(())).await;
+        if waits() {
+            // A box: who sends has room mostly, and would be as long as this wait for good.
+            Box::pin(self.senders.until(|| (!waits()).then_some(()))).await;
+        }
     }
 
     pub(crate) async fn closed(&self) -> Rc<Closed> {

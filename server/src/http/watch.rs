@@ -67,9 +67,14 @@ pub(crate) struct Watch {
     /// HTTP/2.
     frames: RefCell<Option<Box<FrameCounter>>>,
     fault: Cell<Option<Fault>>,
-    timer: RefCell<Option<Sleep>>,
-    /// Until when the timer is asleep, with the connection's task to wake.
-    armed: Cell<Option<Instant>>,
+    /// A box, since whoever takes the connection over has none.
+    timer: RefCell<Option<Box<Timer>>>,
+}
+
+struct Timer {
+    sleep: Sleep,
+    /// Until when it sleeps, with the connection's task to wake.
+    armed: Option<Instant>,
 }
 
 impl Watch {
@@ -91,7 +96,6 @@ impl Watch {
             frames: RefCell::new(None),
             fault: Cell::new(None),
             timer: RefCell::new(None),
-            armed: Cell::new(None),
         })
     }
 
@@ -162,17 +166,18 @@ impl Watch {
         if deadline <= now {
             return Poll::Ready(due);
         }
-        if self.armed.get().is_some_and(|at| now < at && at <= deadline) {
+        let mut timer = self.timer.borrow_mut();
+        let fresh = || Box::new(Timer { sleep: self.lp.sleep_until(deadline), armed: None });
+        let Timer { sleep, armed } = &mut **timer.get_or_insert_with(fresh);
+        if armed.is_some_and(|at| now < at && at <= deadline) {
             return Poll::Pending; // it wakes the task soon enough
         }
-        self.armed.set(None);
-        let mut timer = self.timer.borrow_mut();
-        let timer = timer.get_or_insert_with(|| self.lp.sleep_until(deadline));
-        timer.reset(deadline);
-        if Pin::new(timer).poll(cx).is_ready() {
+        *armed = None;
+        sleep.reset(deadline);
+        if Pin::new(sleep).poll(cx).is_ready() {
             return Poll::Ready(due); // by the clock, which is ahead of the loop's time in a long turn
         }
-        self.armed.set(Some(deadline));
+        *armed = Some(deadline);
         Poll::Pending
     }
 
@@ -200,7 +205,6 @@ impl Watch {
     /// is due.
     pub(crate) fn retire(&self) {
         self.timer.replace(None);
-        self.armed.set(None);
     }
 
     fn enter(&self, stage: Stage) {

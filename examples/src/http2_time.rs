@@ -23,11 +23,13 @@ async fn answer(request: Request<Body>) -> Result<Response<Body>, BoxError> {
         }
         _ => {
             let spoken = request.connection().map(|connection| connection.protocol.to_string());
+            let (head, body) = request.into_parts();
             let answer = json!({
                 "message": "hello from phaseloop",
-                "method": request.method().as_str(),
-                "path": request.uri().path(),
+                "method": head.method.as_str(),
+                "path": head.uri.path(),
                 "protocol": spoken,
+                "body_len": body.bytes().await?.len(), // to its end: an answer may not be behind a request that is none
             });
             let builder = Response::builder().header(CONTENT_TYPE, "application/json");
             Ok(builder.body(format!("{answer}\n").into())?)

@@ -74,6 +74,7 @@ impl<S, W: Watcher> Wire<S, W> {
     }
 
     /// Has hyper write one buffer a call: for what is copied into the cork either way.
+    #[cfg(feature = "http2")]
     pub(crate) fn one_by_one(mut self) -> Self {
         self.vectored = false;
         self

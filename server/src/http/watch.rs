@@ -201,10 +201,10 @@ impl Watch {
         }
     }
 
-    /// The connection is somebody else's from now on. The timer would keep the task that served it, and all its memory, until it
-    /// is due.
+    /// The connection is somebody else's from now on. Wakers would keep the task that served it, and all its memory, until they are due.
     pub(crate) fn retire(&self) {
         self.timer.replace(None);
+        self.behind_bodies.replace(None);
     }
 
     fn enter(&self, stage: Stage) {

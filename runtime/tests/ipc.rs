@@ -18,7 +18,7 @@ use phaseloop::process::{Child, Command, Stdio};
 use phaseloop::{ContextKey, LoopHandle, Outcome, RunMode};
 
 mod loopback;
-use loopback::{block_on, finish, localhost, ms, new_loop, run, turns_in};
+use loopback::{block_on, finish, localhost, ms, new_loop, run, turns_in, wait_once};
 
 /// By which this program, run again as a child, learns what it is to do.
 const ROLE: &str = "PHASELOOP_TEST_ROLE";
@@ -236,7 +236,7 @@ fn descriptors_that_wait_are_bounded() {
     let (_alone, lp) = (alone(), new_loop());
     let (a, b) = Channel::pair(&lp).unwrap();
     let listener = TcpListener::bind(&lp, localhost()).unwrap();
-    turns_in(&lp, ms(1)); // opens what the loop needs to wait
+    wait_once(&lp);
     let before = open_descriptors();
     for _ in 0..200 {
         a.send(Message::from("x").attach(Attachment::listener(&listener).unwrap())).unwrap();

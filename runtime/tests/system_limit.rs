@@ -15,7 +15,7 @@ use std::net::TcpStream as Peer;
 use std::rc::Rc;
 use std::time::Instant;
 
-use loopback::{block_on, finish, localhost, ms, new_loop, run_while, turns_in};
+use loopback::{block_on, finish, localhost, ms, new_loop, run_while, turns_in, wait_once};
 use phaseloop::EventLoop;
 use phaseloop::net::{TcpListener, TcpStream, UdpSocket, UnixStream, pipe};
 use phaseloop::process::{Command, Stdio};
@@ -56,7 +56,7 @@ fn accepting_without_files_in_the_system_neither_hangs_nor_spins() {
         let lp = new_loop();
         let listener = TcpListener::bind(&lp, localhost()).unwrap();
         let address = listener.local_addr().unwrap();
-        turns_in(&lp, ms(1)); // opens what the loop needs to wait
+        wait_once(&lp);
         let errors = Rc::new(Cell::new(0_u128));
         let failed = Rc::clone(&errors);
         listener

@@ -19,7 +19,7 @@ use phaseloop::threads::{Port, spawn_loop};
 use rustix::process::{Resource, getrlimit, setrlimit};
 
 mod loopback;
-use loopback::{finish, localhost, ms, new_loop, run_while, turns_in};
+use loopback::{finish, localhost, ms, new_loop, run_while, turns_in, wait_once};
 
 /// Enough for the test's own sockets.
 const DESCRIPTORS: u64 = 128;
@@ -52,7 +52,7 @@ fn a_connection_callback_at_the_descriptor_limit_neither_hangs_nor_spins() {
     let lp = new_loop();
     let listener = TcpListener::bind(&lp, localhost()).unwrap();
     let address = listener.local_addr().unwrap();
-    turns_in(&lp, ms(1)); // opens what the loop needs to wait
+    wait_once(&lp);
     let (errors, streams) = (Rc::new(Cell::new(0_u128)), Rc::new(RefCell::new(Vec::new())));
     let (failed, accepted) = (Rc::clone(&errors), Rc::clone(&streams));
     listener
@@ -89,7 +89,7 @@ fn an_accept_loop_at_the_descriptor_limit_neither_hangs_nor_spins() {
     let lp = new_loop();
     let listener = TcpListener::bind(&lp, localhost()).unwrap();
     let address = listener.local_addr().unwrap();
-    turns_in(&lp, ms(1));
+    wait_once(&lp);
     let errors = Rc::new(Cell::new(0_u128));
     let failed = Rc::clone(&errors);
     let server = lp.spawn(async move {
@@ -120,7 +120,7 @@ fn every_task_that_accepts_goes_on_after_the_descriptor_limit() {
     let lp = new_loop();
     let listener = TcpListener::bind(&lp, localhost()).unwrap();
     let address = listener.local_addr().unwrap();
-    turns_in(&lp, ms(1));
+    wait_once(&lp);
     let accept = |listener: TcpListener| async move {
         loop {
             if let Ok((stream, _)) = listener.accept().await {
@@ -142,7 +142,7 @@ fn every_task_that_accepts_goes_on_after_the_descriptor_limit() {
 fn at_the_descriptor_limit_everything_else_fails_plainly_and_goes_on_later() {
     let _alone = limited();
     let lp = new_loop();
-    turns_in(&lp, ms(1));
+    wait_once(&lp);
     let (a, b) = UnixStream::pair(&lp).unwrap();
     let listener = TcpListener::bind(&lp, localhost()).unwrap();
     let address = listener.local_addr().unwrap();
@@ -176,7 +176,7 @@ fn at_the_descriptor_limit_everything_else_fails_plainly_and_goes_on_later() {
 fn at_the_descriptor_limit_all_that_opens_says_so_and_leaves_nothing() {
     let _alone = limited();
     let (lp, folder) = (new_loop(), loopback::Folder::new());
-    turns_in(&lp, ms(1));
+    wait_once(&lp);
     let fifo = folder.path().join("fifo");
     rustix::fs::mkfifoat(rustix::fs::CWD, &fifo, rustix::fs::Mode::RWXU).unwrap();
     let inherited = File::open("/dev/null").unwrap();

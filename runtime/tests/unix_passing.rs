@@ -14,7 +14,7 @@ use phaseloop::{EventLoop, Limits};
 use rustix::io::{FdFlags, fcntl_getfd};
 
 mod loopback;
-use loopback::{Folder, block_on, finish, localhost, loop_with, new_loop, run, turns_in};
+use loopback::{Folder, block_on, finish, localhost, loop_with, new_loop, run, wait_once};
 
 fn alone() -> MutexGuard<'static, ()> {
     static ALONE: Mutex<()> = Mutex::new(());
@@ -119,7 +119,7 @@ fn queued_descriptors_wait_for_their_turn_and_are_closed_when_sent() {
 fn a_receiver_that_ignores_descriptors_leaks_none() {
     let (_alone, lp, folder) = (alone(), new_loop(), Folder::new());
     let (a, b) = pair(&lp);
-    turns_in(&lp, loopback::ms(1)); // opens what the loop needs to wait
+    wait_once(&lp);
     let passed = file(&folder, "passed");
     let before = open_descriptors();
     block_on(&lp, async {
@@ -156,7 +156,7 @@ fn descriptors_are_bounded_on_both_sides() {
     let error = block_on(&lp, a.write_with_descriptors(b"", &[passed.as_fd()])).unwrap_err();
     assert!(error.to_string().contains("a byte"), "{error}");
 
-    turns_in(&small, loopback::ms(1)); // opens what the loop needs to wait
+    wait_once(&small);
     block_on(&lp, a.write_with_descriptors(b"x", &[passed.as_fd(); 5])).unwrap();
     let before = open_descriptors();
     let (_, got) = block_on(&small, b.read_with_descriptors(&mut [0; 8])).unwrap();

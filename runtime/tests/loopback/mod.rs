@@ -58,6 +58,13 @@ pub(crate) fn turns_in(lp: &EventLoop, time: Duration) -> u64 {
     lp.metrics().turns - before
 }
 
+/// Has the loop wait, by which it opens what it needs for that: on a slow machine a timer may be due before the loop has come to wait for it.
+pub(crate) fn wait_once(lp: &EventLoop) {
+    while lp.metrics().idle.is_zero() {
+        turns_in(lp, ms(1));
+    }
+}
+
 pub(crate) fn block_on<F: Future>(lp: &EventLoop, future: F) -> F::Output {
     let output = lp.block_on(lp.timeout(LIMIT, future)).expect("the driver works");
     output.unwrap_or_else(|_| panic!("the future is not done; the loop is held by {:?}", lp.why_alive()))

@@ -81,6 +81,9 @@ pub(super) async fn migrate(
     }
     let outcome = steps(&tx, is_development, patience).await;
     if is_mysql {
+        // Before the lock is let go: who has it next looks for what was done last.
+        let end = if outcome.is_ok() { "COMMIT" } else { "ROLLBACK" };
+        within(patience, tx.execute_unprepared(end)).await?;
         let release = statement(&tx, "SELECT RELEASE_LOCK('realtime_migrate')", vec![]);
         within(patience, tx.query_one_raw(release)).await?;
     }

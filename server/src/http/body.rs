@@ -18,7 +18,7 @@ use super::connection::{Connection, ConnectionInfo, Served};
 use super::error::BodyError;
 use super::rate::Rate;
 use super::upgrade::Upgraded;
-use super::watch::UnderWay;
+use super::watch::{ToCome, UnderWay};
 
 /// The body of a request or an answer: bytes, or bytes to come.
 ///
@@ -72,9 +72,9 @@ struct Received {
     len_max: u64,
     rate: Option<Rate>,
     /// The request is under way while this is there.
-    under_way: Option<UnderWay>,
-    /// Something of it is to come, for all that is known.
-    comes: bool,
+    _under_way: Option<UnderWay>,
+    /// Until its end has come, for all that is known.
+    to_come: Option<ToCome>,
 }
 
 impl Body {
@@ -128,9 +128,8 @@ impl Body {
         if !incoming.is_end_stream() {
             let Served { limits, lp, .. } = &*connection.served;
             let (len_max, rate) = (limits.body_len_max, Rate::new(lp, limits));
-            under_way.watch().body_begins();
-            let under_way = Some(under_way.share());
-            let received = Received { incoming, len: 0, len_max, rate, under_way, comes: true };
+            let (to_come, _under_way) = (Some(under_way.body_begins()), Some(under_way.share()));
+            let received = Received { incoming, len: 0, len_max, rate, _under_way, to_come };
             body.kind = Kind::Incoming(Box::new(received));
         }
         body
@@ -145,8 +144,8 @@ impl Body {
             len: 0,
             len_max,
             rate: None,
-            under_way: None,
-            comes: true,
+            _under_way: None,
+            to_come: None,
         })))
     }
 
@@ -356,7 +355,7 @@ impl Received {
         let Some(frame) = ready!(polled) else { return Poll::Ready(None) };
         let frame = frame.map_err(BodyError::Broken);
         if self.incoming.is_end_stream() {
-            self.end();
+            self.to_come = None;
         }
         if let Ok(frame) = &frame {
             self.len = self.len.saturating_add(frame.data_ref().map_or(0, Bytes::len) as u64);
@@ -365,23 +364,6 @@ impl Received {
             }
         }
         Poll::Ready(Some(frame))
-    }
-}
-
-impl Received {
-    /// Nothing more is to come, or nobody wants it.
-    fn end(&mut self) {
-        if std::mem::take(&mut self.comes)
-            && let Some(under_way) = &self.under_way
-        {
-            under_way.watch().body_ends();
-        }
-    }
-}
-
-impl Drop for Received {
-    fn drop(&mut self) {
-        self.end();
     }
 }
 

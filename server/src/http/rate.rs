@@ -32,6 +32,9 @@ struct Waiting {
 /// Slices of a window. More of them tell better who was late, and wake more often.
 const SLICES: u32 = 8;
 
+/// What the loop's timers tell apart.
+const SLICE_MIN: Duration = Duration::from_millis(1);
+
 impl Rate {
     /// `None` if there is no such limit.
     pub(crate) fn new(lp: &LoopHandle, limits: &Limits) -> Option<Self> {
@@ -91,9 +94,6 @@ impl Rate {
         (self.len, self.waited) = (0, Duration::ZERO);
     }
 }
-
-/// What the loop's timers tell apart.
-const SLICE_MIN: Duration = Duration::from_millis(1);
 
 #[cfg(test)]
 mod tests {

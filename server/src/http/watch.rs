@@ -117,21 +117,6 @@ impl Watch {
         UnderWay { watch: Rc::clone(self), holders: None }
     }
 
-    /// A request has a body, which is to come.
-    pub(crate) fn body_begins(&self) {
-        self.bodies.set(self.bodies.get() + 1);
-    }
-
-    /// A body came to its end, or nobody reads it any more.
-    pub(crate) fn body_ends(&self) {
-        self.bodies.set(self.bodies.get() - 1);
-        if self.bodies.get() == 0
-            && let Some(waker) = self.behind_bodies.take()
-        {
-            waker.wake();
-        }
-    }
-
     /// A piece of an answer was given to hyper. Until the next one is asked for, the peer has something to take.
     pub(crate) fn gave_piece(&self) {
         self.unasked.set(self.unasked.get() + 1);
@@ -322,8 +307,29 @@ impl UnderWay {
         Self { watch: Rc::clone(&self.watch), holders: Some(holders) }
     }
 
+    /// It has a body.
+    pub(crate) fn body_begins(&self) -> ToCome {
+        self.watch.bodies.update(|bodies| bodies + 1);
+        ToCome(Rc::clone(&self.watch))
+    }
+
     pub(crate) fn watch(&self) -> &Watch {
         &self.watch
+    }
+}
+
+/// A body of a request, until it came to its end or nobody reads it any more.
+pub(crate) struct ToCome(Rc<Watch>);
+
+impl Drop for ToCome {
+    fn drop(&mut self) {
+        let Watch { bodies, behind_bodies, .. } = &*self.0;
+        bodies.set(bodies.get() - 1);
+        if bodies.get() == 0
+            && let Some(waker) = behind_bodies.take()
+        {
+            waker.wake();
+        }
     }
 }
 

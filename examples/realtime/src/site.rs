@@ -12,7 +12,6 @@ use crate::log::Log;
 use crate::middleware::{Origins, auth_optional, errors_as_json, same_origin};
 use crate::routes;
 use crate::service::Parts;
-use crate::services::host;
 
 /// Bytes of a request's body: the largest that is good for anything is a post.
 const BODY_LEN_MAX: usize = 16 * 1024;
@@ -63,8 +62,13 @@ impl Handler for Site {
 
 /// Who sends something; nobody who only reads.
 fn sender(req: &Req) -> Option<String> {
-    let address = req.peer_addr().filter(|_| req.method() == Method::POST)?.ip();
-    Some(host(address).to_string())
+    if req.method() == Method::POST { RateLimit::by_address(req) } else { None }
+}
+
+/// Who asks the API. The page is some small files that are asked for together, and without one of them it is dead.
+fn asker(req: &Req) -> Option<String> {
+    let is_of_page = !["/api", "/admin"].iter().any(|prefix| req.path().starts_with(prefix));
+    if is_of_page { None } else { RateLimit::by_address(req) }
 }
 
 /// From the outside in.
@@ -78,7 +82,7 @@ fn around(parts: &Rc<Parts>) -> Vec<Middleware> {
     }
     around.push(same_origin(Origins::of(config)));
     if let Some((per_s, burst)) = config.rate_limit {
-        around.push(RateLimit::new(burst, per_s).into());
+        around.push(RateLimit::new(burst, per_s).key(asker).into());
     }
     around.extend([auth_optional(&parts.tokens), etag(), allowed_methods()]);
     around

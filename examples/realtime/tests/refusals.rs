@@ -212,6 +212,13 @@ fn what_is_too_much_is_refused_with_a_time() {
         let refused: Vec<_> = answers.iter().filter(|answer| answer.status().as_u16() == 429).collect();
         at_most(answers.len() - refused.len(), 5, 1.0, begin);
         assert!(refused.iter().all(|answer| answer.headers().contains_key("retry-after")));
+        for path in ["/", "/app.js", "/style.css"] {
+            assert_eq!(
+                shop.response("GET", path, &[], None).await.status().as_u16(),
+                200,
+                "the page is whole"
+            );
+        }
     });
 }
 

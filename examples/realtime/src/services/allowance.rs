@@ -60,7 +60,7 @@ impl Allowances {
 }
 
 /// Of IPv6 a host has 64 bits for itself.
-pub(crate) fn host(address: IpAddr) -> IpAddr {
+fn host(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
         address => address,

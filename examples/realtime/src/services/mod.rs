@@ -12,7 +12,7 @@ mod posts;
 mod tokens;
 mod users;
 
-pub(crate) use allowance::{Allowance, Allowances, host};
+pub(crate) use allowance::{Allowance, Allowances};
 pub(crate) use chat::Messages;
 pub(crate) use gather::Gather;
 pub(crate) use loop_view::LoopView;

@@ -39,7 +39,19 @@ impl RateLimit {
     #[track_caller]
     pub fn new(burst: u32, per_s: f64) -> Self {
         assert!(per_s > 0.0 && per_s.is_finite(), "a rate of {per_s} requests a second lets nobody in again");
-        Self { burst: burst.max(1), per_s, keys_max: 10_000, key: address }
+        Self { burst: burst.max(1), per_s, keys_max: 10_000, key: Self::by_address }
+    }
+
+    /// The key that there is by default: the address of the peer, of IPv6 the first 64 bits. For a [`key`](Self::key) that limits some
+    /// requests and not others.
+    pub fn by_address(req: &Req) -> Option<String> {
+        Some(match req.peer_addr()?.ip() {
+            IpAddr::V4(address) => address.to_string(),
+            IpAddr::V6(address) => match address.to_ipv4_mapped() {
+                Some(address) => address.to_string(),
+                None => format!("{:x}::/64", address.to_bits() >> 64),
+            },
+        })
     }
 }
 
@@ -72,16 +84,6 @@ impl<K: Fn(&Req) -> Option<String> + 'static> From<RateLimit<K>> for Middleware 
             ))
         })
     }
-}
-
-fn address(req: &Req) -> Option<String> {
-    Some(match req.peer_addr()?.ip() {
-        IpAddr::V4(address) => address.to_string(),
-        IpAddr::V6(address) => match address.to_ipv4_mapped() {
-            Some(address) => address.to_string(),
-            None => format!("{:x}::/64", address.to_bits() >> 64),
-        },
-    })
 }
 
 /// Token buckets in two generations: who is seen moves to the young one; when that is full, the old one is dropped.

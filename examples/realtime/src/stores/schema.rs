@@ -81,19 +81,22 @@ pub(super) async fn migrate(
     }
     let outcome = steps(&tx, is_development, patience).await;
     if is_mysql {
-        // Before the lock is let go: who has it next looks for what was done last.
-        let end = if outcome.is_ok() { "COMMIT" } else { "ROLLBACK" };
-        within(patience, tx.execute_unprepared(end)).await?;
-        let release = statement(&tx, "SELECT RELEASE_LOCK('realtime_migrate')", vec![]);
-        within(patience, tx.query_one_raw(release)).await?;
-    }
-    match outcome {
-        Ok(made_at) => within(patience, tx.commit()).await.map(|()| made_at),
-        Err(error) => {
-            within(patience, tx.rollback()).await?;
-            Err(error)
+        let ended = within(patience, let_go(&tx, if outcome.is_ok() { "COMMIT" } else { "ROLLBACK" })).await;
+        if outcome.is_ok() {
+            ended?; // else what failed first is what counts
         }
     }
+    let made_at = outcome?;
+    within(patience, tx.commit()).await?;
+    Ok(made_at)
+}
+
+/// Ends the transaction, and then lets the lock go: who has it next looks for what was done last.
+async fn let_go(tx: &DatabaseTransaction, end: &str) -> Result<(), DbErr> {
+    tx.execute_unprepared(end).await?;
+    // If it does not go now it goes with the connection.
+    let _ = tx.query_one_raw(statement(tx, "SELECT RELEASE_LOCK('realtime_migrate')", vec![])).await;
+    Ok(())
 }
 
 async fn within<T>(patience: Duration, work: impl Future<Output = Result<T, DbErr>>) -> Result<T, DbErr> {

@@ -142,6 +142,9 @@ async fn load(lp: &LoopHandle, plan: Plan) -> Result<bool, Box<dyn Error>> {
         people.push(phaseloop::spawn(follow(body, number % LOOKERS != 0, Rc::clone(&tally))));
     }
     while tally.joined.get() < plan.sockets {
+        if tally.broken.get() > 0 || tally.refused.get() > 0 {
+            return Err("not all of them were let in".into());
+        }
         phaseloop::sleep(Duration::from_millis(100)).await;
     }
     println!("{} people chat and {} follow; now {} s of asking", plan.sockets, plan.streams, plan.seconds);
@@ -264,7 +267,9 @@ async fn chat(mut socket: WebSocket, number: usize, plan: Plan, tally: Rc<Tally>
             }
             _ => None,
         };
-        if text.starts_with("430") && !spoken {
+        if text.starts_with("430[{\"error\"") {
+            tally.refused.set(tally.refused.get() + 1);
+        } else if text.starts_with("430") && !spoken {
             spoken = true;
             tally.joined.set(tally.joined.get() + 1);
             if plan.messages_per_s > 0 {

@@ -33,7 +33,11 @@ export const account = {
     kept.write("account", this.saved);
     return token;
   },
-  forget() { this.saved = null; kept.write("account", null); },
+  /** The one that is kept may be another tab's, and good. */
+  forget() {
+    if (kept.read("account")?.token === this.saved?.token) kept.write("account", null);
+    this.saved = null;
+  },
   /** Runs `f` with a token; with a new one if the old is refused. */
   async using(f, onWait) {
     try { return await f(await this.token(onWait)); }

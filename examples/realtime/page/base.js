@@ -8,6 +8,8 @@ export const make = (tag, className = "", text = "") => {
   if (text) made.textContent = text;
   return made;
 };
+/** Text of a place that is read aloud: said again only if it is another one. */
+export const say = (place, text) => { if (place.textContent !== text) place.textContent = text; };
 export const later = (ms, f) => setTimeout(f, ms);
 /** How long to wait before the `tries`-th try: longer each time, and not all clients at once. */
 export const patience = (tries) => Math.min(5000, 250 * 2 ** tries) * (0.75 + Math.random() / 2);

@@ -1,6 +1,6 @@
 // The chat: one room at a time, and what was written and is not sent yet.
 
-import { at, clock, hue, kept, keptHere, later, make, plural, random } from "./base.js";
+import { at, clock, hue, kept, keptHere, later, make, plural, random, say } from "./base.js";
 import { link } from "./link.js";
 import { origin } from "./origin.js";
 import { Socket } from "./socketio.js";
@@ -159,7 +159,7 @@ export const chat = {
 
   members({ room, count, names }) {
     if (room !== this.room) return;
-    at("count").textContent = count === 1 ? "Only you are here" : `${count} people here`;
+    say(at("count"), count === 1 ? "Only you are here" : `${count} people here`);
     at("people").replaceChildren(...names.slice(0, 40).map((name) => {
       const item = make("li", "", name);
       item.style.setProperty("--hue", hue(name));
@@ -173,8 +173,8 @@ export const chat = {
     if (on) this.writers.set(name, later(6000, () => this.typing({ room, name, on: false })));
     else this.writers.delete(name);
     const names = [...this.writers.keys()];
-    at("typing").textContent = names.length === 0 ? "" : names.length > 3 ? `${names.length} people are typing…`
-      : `${names.join(", ")} ${names.length === 1 ? "is" : "are"} typing…`;
+    say(at("typing"), names.length === 0 ? "" : names.length > 3 ? `${names.length} people are typing…`
+      : `${names.join(", ")} ${names.length === 1 ? "is" : "are"} typing…`);
   },
 
   enter(room) {

@@ -1,6 +1,6 @@
 // Orders: the shop, and everybody's orders, live.
 
-import { at, clock, keptHere, later, make, money, plural, random } from "./base.js";
+import { at, clock, keptHere, later, make, money, plural, random, say } from "./base.js";
 import { follow, link } from "./link.js";
 import { origin } from "./origin.js";
 import { call, insist } from "./calls.js";
@@ -167,8 +167,7 @@ export const orders = {
   sum() {
     const price = (id) => this.products.find((product) => product.id === id)?.price_cents ?? 0;
     const cents = this.wanted().reduce((sum, { product, quantity }) => sum + price(product) * quantity, 0);
-    // Said again only if it is another one.
-    if (at("total").textContent !== money(cents)) at("total").textContent = money(cents);
+    say(at("total"), money(cents));
     at("order").disabled = cents === 0 || Boolean(this.placing);
   },
 

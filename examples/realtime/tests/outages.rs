@@ -216,7 +216,8 @@ impl Load {
         }
     }
 
-    /// Waits until each question that needs the store has a good answer again that was asked for after `up`.
+    /// Waits until each question that needs the store has a good answer again that was asked for after `up`, and each worker says that it is
+    /// well: the answer was of one of them.
     async fn until_all_is_well(&self, store: Store, up: Instant) {
         let mut missing: Vec<_> =
             Question::ALL.into_iter().filter(|question| question.needs(store) != Some(false)).collect();
@@ -230,6 +231,12 @@ impl Load {
                 }
             }
             seen = answers.len();
+        }
+        let mut well = BTreeSet::new();
+        while well.len() < 3 {
+            if let (200, health) = self.asker.get("/api/health").await {
+                well.insert(health["worker"].as_u64());
+            }
         }
     }
 }

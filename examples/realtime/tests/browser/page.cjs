@@ -448,6 +448,7 @@ async function looks(page, name) {
 
 /** What is read aloud of all that moves: nothing, while nobody does anything. */
 async function aloud(page) {
+  await shows(page, "#count", "2 people here");
   equal(await page.getByRole("log").getByRole("list").getAttribute("id"), "messages", "the log of messages is a list");
   const spoken = await page.evaluate(() => new Promise((done) => {
     const spoken = [];

@@ -12,6 +12,9 @@ use crate::log::Log;
 use crate::service::{LISTENER, StartError, dev_certificate, token_secret};
 use crate::stores::PostOffice;
 
+/// Bytes of letters that wait for a worker: some seconds of a busy chat. Who misses more is told so, and asks the database.
+const LETTERS_LEN_MAX: usize = 1024 * 1024;
+
 /// Runs workers, each of them this program once more, until SIGTERM or SIGINT; SIGHUP replaces them one by one. `on_listening` is told
 /// where a browser finds them.
 ///
@@ -29,6 +32,7 @@ pub async fn lead(
     options.workers = NonZeroUsize::new(config.workers as usize).unwrap_or(NonZeroUsize::MIN);
     options.policy = Policy::RoundRobin;
     options.grace = config.shutdown_grace;
+    options.limits.send_queue_len_max = LETTERS_LEN_MAX;
     // One for all: a browser that was told to trust it meets another worker with the next connection.
     let dev = if config.tls == Tls::Dev { Some(dev_certificate()?) } else { None };
     let workers = Workers::processes(move |_| {

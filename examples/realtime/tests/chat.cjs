@@ -254,7 +254,7 @@ async function flood() {
   const all = Promise.all(still.map((socket) => next(socket, "again")));
   const text = "🦀".repeat(1000);
   await Promise.all(live.map(async (socket) => {
-    for (let turn = 0; turn < 19; turn += 1) assert.ok((await ask(socket, "message", { text: text + text })).message);
+    for (let turn = 0; turn < 3; turn += 1) assert.ok((await ask(socket, "message", { text: text + text })).message);
   }));
   process.kill(Number(otherUrl), "SIGCONT");
   await all;

@@ -13,12 +13,10 @@ use super::retry_key;
 use crate::refusal::Refusal;
 use crate::service::Parts;
 use crate::services::{Allowance, Gather};
-use crate::stores::ROOMS;
+use crate::stores::{PEOPLE_MAX, ROOMS};
 
 const NAME_LEN_MAX: usize = 40;
 const TEXT_LEN_MAX: usize = 2000;
-/// Names that are told of a room; their count is exact.
-pub(crate) const NAMES_MAX: usize = 100;
 /// Events that a client may send at once, and a second.
 const BURST: u32 = 20;
 const PER_S: f64 = 5.0;
@@ -195,7 +193,7 @@ impl Chat {
             let mut names: Vec<_> =
                 sockets.iter().filter_map(|socket| socket.data.get("name")?.as_str()).collect();
             names.sort_unstable();
-            names.truncate(NAMES_MAX);
+            names.truncate(PEOPLE_MAX);
             (json!({ "room": own, "count": sockets.len(), "names": names }), is_all)
         };
         self.counts.ask(room.to_owned(), count).await

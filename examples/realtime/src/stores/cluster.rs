@@ -159,7 +159,11 @@ impl Letter {
 impl Word {
     /// Whether who does not get it has missed something for good.
     fn is_missed(&self) -> bool {
-        matches!(self, Self::Say { volatile: false, .. })
+        match self {
+            Self::Say { volatile, .. } => !volatile,
+            Self::News(topic) => topic == ROOMS, // it is the word of something missed
+            Self::Who { .. } | Self::Asked { .. } | Self::These { .. } => false,
+        }
     }
 }
 
@@ -216,6 +220,17 @@ impl Hub for ClusterHub {
 #[cfg(test)]
 mod tests {
     use super::{Letter, Rooms, Word};
+
+    #[test]
+    fn the_word_of_what_was_missed_is_not_missed() {
+        let news = |topic: &str| Word::News(topic.to_owned());
+        let say = |volatile| {
+            let to = Rooms { rooms: vec!["hall".to_owned()], except: Vec::new() };
+            Word::Say { to, event: "message".to_owned(), args: Vec::new(), volatile }
+        };
+        let words = [news(super::ROOMS), news("orders"), say(false), say(true)];
+        assert_eq!(words.map(|word| word.is_missed()), [true, false, true, false]);
+    }
 
     #[test]
     fn who_is_there_is_asked_of_those_that_can_answer() {

@@ -20,7 +20,7 @@ pub(crate) use cluster::{ClusterHub, Post, PostOffice};
 pub(crate) use database::{Database, Tx};
 pub(crate) use hub::{Hub, LocalHub, ROOMS};
 pub(crate) use locks::{LocalLocks, Lock, Locks};
-pub(crate) use rooms::ClusterRooms;
+pub(crate) use rooms::{ClusterRooms, PEOPLE_MAX};
 
 use std::future::Future;
 use std::pin::Pin;

@@ -19,8 +19,8 @@ use crate::log::Log;
 /// How long an answer may take: a worker that stands still is not waited for.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// People of a worker that others are told of, as many as names are shown; more are counted. A letter has its limit.
-const PEOPLE_MAX: usize = 100;
+/// People whose names are told, of a room and of a worker; more are counted, exactly. A letter has its limit.
+pub(crate) const PEOPLE_MAX: usize = 100;
 /// Questions that may be open at once: one for each room that somebody enters or leaves.
 const QUESTIONS_MAX: usize = 1_000;
 
